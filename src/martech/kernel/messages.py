@@ -1,0 +1,76 @@
+"""The vocabulary in which modules are described. It needs msgspec and nothing else.
+
+View      an answer         what a port or a route returns
+Request   a question        what a route accepts; strict, an unknown field is refused
+Event     a fact            past tense, in contract.py; anybody may hear it; lenient, an unknown field is ignored
+Folded    many small facts  one message with up to 500 items; the bus hands them out one by one or in batches
+Item      one of them
+Command   an intention      imperative, in domain.py; this module's own job carries it out
+
+A published event never changes. A field may be added if it has a default;
+anything else is a new event (``ProfileChangedV2``) beside the old one.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar, get_args, get_type_hints
+
+import msgspec
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True): ...
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True): ...
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One fact inside a `Folded` event."""
+
+    SUBJECT: ClassVar[str] = ""
+    """The field that names what the fact is about; items about one subject stay in order."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    SUBJECT: ClassVar[str] = ""
+    """The field that becomes the CloudEvent's ``subject``; events about one subject stay in order."""
+
+
+class Folded(Event, frozen=True, kw_only=True):
+    """Many facts of one kind, told together. A subclass declares ``items: list[SomeItem]``."""
+
+    items: Sequence[Item]
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True): ...
+
+
+Message = Event | Command
+Fact = Event | Item
+
+
+def owner(symbol: type) -> str:
+    """The module in which a port, a message or an item is defined."""
+    return symbol.__module__.split(".")[-2]
+
+
+def wire_name(message: type[Message]) -> str:
+    """``ProfilesMerged`` of profiles is ``profiles.profiles_merged.v1``; ``…V2`` is ``.v2``."""
+    name, _, version = message.__name__.partition("V")
+    if not version.isdigit():
+        name, version = message.__name__, "1"
+    snake = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+    return f"{owner(message)}.{snake}.v{version}"
+
+
+def item_type(event: type[Folded]) -> type[Item]:
+    """The struct of which a folded event holds a list."""
+    (item,) = get_args(get_type_hints(event)["items"])
+    if not (isinstance(item, type) and issubclass(item, Item)):
+        raise TypeError(f"{event.__name__}.items must be a list of an Item, not of {item!r}")
+    return item
+
+
+def subject_of(fact: Fact) -> str:
+    """What *fact* is about, as text; empty when its class names no subject."""
+    return str(getattr(fact, fact.SUBJECT)) if fact.SUBJECT else ""

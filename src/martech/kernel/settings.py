@@ -1,0 +1,150 @@
+"""Settings come from the environment, are read once, and are refused in a sentence."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+LEVELS = ("debug", "info", "warning", "error")
+DATABASES = ("sqlite", "postgresql")
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names it and says what would be right."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    database_url: str = "sqlite:///var/martech"
+    """A folder for SQLite (``sqlite:///var/martech``, one file per module) or a PostgreSQL URL."""
+
+    database_urls: Mapping[str, str] = {}
+    """Modules that live elsewhere: name -> URL (``MARTECH_<MODULE>_DATABASE_URL``)."""
+
+    modules: tuple[str, ...] = ()
+    """The modules to host; empty means all that are installed."""
+
+    peers: Mapping[str, str] = {}
+    """Where the other modules are: name -> URL."""
+
+    issuer_keys: tuple[str, ...] = ()
+    """Public keys (base64url, Ed25519) by which API keys are verified without asking anybody."""
+
+    redis_url: str | None = None
+    """Carries commands between processes; without it they travel in this one."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    log_level: str = "info"
+    max_requests: int = 512
+    """Requests in progress at once; past it the answer is 503 with Retry-After."""
+
+    drain_seconds: float = 20.0
+    """How long a stopping process may finish what it has begun."""
+
+    outbox_retention: timedelta | None = None
+    """How long told events are kept; None is for ever."""
+
+    failpoints: str = ""
+    """Where to fail on purpose, for chaos tests: ``outbox.after_insert=kill@3``."""
+
+    def database_of(self, module: str) -> str:
+        return self.database_urls.get(module, self.database_url)
+
+    @staticmethod
+    def from_env(env: Mapping[str, str]) -> "Settings":
+        """Read ``MARTECH_*`` from *env*; raise `SettingsError` on the first that is wrong."""
+        return _Reader(env).settings()
+
+
+class _Reader:
+    def __init__(self, env: Mapping[str, str]) -> None:
+        self.env = {k: v.strip() for k, v in env.items() if k.startswith("MARTECH_") and v.strip()}
+        self.read: set[str] = set()
+
+    def settings(self) -> Settings:
+        default = Settings()
+        settings = Settings(
+            database_url=self._database("MARTECH_DATABASE_URL", default.database_url),
+            database_urls=self._databases(),
+            modules=self._names("MARTECH_MODULES"),
+            peers=self._peers("MARTECH_PEERS"),
+            issuer_keys=self._names("MARTECH_ISSUER_KEYS"),
+            redis_url=self._url("MARTECH_REDIS_URL", ("redis", "rediss", "unix")),
+            host=self._text("MARTECH_HOST", default.host),
+            port=int(self._number("MARTECH_PORT", default.port, 0, 65535)),
+            log_level=self._choice("MARTECH_LOG_LEVEL", default.log_level, LEVELS),
+            max_requests=int(self._number("MARTECH_MAX_REQUESTS", default.max_requests, 1, 100_000)),
+            drain_seconds=self._number("MARTECH_DRAIN_SECONDS", default.drain_seconds, 0, 3600),
+            outbox_retention=self._duration("MARTECH_OUTBOX_RETENTION"),
+            failpoints=self._text("MARTECH_FAILPOINTS", ""),
+        )
+        if unknown := sorted(k for k in self.env if k not in self.read and "_TEST_" not in k):
+            raise SettingsError(f"{unknown[0]} is not a setting. Check its spelling, or unset it.")
+        return settings
+
+    def _text(self, name: str, default: str) -> str:
+        self.read.add(name)
+        return self.env.get(name, default)
+
+    def _choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = self._text(name, default)
+        if value not in allowed:
+            raise SettingsError(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
+        return value
+
+    def _number(self, name: str, default: float, low: float, high: float) -> float:
+        value = self._text(name, str(default))
+        try:
+            number = float(value)
+        except ValueError:
+            raise SettingsError(f"{name} is {value!r}; it must be a number.") from None
+        if not low <= number <= high:
+            raise SettingsError(f"{name} is {value}; it must lie between {low} and {high}.")
+        return number
+
+    def _duration(self, name: str) -> timedelta | None:
+        value = self._text(name, "")
+        if not value:
+            return None
+        units = {"h": "hours", "d": "days", "w": "weeks"}
+        if value[:-1].isdigit() and value[-1] in units:
+            return timedelta(**{units[value[-1]]: int(value[:-1])})
+        raise SettingsError(f"{name} is {value!r}; write hours, days or weeks: 12h, 30d, 8w.")
+
+    def _url(self, name: str, schemes: tuple[str, ...]) -> str | None:
+        value = self._text(name, "")
+        if value and urlsplit(value).scheme not in schemes:
+            raise SettingsError(f"{name} is {value!r}; it must begin with {schemes[0]}://.")
+        return value or None
+
+    def _database(self, name: str, default: str) -> str:
+        url = self._text(name, default)
+        parts = urlsplit(url)
+        if parts.scheme not in DATABASES:
+            raise SettingsError(
+                f"{name} is {url!r}; it must be sqlite:///FOLDER or postgresql://HOST/DATABASE."
+            )
+        if parts.scheme == "sqlite" and (parts.netloc or len(parts.path) < 2):
+            raise SettingsError(f"{name} names no folder; write sqlite:///var/martech.")
+        if parts.scheme == "sqlite" and Path(parts.path[1:]).is_file():
+            raise SettingsError(f"{name} names a file; it must be a folder, one file per module.")
+        return url
+
+    def _databases(self) -> dict[str, str]:
+        start, end = "MARTECH_", "_DATABASE_URL"
+        names = [k for k in self.env if k.endswith(end) and len(k) > len(start) + len(end) - 1]
+        return {k[len(start) : -len(end)].lower(): self._database(k, "") for k in names}
+
+    def _names(self, name: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in self._text(name, "").split(",") if part.strip())
+
+    def _peers(self, name: str) -> dict[str, str]:
+        peers = {}
+        for pair in self._names(name):
+            peer, _, url = pair.partition("=")
+            if urlsplit(url).scheme not in ("http", "https"):
+                raise SettingsError(f"{name} has {pair!r}; write module=http://host:port,…")
+            peers[peer] = url
+        return peers
