@@ -1,0 +1,1 @@
+"""HTTP: what every host serves, whatever modules it hosts."""
