@@ -25,9 +25,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     modules: tuple[str, ...] = ()
     """The modules to host; empty means all that are installed."""
 
-    peers: Mapping[str, str] = {}
-    """Where the other modules are: name -> URL."""
-
     issuer_keys: tuple[str, ...] = ()
     """Public keys (base64url, Ed25519) by which API keys are verified without asking anybody."""
 
@@ -69,7 +66,6 @@ class _Reader:
             database_url=self._database("MARTECH_DATABASE_URL", default.database_url),
             database_urls=self._databases(),
             modules=self._names("MARTECH_MODULES"),
-            peers=self._peers("MARTECH_PEERS"),
             issuer_keys=self._names("MARTECH_ISSUER_KEYS"),
             redis_url=self._url("MARTECH_REDIS_URL", ("redis", "rediss", "unix")),
             host=self._text("MARTECH_HOST", default.host),
@@ -139,12 +135,3 @@ class _Reader:
 
     def _names(self, name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in self._text(name, "").split(",") if part.strip())
-
-    def _peers(self, name: str) -> dict[str, str]:
-        peers = {}
-        for pair in self._names(name):
-            peer, _, url = pair.partition("=")
-            if urlsplit(url).scheme not in ("http", "https"):
-                raise SettingsError(f"{name} has {pair!r}; write module=http://host:port,…")
-            peers[peer] = url
-        return peers

@@ -1,0 +1,61 @@
+"""The column types that both databases store alike, and the names of constraints."""
+
+from datetime import UTC, datetime
+
+import msgspec
+from sqlalchemy import BigInteger, Column, DateTime, Dialect, Integer, LargeBinary, MetaData, Uuid
+from sqlalchemy.types import TypeDecorator
+
+Id = Uuid
+Position = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER is SQLite's row id
+
+CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, stored and returned in UTC (SQLite would forget the zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; use the transaction's `now`.")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Json(TypeDecorator[object]):
+    """Free JSON as bytes, written and read by msgspec; the same on both databases, NUL included."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: object | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else msgspec.json.encode(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> object | None:
+        return None if value is None else msgspec.json.decode(value)
+
+
+def tenant_column(*, primary_key: bool = False) -> Column[object]:
+    """The column that both walls look for. Every table of a module has it."""
+    return Column("tenant", Id, nullable=False, primary_key=primary_key)
+
+
+def bare_metadata(schema: str) -> MetaData:
+    """One module's schema. No foreign key can leave it: other modules are other MetaData."""
+    return MetaData(schema=schema, naming_convention=CONVENTION)

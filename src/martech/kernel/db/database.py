@@ -1,0 +1,132 @@
+"""A module's schema behind a pool of its own, so that no module can starve another.
+
+(One shared pool deadlocks as soon as a use case asks another module while it holds a
+connection: 30 of 30 launches timed out; with a pool each, none.)
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from uuid import UUID
+
+from sqlalchemy import MetaData
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from martech.kernel import audit, commands, failpoints, outbox
+from martech.kernel.auth import Principal
+from martech.kernel.clock import Clock
+from martech.kernel.db.engines import create_engine, is_passing, is_sqlite, sqlite_file
+from martech.kernel.db.transaction import Transaction, Unit
+from martech.kernel.errors import Unavailable
+from martech.kernel.outbox import Origin, Publisher
+from martech.kernel.process import Process
+from martech.kernel.tenancy import ACROSS
+
+
+class Database:
+    def __init__(
+        self,
+        url: str,
+        metadata: MetaData,
+        *,
+        clock: Clock,
+        process: Process,
+        publisher: Publisher | None = None,
+    ) -> None:
+        self.name = str(metadata.schema)
+        self.url = url
+        self.metadata = metadata
+        self.engine = create_engine(url, self.name)
+        self.clock = clock
+        self.process = process
+        self.publisher = publisher or Publisher()
+        file = str(sqlite_file(url, self.name).absolute()) if is_sqlite(url) else None
+        self._turn = process.turn(file) if file else None
+
+    @asynccontextmanager
+    async def transaction(
+        self,
+        tenant: UUID,
+        *,
+        write: bool = True,
+        principal: Principal | None = None,
+        origin: Origin | None = None,
+    ) -> AsyncIterator[Transaction]:
+        """One tenant's unit of work; commits when the block ends, rolls back when it raises."""
+        async with self.unit(write=write) as unit:
+            yield unit.of(tenant, principal=principal, origin=origin)
+
+    @asynccontextmanager
+    async def unit(self, *, write: bool = True, replaying: bool = False) -> AsyncIterator[Unit]:
+        """The kernel's unit of work over all tenants: bus, sweeper, group commit.
+
+        Raises `Unavailable` when the database cannot be reached; nothing is committed then.
+        """
+        async with AsyncExitStack() as stack:
+
+            async def connect(write: bool) -> AsyncConnection:
+                if write and self._turn:
+                    await stack.enter_async_context(self._turn.taken())
+                connection = await stack.enter_async_context(self.engine.connect())
+                await connection.execution_options(write=write)
+                await connection.begin()
+                return connection
+
+            unit = Unit(connect, self.engine.dialect.name, self.clock.now(), write, replaying)
+            with self._translated():
+                yield unit
+                await self._finish(unit)
+
+    @asynccontextmanager
+    async def across(self, *, write: bool = True) -> AsyncIterator[AsyncConnection]:
+        """A connection of the kernel's own, over all tenants; commits when the block ends."""
+        async with self.unit(write=write) as unit:
+            connection = await unit.enter(ACROSS)
+            yield await connection.execution_options(scope=ACROSS)
+
+    async def _finish(self, unit: Unit) -> None:
+        """Write down what was said and is to be done, the outbox last, and commit."""
+        if unit.audited or unit.enqueued or unit.told:
+            await self._write_down(unit)
+        if unit.connection is None:
+            return
+        await failpoints.reach("unit.before_commit")
+        await unit.connection.commit()
+        await failpoints.reach("unit.after_commit")
+        if unit.told:
+            self.process.signals.wake(self.name)
+        if unit.enqueued:
+            self.process.signals.wake(f"{self.name}.commands")
+
+    async def _write_down(self, unit: Unit) -> None:
+        tenants = {tenant for tenant, *_ in (*unit.told, *unit.audited, *unit.enqueued)}
+        connection = await unit.enter(tenants.pop() if len(tenants) == 1 else ACROSS)
+        await connection.execution_options(scope=ACROSS)
+        if unit.audited:
+            await self.publisher.lock(connection, self.metadata)
+            await audit.append(connection, self.metadata, unit.audited, unit.now)
+        if unit.enqueued:
+            await commands.record(
+                connection, self.metadata, unit.enqueued, unit.now, replaying=unit.replaying
+            )
+        if unit.told:
+            rows = outbox.rows_of(unit.told, unit.now)
+            await failpoints.reach("outbox.before_insert")
+            await self.publisher.append(connection, self.metadata, rows)
+            await failpoints.reach("outbox.after_insert")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """A database that is away is `Unavailable`, whichever library noticed."""
+        try:
+            yield
+        except (PoolTimeout, OSError) as exc:
+            raise Unavailable(f"The database of {self.name} does not answer; try again.") from exc
+        except DBAPIError as exc:
+            if not is_passing(exc):
+                raise
+            raise Unavailable(f"The database of {self.name} is not available; try again.") from exc
+
+    async def close(self) -> None:
+        await self.engine.dispose()

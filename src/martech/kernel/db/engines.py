@@ -1,0 +1,96 @@
+"""An engine for one module's schema, on SQLite or on PostgreSQL.
+
+On SQLite a connection is ``:memory:`` with that module's one file attached under the module's
+name: the same schema-qualified SQL runs on both databases, and a neighbour's table does not
+exist there. On PostgreSQL a connection takes the module's own role.
+"""
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import AsyncAdaptedQueuePool, Connection, event, make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.sql.elements import ClauseElement
+
+from martech.kernel import tenancy
+
+BUSY_SECONDS = 15.0  # how long SQLite waits for a writer of another process
+
+SQLITE_PASSING = {5, 6, 8, 10, 13, 14}  # busy, locked, read-only, I/O error, disk full, cannot open
+POSTGRESQL_PASSING = ("08", "40", "53", "57", "58")  # connection, rollback, resources, operator
+
+
+def sqlite_file(url: str, module: str) -> Path:
+    """``sqlite:///var/martech`` keeps the module ``access`` in ``var/martech/access.db``."""
+    return Path(urlsplit(url).path[1:]) / f"{module}.db"
+
+
+def is_sqlite(url: str) -> bool:
+    return url.startswith("sqlite")
+
+
+def is_passing(error: DBAPIError) -> bool:
+    """Whether the database, and not the statement, is to blame: the same may work later."""
+    code = getattr(error.orig, "sqlstate", None)
+    if code is not None:
+        return str(code).startswith(POSTGRESQL_PASSING)
+    cause = getattr(error.orig, "sqlite_errorcode", None)
+    return error.connection_invalidated or (cause is not None and cause & 0xFF in SQLITE_PASSING)
+
+
+def create_engine(url: str, module: str) -> AsyncEngine:
+    return _sqlite(url, module) if is_sqlite(url) else _postgresql(url, module)
+
+
+def _postgresql(url: str, role: str) -> AsyncEngine:
+    return create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        connect_args={"server_settings": {"role": role, "application_name": f"martech {role}"}},
+        pool_size=5,
+        max_overflow=10,
+        pool_timeout=10,
+        pool_pre_ping=True,
+    )
+
+
+def _sqlite(url: str, module: str) -> AsyncEngine:
+    file = sqlite_file(url, module)
+    engine = create_async_engine(
+        "sqlite+aiosqlite:///:memory:",
+        connect_args={"timeout": BUSY_SECONDS},
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=4,
+        max_overflow=12,
+        pool_timeout=10,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def attach(connection: Any, record: object) -> None:
+        if not file.is_file():  # ATTACH would make an empty one, and hide a wrong path
+            raise FileNotFoundError(f"{file} does not exist; run `martech migrate` first.")
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        cursor.execute(f'ATTACH DATABASE ? AS "{module}"', (str(file),))
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000"):
+            cursor.execute(f'PRAGMA "{module}".{pragma}')
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("write", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    @event.listens_for(engine.sync_engine, "before_execute")
+    def wall(
+        connection: Connection,
+        statement: ClauseElement,
+        many: list[dict[str, object]],
+        one: dict[str, object],
+        options: dict[str, Any],
+    ) -> None:
+        tenancy.check(statement, many or ([one] if one else []), options.get("scope"))
+
+    return engine

@@ -1,0 +1,158 @@
+"""One unit of work: its rows, and the messages that tell of them.
+
+`Unit` is the database transaction. `Transaction` is what a module sees of it: one tenant's
+part. A request has one of each; a batch of the bus has one unit with a transaction for each
+tenant in it. Nothing in a module commits. The edge that opened the unit does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from sqlalchemy import CursorResult, Executable, Row, Table, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from martech.kernel.audit import Audited
+from martech.kernel.auth import Principal
+from martech.kernel.commands import Enqueued
+from martech.kernel.messages import Command, Event
+from martech.kernel.outbox import Origin, Told
+from martech.kernel.tenancy import ACROSS, Rows, Scope
+
+
+class Connect(Protocol):
+    async def __call__(self, write: bool) -> AsyncConnection:
+        """A connection with a transaction begun on it."""
+        ...
+
+
+@dataclass
+class Unit:
+    """One transaction on one module's database. It takes its connection at the first statement."""
+
+    connect: Connect
+    dialect: str
+    now: datetime
+    write: bool = True
+    replaying: bool = False
+    connection: AsyncConnection | None = None
+    scope: Scope | None = None
+    told: list[Told] = field(default_factory=list)
+    enqueued: list[Enqueued] = field(default_factory=list)
+    audited: list[Audited] = field(default_factory=list)
+
+    def of(
+        self, tenant: UUID, *, principal: Principal | None = None, origin: Origin | None = None
+    ) -> "Transaction":
+        """The part of this unit in which a module works for *tenant*."""
+        return Transaction(self, tenant, principal, origin or Origin())
+
+    async def across(
+        self, statement: Executable, rows: Rows | None = None
+    ) -> "CursorResult[Any]":
+        """Run a statement of the kernel's own, over all tenants."""
+        return await self.execute(statement, rows, ACROSS)
+
+    async def execute(
+        self, statement: Executable, rows: Rows | None, scope: Scope
+    ) -> "CursorResult[Any]":
+        connection = self.connection or await self._begin()
+        if self.scope != scope:
+            await self.enter(scope)
+        return await connection.execute(statement, rows, execution_options={"scope": scope})
+
+    async def enter(self, scope: Scope) -> AsyncConnection:
+        """Tell the database whose rows may be seen from here on."""
+        connection = self.connection or await self._begin()
+        if self.scope != scope and connection.dialect.name == "postgresql":
+            setting = text("SELECT set_config('martech.tenant', :scope, true)")
+            await connection.execute(setting, {"scope": str(scope)})
+        self.scope = scope
+        return connection
+
+    async def _begin(self) -> AsyncConnection:
+        self.connection = await self.connect(self.write)
+        return self.connection
+
+
+@dataclass
+class Transaction:
+    """One tenant's part of a unit of work: what a service is given as ``tx``."""
+
+    unit: Unit
+    tenant: UUID
+    principal: Principal | None
+    origin: Origin
+
+    @property
+    def now(self) -> datetime:
+        """When this unit of work began; the time of everything it does."""
+        return self.unit.now
+
+    @property
+    def begun(self) -> bool:
+        """Whether a connection is held; ports must be asked before."""
+        return self.unit.connection is not None
+
+    async def execute(
+        self, statement: Executable, rows: Rows | None = None
+    ) -> "CursorResult[Any]":
+        """Run one statement; with *rows*, once for each. Text is refused, and so is a statement
+        on a tenant's table that does not name this tenant."""
+        return await self.unit.execute(statement, rows, self.tenant)
+
+    async def insert_new(
+        self, table: Table, rows: Rows, *, returning: Sequence[str]
+    ) -> Sequence[Row[Any]]:
+        """Insert those of *rows* that are not there yet; return columns of the ones that were
+        new, in no order. A row that a second writer inserts meanwhile is not new."""
+        if not rows:
+            return []
+        statement = self._insert(table).on_conflict_do_nothing()
+        columns = [table.c[name] for name in returning]
+        return (await self.execute(statement.returning(*columns), rows)).all()
+
+    async def upsert(
+        self,
+        table: Table,
+        rows: Rows,
+        *,
+        keys: Sequence[str],
+        update: Sequence[str] = (),
+        add: Sequence[str] = (),
+    ) -> None:
+        """Insert *rows*; where *keys* exist, set the columns of *update* and increase those of
+        *add* by the row's value."""
+        if not rows:
+            return
+        statement = self._insert(table)
+        changes: Mapping[str, Any] = {
+            **{name: statement.excluded[name] for name in update},
+            **{name: table.c[name] + statement.excluded[name] for name in add},
+        }
+        await self.execute(
+            statement.on_conflict_do_update(index_elements=list(keys), set_=changes), rows
+        )
+
+    def publish(self, event: Event) -> None:
+        """Tell the other modules, if and only if this unit commits."""
+        self.unit.told.append(Told(self.tenant, event, self.origin))
+
+    def enqueue(
+        self, command: Command, *, at: datetime | None = None, key: str | None = None
+    ) -> None:
+        """Have this module's job carry out *command*, not before *at*, if and only if this unit
+        commits. At most one open command of a type has the same *key*."""
+        self.unit.enqueued.append(Enqueued(self.tenant, command, at or self.now, key))
+
+    def audit(self, action: str, subject: str, **detail: object) -> None:
+        """Record, in this unit, who did what to whom; in a chain that shows any later change."""
+        self.unit.audited.append(Audited(self.tenant, self.principal, action, subject, detail))
+
+    def _insert(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
+        if self.unit.dialect == "postgresql":
+            return postgresql.insert(table)
+        return sqlite.insert(table)

@@ -1,0 +1,144 @@
+"""A host runs some of the modules. All of them in one process is the monolith.
+
+`Host` opens their databases, makes their services and answers their ports. It belongs to the
+event loop that opened it; a process that has two loops has two hosts and one `Process`.
+"""
+
+import inspect
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from uuid import UUID
+
+from martech.kernel.auth import Principal
+from martech.kernel.clock import Clock, SystemClock
+from martech.kernel.db import Database, Transaction
+from martech.kernel.feeds.local import Feed, LocalFeed
+from martech.kernel.grouping import Groups
+from martech.kernel.messages import owner
+from martech.kernel.module import ManifestError, Module
+from martech.kernel.outbox import Origin, Publisher
+from martech.kernel.process import Process
+from martech.kernel.settings import Settings
+
+
+class AskedTooLate(RuntimeError):
+    """A port was asked after the transaction took its connection. Ask first: a slow answer
+    would hold this module's write lock."""
+
+
+class LocalPort:
+    """A module of this host, asked as if it were remote: in a unit of work of its own.
+
+    *asking* is the transaction on whose behalf it is asked, if there is one.
+    """
+
+    def __init__(self, host: "Host", name: str, asking: Transaction | None, tenant: UUID) -> None:
+        self._host, self._name, self._asking, self._tenant = host, name, asking, tenant
+
+    def __getattr__(self, method: str) -> Any:
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            if self._asking is not None and self._asking.begun:
+                raise AskedTooLate(
+                    f"{self._name}.{method} was asked inside a transaction that had begun. "
+                    "Ask before the first statement."
+                )
+            origin = self._asking.origin if self._asking else None
+            async with self._host.unit(self._name, self._tenant, origin=origin) as service:
+                return await getattr(service, method)(*args, **kwargs)
+
+        return call
+
+
+class Host:
+    def __init__(
+        self,
+        modules: Sequence[Module],
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        process: Process | None = None,
+        publisher: Publisher | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.process = process or Process()
+        self.modules = {module.name: module for module in modules}
+        self._check()
+        self.databases = {
+            module.name: Database(
+                settings.database_of(module.name),
+                module.tables,
+                clock=self.clock,
+                process=self.process,
+                publisher=publisher,
+            )
+            for module in modules
+        }
+        self.resources: dict[str, dict[type, object]] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> "Host":
+        for name, module in self.modules.items():
+            self._stack.push_async_callback(self.databases[name].close)
+            groups = Groups(self.databases[name], self._maker(name))
+            self._stack.push_async_callback(groups.close)
+            self.resources[name] = {kind: kind(groups) for kind in module.resources}
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    def feed(self, name: str) -> Feed:
+        """What module *name* has said."""
+        return LocalFeed(self.databases[name])
+
+    def issuer(self) -> Feed | None:
+        """The outbox that tells of keys, if its module is hosted here."""
+        names = [name for name, module in self.modules.items() if module.issuer]
+        return self.feed(names[0]) if names else None
+
+    def port(self, port: type, tenant: UUID, asking: Transaction | None = None) -> Any:
+        """Whoever answers *port*, for *tenant*."""
+        return LocalPort(self, owner(port), asking, tenant)
+
+    def service(self, name: str, tx: Transaction) -> Any:
+        """The module's service in *tx*, with the ports it asks."""
+        module = self.modules[name]
+        ports = {key: self.port(port, tx.tenant, tx) for key, port in module.needs.items()}
+        return module.service(tx, **ports)
+
+    @asynccontextmanager
+    async def unit(
+        self,
+        name: str,
+        tenant: UUID,
+        *,
+        write: bool = True,
+        principal: Principal | None = None,
+        origin: Origin | None = None,
+    ) -> AsyncIterator[Any]:
+        """One unit of work: a module's service in a transaction of one tenant."""
+        database = self.databases[name]
+        async with database.transaction(
+            tenant, write=write, principal=principal, origin=origin
+        ) as tx:
+            yield self.service(name, tx)
+
+    def _maker(self, name: str) -> Any:
+        return lambda tx: self.service(name, tx)
+
+    def _check(self) -> None:
+        """Whatever is missing, say so now and not at the first request."""
+        for name, module in self.modules.items():
+            module.check()
+            for port in module.needs.values():
+                if not inspect.isclass(port) or owner(port) not in self.modules:
+                    raise ManifestError(f"{name} asks {port}, but nobody here answers it.")
+            for subscription in module.subscriptions:
+                source = owner(subscription.event)
+                if source not in self.modules:
+                    raise ManifestError(
+                        f"{name}.{subscription.name} listens to {source}, which is not hosted "
+                        "here. Add it to MARTECH_MODULES."
+                    )

@@ -1,0 +1,136 @@
+"""The manifest: everything that a host needs to know about a module."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from inspect import Parameter, signature
+from typing import Any, Protocol, TypeVar, get_args, get_origin
+
+from litestar import Controller
+from sqlalchemy import MetaData
+
+from martech.kernel.custody import Custody
+from martech.kernel.db import Transaction
+from martech.kernel.messages import Command, Event, Folded, item_type, owner, wire_name
+
+S = TypeVar("S", covariant=True)
+Handler = Callable[..., Awaitable[None]]
+
+
+class ManifestError(Exception):
+    """A module does not hold together; the sentence says what and where."""
+
+
+class Unit(Protocol[S]):
+    """How a job opens a unit of work of its own module, as often as it needs."""
+
+    def __call__(self) -> AbstractAsyncContextManager[S]: ...
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A handler and the event it waits for. Its name is its cursor: renaming it is a migration."""
+
+    event: type[Event]
+    handle: Handler
+
+    @property
+    def name(self) -> str:
+        return self.handle.__name__
+
+    @property
+    def type(self) -> str:
+        return wire_name(self.event)
+
+    @cached_property
+    def batch(self) -> bool:
+        """Whether the handler takes many at a time: its first parameter is a ``Sequence``."""
+        return get_origin(_parameters(self.handle)[0].annotation) is Sequence
+
+    @cached_property
+    def fact(self) -> type:
+        """The struct that the handler is given: the event, or the item of a folded one."""
+        return item_type(self.event) if issubclass(self.event, Folded) else self.event
+
+    def check(self) -> None:
+        given = _parameters(self.handle)[0].annotation
+        wanted = get_args(given)[0] if self.batch else given
+        if wanted is not self.fact:
+            raise ManifestError(
+                f"{self.name} is subscribed to {self.event.__name__} and so must take "
+                f"{self.fact.__name__} or a Sequence of it, not {given}."
+            )
+
+
+@dataclass(frozen=True)
+class Job:
+    """The one function that carries out a command.
+
+    An *inward* job touches only its module's schema: one unit of work, settled in the same
+    transaction. An outward one may use adapters and ports, and opens units around them.
+    """
+
+    command: type[Command]
+    run: Handler
+    inward: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def on(event: type[Event]) -> Callable[[Handler], Subscription]:
+    return lambda handle: Subscription(event, handle)
+
+
+def job(
+    command: type[Command], *, inward: bool = False, **options: Any
+) -> Callable[[Handler], Job]:
+    return lambda run: Job(command, run, inward, options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Module:
+    port: type
+    service: type
+    tables: MetaData
+    controllers: Sequence[type[Controller]] = ()
+    protocols: Sequence[type[Controller]] = ()
+    """Routes whose path a protocol fixes; everything else is served under ``/<module>/v1``."""
+
+    subscriptions: Sequence[Subscription] = ()
+    jobs: Sequence[Job] = ()
+    resources: Sequence[type] = ()
+    """Long-lived things of a host, made from `Groups`, handed to HTTP handlers by type."""
+
+    custody: Custody | None = None
+    issuer: bool = False
+    """Whether this module signs API keys; every host follows its outbox for revocations."""
+
+    @property
+    def name(self) -> str:
+        return owner(self.port)
+
+    @cached_property
+    def needs(self) -> dict[str, type]:
+        """The ports this module asks: its service's parameters, but for the transaction."""
+        return {
+            p.name: p.annotation
+            for p in _parameters(self.service)
+            if p.annotation is not Transaction
+        }
+
+    def check(self) -> None:
+        """Raise `ManifestError` if the manifest contradicts itself."""
+        if self.tables.schema != self.name:
+            raise ManifestError(f"{self.name} keeps its tables in {self.tables.schema!r}.")
+        for subscription in self.subscriptions:
+            subscription.check()
+        for what, names in (
+            ("subscriptions", [s.name for s in self.subscriptions]),
+            ("jobs for one command", [j.command.__name__ for j in self.jobs]),
+        ):
+            if twice := {name for name in names if names.count(name) > 1}:
+                raise ManifestError(f"{self.name} has two {what}: {sorted(twice)[0]}.")
+
+
+def _parameters(function: Callable[..., Any]) -> list[Parameter]:
+    return list(signature(function, eval_str=True).parameters.values())

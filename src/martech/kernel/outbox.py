@@ -1,0 +1,253 @@
+"""The durable half of the event bus: three tables in every module's schema.
+
+outbox    what this module has said, in commit order
+cursors   how far each of its own subscriptions has read, in (position, item)
+parked    what a subscription has set aside: to be tried again at `due_at`, or, without one,
+          parked for a person to look at
+
+Positions are handed out under a lock held for the last moment of the publishing transaction,
+so that a reader who has seen 7 will never later find a 6. That is what lets a cursor be one
+number, and survive a dump and restore. (Without the lock 18-38 % of events were lost with
+8-16 writers: a sequence hands out numbers before the commit.)
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import (
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    func,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid_utils.compat import uuid7
+
+from martech.kernel.columns import Id, Position, UtcDateTime, tenant_column
+from martech.kernel.messages import Event, Folded, subject_of, wire_name
+
+SOURCE = "/martech/"
+
+
+class Origin(NamedTuple):
+    """Why something happens: CloudEvents' correlation and causation, and the W3C trace."""
+
+    correlation: UUID | None = None
+    causation: UUID | None = None
+    traceparent: str | None = None
+
+
+class Told(NamedTuple):
+    """An event on its way into the outbox."""
+
+    tenant: UUID
+    event: Event
+    origin: Origin
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as it stands in an outbox: the attributes of a CloudEvent 1.0, and a position."""
+
+    position: int
+    id: UUID
+    source: str
+    type: str
+    tenant: UUID
+    subject: str
+    time: datetime
+    data: msgspec.Raw
+    items: int = 1
+    correlationid: UUID | None = None
+    causationid: UUID | None = None
+    traceparent: str | None = None
+
+
+def outbox_table(metadata: MetaData) -> Table:
+    return Table(
+        "outbox",
+        metadata,
+        Column("position", Position, Identity(), primary_key=True),
+        Column("id", Id, nullable=False),
+        tenant_column(),
+        Column("type", String, nullable=False),
+        Column("subject", String, nullable=False),
+        Column("time", UtcDateTime, nullable=False),
+        Column("items", Integer, nullable=False),
+        Column("size", Integer, nullable=False),
+        Column("correlation", Id),
+        Column("causation", Id),
+        Column("traceparent", String),
+        Column("data", LargeBinary, nullable=False),
+        Index(None, "type", "position"),
+        sqlite_autoincrement=True,  # a position is never handed out twice, not even the last one
+    )
+
+
+def cursors_table(metadata: MetaData) -> Table:
+    return Table(
+        "cursors",
+        metadata,
+        Column("subscription", String, primary_key=True),
+        Column("position", Position, nullable=False),
+        Column("item", Integer, nullable=False),
+        # until here it is replaying: it was told of these events before it existed
+        Column("replay_until", Position, nullable=False),
+    )
+
+
+def parked_table(metadata: MetaData) -> Table:
+    return Table(
+        "parked",
+        metadata,
+        Column("subscription", String, primary_key=True),
+        Column("position", Position, primary_key=True, autoincrement=False),
+        Column("item", Integer, primary_key=True, autoincrement=False),
+        tenant_column(),
+        Column("event", Id, nullable=False),
+        Column("type", String, nullable=False),
+        Column("subject", String, nullable=False),
+        Column("time", UtcDateTime, nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("due_at", UtcDateTime),
+        Column("error", String, nullable=False),
+        Column("data", LargeBinary, nullable=False),
+        Index(None, "subscription", "due_at"),
+    )
+
+
+def table(metadata: MetaData, name: str) -> Table:
+    return metadata.tables[f"{metadata.schema}.{name}"]
+
+
+def rows_of(told: Sequence[Told], now: datetime) -> list[dict[str, Any]]:
+    """Encode events as rows of the outbox; *now* is the event time they share."""
+    rows = []
+    for tenant, event, origin in told:
+        data = msgspec.json.encode(event)
+        rows.append(
+            {
+                "id": uuid7(),
+                "tenant": tenant,
+                "type": wire_name(type(event)),
+                "subject": subject_of(event),
+                "time": now,
+                "items": len(event.items) if isinstance(event, Folded) else 1,
+                "size": len(data),
+                "correlation": origin.correlation,
+                "causation": origin.causation,
+                "traceparent": origin.traceparent,
+                "data": data,
+            }
+        )
+    return rows
+
+
+class Publisher:
+    """Writes what a transaction has told, as its last act."""
+
+    async def lock(self, connection: AsyncConnection, metadata: MetaData) -> None:
+        """Until the commit nobody else gets a position. On SQLite there is one writer anyway."""
+        if connection.dialect.name == "postgresql":
+            key = f"{metadata.schema}.outbox"
+            await connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtext(:key))"), {"key": key}
+            )
+
+    async def append(
+        self, connection: AsyncConnection, metadata: MetaData, rows: Sequence[dict[str, Any]]
+    ) -> None:
+        await self.lock(connection, metadata)
+        await connection.execute(insert(table(metadata, "outbox")), rows)
+        if connection.dialect.name == "postgresql":
+            await connection.execute(
+                text("SELECT pg_notify(:channel, '')"), {"channel": f"martech_{metadata.schema}"}
+            )
+
+
+async def head(connection: AsyncConnection, metadata: MetaData, types: Sequence[str]) -> int:
+    """The last position of any of *types*, 0 when there is none."""
+    outbox = table(metadata, "outbox")
+    newest = select(func.max(outbox.c.position)).where(outbox.c.type.in_(types))
+    return (await connection.execute(newest)).scalar_one() or 0
+
+
+async def waiting(
+    connection: AsyncConnection, metadata: MetaData, *, after: int, types: Sequence[str]
+) -> int:
+    """How many items of *types* stand behind position *after*."""
+    outbox = table(metadata, "outbox")
+    statement = select(func.coalesce(func.sum(outbox.c.items), 0)).where(
+        outbox.c.position > after, outbox.c.type.in_(types)
+    )
+    return int((await connection.execute(statement)).scalar_one())
+
+
+async def read(
+    connection: AsyncConnection,
+    metadata: MetaData,
+    *,
+    after: int,
+    types: Sequence[str],
+    items: int = 500,
+    size: int = 4_000_000,
+) -> list[Recorded]:
+    """The events behind position *after*, oldest first, up to *items* items or *size* bytes.
+
+    There is at least one if there is any, however large. Sizes are looked at before bodies, so a
+    long backlog of large events costs no memory.
+    """
+    outbox = table(metadata, "outbox")
+    behind = (outbox.c.position > after, outbox.c.type.in_(types))
+    sizes = await connection.execute(
+        select(outbox.c.position, outbox.c.items, outbox.c.size)
+        .where(*behind)
+        .order_by(outbox.c.position)
+        .limit(items)
+    )
+    last = _within(sizes.all(), items, size)
+    if last is None:
+        return []
+    rows = await connection.execute(
+        select(outbox).where(*behind, outbox.c.position <= last).order_by(outbox.c.position)
+    )
+    source = f"{SOURCE}{metadata.schema}"
+    return [_recorded(row, source) for row in rows]
+
+
+def _within(sizes: Sequence[Any], items: int, size: int) -> int | None:
+    """The last position up to which the sums stay within both limits; the first always does."""
+    last = None
+    for position, row_items, row_size in sizes:
+        items, size = items - row_items, size - row_size
+        if last is not None and (items < 0 or size < 0):
+            break
+        last = position
+    return last
+
+
+def _recorded(row: Any, source: str) -> Recorded:
+    return Recorded(
+        position=row.position,
+        id=row.id,
+        source=source,
+        type=row.type,
+        tenant=row.tenant,
+        subject=row.subject,
+        time=row.time,
+        data=msgspec.Raw(row.data),
+        items=row.items,
+        correlationid=row.correlation,
+        causationid=row.causation,
+        traceparent=row.traceparent,
+    )

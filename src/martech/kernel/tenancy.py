@@ -1,0 +1,124 @@
+"""The second wall between tenants.
+
+The first wall is the query: every statement of a module names the tenant. The second
+is the database, and holds when a query forgets. On PostgreSQL it is row-level security
+(see `migrate`), on SQLite this check of each statement before it runs:
+
+* every tenant table that is read, changed or deleted from stands beside a top-level
+  conjunct ``table.tenant = <the unit's tenant>``, with that value;
+* every row that is inserted carries that tenant;
+* text is refused, since nobody can check it.
+
+`ACROSS` is the one named way round it, for the bus, the sweeper and the migrations.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Column, Delete, Insert, Select, Table, Update
+from sqlalchemy.sql import operators, visitors
+from sqlalchemy.sql.elements import (
+    BinaryExpression,
+    BindParameter,
+    BooleanClauseList,
+    ClauseElement,
+    ColumnElement,
+    TextClause,
+)
+from sqlalchemy.sql.selectable import Alias, FromClause, Join
+
+ACROSS: Final = "*"
+"""The scope of the kernel's own statements: no tenant, all tenants."""
+
+Scope = UUID | str
+Rows = Sequence[Mapping[str, Any]]
+
+
+class WallBreached(AssertionError):
+    """A statement would have crossed from one tenant to another. A bug of ours, never a user's."""
+
+
+def check(statement: ClauseElement, rows: Rows, scope: Scope | None) -> None:
+    """Raise `WallBreached` unless *statement* stays within *scope*."""
+    if scope == ACROSS:
+        return
+    if not isinstance(scope, UUID):
+        raise WallBreached("A statement ran outside any tenant's transaction.")
+    for element in visitors.iterate(statement):
+        match element:
+            case TextClause():
+                raise WallBreached("Raw SQL is refused: nobody can check whose rows it touches.")
+            case Select():
+                _check_filter(element.get_final_froms(), element.whereclause, scope)
+            case Update() | Delete():
+                _check_filter([element.table], element.whereclause, scope)
+            case Insert():
+                _check_rows(element, rows, scope)
+
+
+def _check_filter(
+    froms: Iterable[FromClause], where: ClauseElement | None, scope: UUID
+) -> None:
+    walled, conjuncts = [], list(_conjuncts(where))
+    for source in froms:
+        for part in _flatten(source):
+            if isinstance(part, Join):
+                conjuncts += _conjuncts(part.onclause)
+            elif "tenant" in part.c and isinstance(_origin(part), Table):
+                walled.append(part)
+    for table in walled:
+        if not any(_names_tenant(c, table, scope) for c in conjuncts):
+            raise WallBreached(f"A statement on {_origin(table)} does not name its tenant.")
+
+
+def _check_rows(statement: Insert, rows: Rows, scope: UUID) -> None:
+    if "tenant" not in statement.table.c:
+        return
+    given = list(rows)
+    for fixed in (statement._values or {}, *_multi(statement)):
+        given.append({getattr(k, "key", k): _value(v) for k, v in fixed.items()})
+    if not all(row["tenant"] == scope for row in given if row):
+        raise WallBreached(f"A row for {statement.table} carries another tenant, or none.")
+
+
+def _multi(statement: Insert) -> Iterator[Mapping[Any, Any]]:
+    for block in statement._multi_values:
+        yield from block  # type: ignore[misc]
+
+
+def _value(bound: object) -> object:
+    return bound.value if isinstance(bound, BindParameter) else bound
+
+
+def _flatten(source: FromClause) -> Iterator[FromClause]:
+    yield source
+    if isinstance(source, Join):
+        yield from _flatten(source.left)
+        yield from _flatten(source.right)
+
+
+def _origin(source: FromClause) -> FromClause:
+    return source.element if isinstance(source, Alias) else source
+
+
+def _conjuncts(clause: ClauseElement | None) -> Iterator[ClauseElement]:
+    if isinstance(clause, BooleanClauseList) and clause.operator is operators.and_:
+        for part in clause.clauses:
+            yield from _conjuncts(part)
+    elif clause is not None:
+        yield clause
+
+
+def _names_tenant(clause: ClauseElement, table: FromClause, scope: UUID) -> bool:
+    return (
+        isinstance(clause, BinaryExpression)
+        and clause.operator is operators.eq
+        and _is_tenant_of(clause.left, table)
+        and isinstance(clause.right, BindParameter)
+        and clause.right.value == scope
+    )
+
+
+def _is_tenant_of(column: ColumnElement[Any], table: FromClause) -> bool:
+    return isinstance(column, Column) and column.name == "tenant" and column.table is table
