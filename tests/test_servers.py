@@ -1,0 +1,109 @@
+"""The tests bring their own servers, and take them away again."""
+
+import asyncio
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+import redis
+
+from tests import servers
+
+ROOT = Path(__file__).parents[1]
+NOWHERE = Path("/nonexistent")
+
+
+def ask(url: str, question: str) -> object:
+    async def run() -> object:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval(question)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+def test_the_lock_brings_a_postgresql_of_its_own() -> None:
+    bin = servers.find_postgres(path="", debian=NOWHERE)
+    assert "site-packages" in bin.parts
+    server = servers.start_postgres(bin)
+    assert str(ask(server.url, "SHOW server_version")).startswith("18")
+
+
+def test_the_lock_brings_a_redis_of_its_own() -> None:
+    program = servers.find_redis(path="")
+    assert "site-packages" in program.parts
+    server = servers.start_redis(program)
+    assert redis.Redis.from_url(server.url).ping()
+
+
+def test_postgresql_never_runs_as_root() -> None:
+    server = servers.start_postgres(servers.find_postgres())
+    expected = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+    assert psutil.Process(server.pid).username() == expected
+
+
+def test_programs_that_nobody_may_read_are_copied(tmp_path: Path) -> None:
+    closed = tmp_path / "installation" / "bin"
+    closed.mkdir(parents=True, mode=0o700)
+    (closed / "postgres").touch(0o755)
+    copy = servers._reachable(closed, tmp_path / "home")
+    assert copy.parent.parent == tmp_path / "home"
+    assert os.access(copy / "postgres", os.X_OK)
+    assert servers._reachable(Path("/usr/bin"), tmp_path) == Path("/usr/bin")
+
+
+def test_a_database_is_a_copy_of_its_template_and_its_own() -> None:
+    template = servers.fresh_database()
+    ask(template, "CREATE TABLE t AS SELECT 1 AS x")
+    one, other = servers.fresh_database(template), servers.fresh_database(template)
+    ask(one, "INSERT INTO t VALUES (2)")
+    assert ask(one, "SELECT count(*) FROM t") == 2
+    assert ask(other, "SELECT count(*) FROM t") == 1
+
+
+def test_a_redis_database_is_empty_and_its_own() -> None:
+    one = redis.Redis.from_url(servers.fresh_redis())
+    one.set("key", "value")
+    assert redis.Redis.from_url(servers.fresh_redis()).dbsize() == 0
+
+
+@pytest.mark.parametrize("kind", ["postgres", "redis"])
+def test_what_is_missing_is_named_and_never_skipped(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "_postgres_wheels", list)
+    monkeypatch.setattr(servers, "_package", lambda name: None)
+    with pytest.raises(servers.Missing, match=f"MARTECH_TEST_{kind.upper()}_URL"):
+        servers.find_postgres("", NOWHERE) if kind == "postgres" else servers.find_redis("")
+
+
+@pytest.mark.parametrize("kind", ["postgres", "redis"])
+def test_a_server_ends_with_the_tests_even_when_they_are_killed(kind: str) -> None:
+    code = f"import tests.servers as s; print(s.{kind}().pid, flush=True); input()"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MARTECH_TEST_")}
+    tests = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert tests.stdout
+    server = psutil.Process(int(tests.stdout.readline()))
+    watcher, home = server.parent(), Path(server.cwd())
+    assert watcher
+    assert home.exists()
+    tests.send_signal(signal.SIGKILL)
+    tests.wait()
+    psutil.wait_procs([server, watcher], timeout=20)
+    assert not server.is_running()
+    assert not home.exists()
