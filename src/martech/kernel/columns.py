@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import msgspec
-from sqlalchemy import BigInteger, Column, DateTime, Dialect, Integer, LargeBinary, MetaData, Uuid
+from sqlalchemy import BigInteger, Column, DateTime, Dialect, Integer, LargeBinary, MetaData, Table, Uuid
 from sqlalchemy.types import TypeDecorator
 
 Id = Uuid
@@ -59,3 +59,8 @@ def tenant_column(*, primary_key: bool = False) -> Column[object]:
 def bare_metadata(schema: str) -> MetaData:
     """One module's schema. No foreign key can leave it: other modules are other MetaData."""
     return MetaData(schema=schema, naming_convention=CONVENTION)
+
+
+def table(metadata: MetaData, name: str) -> Table:
+    """One of the kernel's own tables in a module's schema."""
+    return metadata.tables[f"{metadata.schema}.{name}"]

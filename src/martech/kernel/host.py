@@ -12,11 +12,12 @@ from uuid import UUID
 
 from martech.kernel.auth import Principal
 from martech.kernel.clock import Clock, SystemClock
+from martech.kernel.cursors import Cursors
 from martech.kernel.db import Database, Transaction
 from martech.kernel.feeds.local import Feed, LocalFeed
 from martech.kernel.grouping import Groups
 from martech.kernel.messages import owner
-from martech.kernel.module import ManifestError, Module
+from martech.kernel.module import ManifestError, Module, Subscription
 from martech.kernel.outbox import Origin, Publisher
 from martech.kernel.process import Process
 from martech.kernel.settings import Settings
@@ -72,6 +73,7 @@ class Host:
                 clock=self.clock,
                 process=self.process,
                 publisher=publisher,
+                inward=[job.command for job in module.jobs if job.inward],
             )
             for module in modules
         }
@@ -84,6 +86,9 @@ class Host:
             groups = Groups(self.databases[name], self._maker(name))
             self._stack.push_async_callback(groups.close)
             self.resources[name] = {kind: kind(groups) for kind in module.resources}
+        for name, module in self.modules.items():
+            for subscription in module.subscriptions:
+                await self._subscribe(name, subscription)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -124,6 +129,13 @@ class Host:
             tenant, write=write, principal=principal, origin=origin
         ) as tx:
             yield self.service(name, tx)
+
+    async def _subscribe(self, name: str, subscription: Subscription) -> None:
+        """Give a new subscription its cursor, before anything can be told behind its back."""
+        head = await self.feed(owner(subscription.event)).head([subscription.type])
+        database = self.databases[name]
+        async with database.across() as connection:
+            await Cursors(database.metadata, subscription.name).create(connection, head)
 
     def _maker(self, name: str) -> Any:
         return lambda tx: self.service(name, tx)

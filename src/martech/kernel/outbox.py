@@ -1,9 +1,4 @@
-"""The durable half of the event bus: three tables in every module's schema.
-
-outbox    what this module has said, in commit order
-cursors   how far each of its own subscriptions has read, in (position, item)
-parked    what a subscription has set aside: to be tried again at `due_at`, or, without one,
-          parked for a person to look at
+"""What a module has said, in commit order, in its own schema: the durable half of the bus.
 
 Positions are handed out under a lock held for the last moment of the publishing transaction,
 so that a reader who has seen 7 will never later find a 6. That is what lets a cursor be one
@@ -34,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
-from martech.kernel.columns import Id, Position, UtcDateTime, tenant_column
+from martech.kernel.columns import Id, Position, UtcDateTime, table, tenant_column
 from martech.kernel.messages import Event, Folded, subject_of, wire_name
 
 SOURCE = "/martech/"
@@ -92,42 +87,6 @@ def outbox_table(metadata: MetaData) -> Table:
         Index(None, "type", "position"),
         sqlite_autoincrement=True,  # a position is never handed out twice, not even the last one
     )
-
-
-def cursors_table(metadata: MetaData) -> Table:
-    return Table(
-        "cursors",
-        metadata,
-        Column("subscription", String, primary_key=True),
-        Column("position", Position, nullable=False),
-        Column("item", Integer, nullable=False),
-        # until here it is replaying: it was told of these events before it existed
-        Column("replay_until", Position, nullable=False),
-    )
-
-
-def parked_table(metadata: MetaData) -> Table:
-    return Table(
-        "parked",
-        metadata,
-        Column("subscription", String, primary_key=True),
-        Column("position", Position, primary_key=True, autoincrement=False),
-        Column("item", Integer, primary_key=True, autoincrement=False),
-        tenant_column(),
-        Column("event", Id, nullable=False),
-        Column("type", String, nullable=False),
-        Column("subject", String, nullable=False),
-        Column("time", UtcDateTime, nullable=False),
-        Column("attempts", Integer, nullable=False),
-        Column("due_at", UtcDateTime),
-        Column("error", String, nullable=False),
-        Column("data", LargeBinary, nullable=False),
-        Index(None, "subscription", "due_at"),
-    )
-
-
-def table(metadata: MetaData, name: str) -> Table:
-    return metadata.tables[f"{metadata.schema}.{name}"]
 
 
 def rows_of(told: Sequence[Told], now: datetime) -> list[dict[str, Any]]:

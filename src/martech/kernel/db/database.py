@@ -4,7 +4,7 @@
 connection: 30 of 30 launches timed out; with a pool each, none.)
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from martech.kernel.clock import Clock
 from martech.kernel.db.engines import create_engine, is_passing, is_sqlite, sqlite_file
 from martech.kernel.db.transaction import Transaction, Unit
 from martech.kernel.errors import Unavailable
+from martech.kernel.messages import Command
 from martech.kernel.outbox import Origin, Publisher
 from martech.kernel.process import Process
 from martech.kernel.tenancy import ACROSS
@@ -33,7 +34,9 @@ class Database:
         clock: Clock,
         process: Process,
         publisher: Publisher | None = None,
+        inward: Collection[type[Command]] = (),
     ) -> None:
+        """*inward* are the commands that are kept while a subscription replays."""
         self.name = str(metadata.schema)
         self.url = url
         self.metadata = metadata
@@ -41,6 +44,9 @@ class Database:
         self.clock = clock
         self.process = process
         self.publisher = publisher or Publisher()
+        self.inward = inward
+        self.dropped = 0
+        """Outward commands that were not written because a replay asked for them."""
         file = str(sqlite_file(url, self.name).absolute()) if is_sqlite(url) else None
         self._turn = process.turn(file) if file else None
 
@@ -68,9 +74,10 @@ class Database:
             async def connect(write: bool) -> AsyncConnection:
                 if write and self._turn:
                     await stack.enter_async_context(self._turn.taken())
-                connection = await stack.enter_async_context(self.engine.connect())
-                await connection.execution_options(write=write)
-                await connection.begin()
+                with self._reached():
+                    connection = await stack.enter_async_context(self.engine.connect())
+                    await connection.execution_options(write=write)
+                    await connection.begin()
                 return connection
 
             unit = Unit(connect, self.engine.dialect.name, self.clock.now(), write, replaying)
@@ -107,8 +114,13 @@ class Database:
             await self.publisher.lock(connection, self.metadata)
             await audit.append(connection, self.metadata, unit.audited, unit.now)
         if unit.enqueued:
-            await commands.record(
-                connection, self.metadata, unit.enqueued, unit.now, replaying=unit.replaying
+            self.dropped += await commands.record(
+                connection,
+                self.metadata,
+                unit.enqueued,
+                unit.now,
+                replaying=unit.replaying,
+                inward=self.inward,
             )
         if unit.told:
             rows = outbox.rows_of(unit.told, unit.now)
@@ -121,12 +133,17 @@ class Database:
         """A database that is away is `Unavailable`, whichever library noticed."""
         try:
             yield
-        except (PoolTimeout, OSError) as exc:
-            raise Unavailable(f"The database of {self.name} does not answer; try again.") from exc
         except DBAPIError as exc:
             if not is_passing(exc):
                 raise
             raise Unavailable(f"The database of {self.name} is not available; try again.") from exc
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except (PoolTimeout, OSError) as exc:
+            raise Unavailable(f"The database of {self.name} does not answer; try again.") from exc
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -5,8 +5,9 @@ from sqlalchemy import MetaData
 from martech.kernel.audit import audit_table
 from martech.kernel.columns import bare_metadata
 from martech.kernel.commands import commands_table
+from martech.kernel.cursors import cursors_table, parked_table
 from martech.kernel.idempotency import idempotency_table
-from martech.kernel.outbox import cursors_table, outbox_table, parked_table
+from martech.kernel.outbox import outbox_table
 
 
 def module_metadata(name: str) -> MetaData:

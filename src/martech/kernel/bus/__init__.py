@@ -1,0 +1,74 @@
+"""The in-process event bus: it carries what outboxes hold to those who wait for it."""
+
+import asyncio
+import logging
+
+from martech.kernel.bus.delivery import Delivery
+from martech.kernel.bus.wake import watch
+from martech.kernel.errors import Unavailable
+from martech.kernel.host import Host
+
+__all__ = ["Bus", "Delivery"]
+
+log = logging.getLogger(__name__)
+
+POLL = 1.0  # seconds, when nobody wakes us
+LONGEST_WAIT = 5.0  # seconds between looks while something is away
+
+
+class Bus:
+    """All subscriptions of a host, each on its own: a slow one holds up nobody."""
+
+    def __init__(self, host: Host, **limits: float) -> None:
+        """*limits* are those of `Delivery`: patience, batch, deadline."""
+        self.host = host
+        self.deliveries = [
+            Delivery(host, name, subscription, **limits)  # type: ignore[arg-type]
+            for name, module in host.modules.items()
+            for subscription in module.subscriptions
+        ]
+
+    async def run(self) -> None:
+        """Deliver until cancelled. A batch that has begun is finished first."""
+        async with asyncio.TaskGroup() as tasks:
+            for delivery in self.deliveries:
+                tasks.create_task(self._follow(delivery), name=delivery.name)
+            for source in {delivery.feed.source for delivery in self.deliveries}:
+                tasks.create_task(watch(self.host.databases[source]), name=f"watch {source}")
+
+    async def settle(self) -> None:
+        """Deliver until nothing moves; what is set aside for later stays."""
+        while any([await delivery.step() for delivery in self.deliveries]):
+            pass
+
+    async def _follow(self, delivery: Delivery) -> None:
+        wait = POLL
+        with self.host.process.signals.listening(delivery.feed.source) as news:
+            while True:
+                news.clear()
+                try:
+                    if await _to_the_end(delivery):
+                        wait = POLL
+                        continue
+                    wait = POLL
+                except Unavailable as exc:
+                    wait = min(wait * 2, LONGEST_WAIT)
+                    log.warning("%s waits: %s", delivery.name, exc.detail)
+                except Exception:
+                    wait = min(wait * 2, LONGEST_WAIT)
+                    log.exception("%s stumbled and tries again", delivery.name)
+                try:
+                    async with asyncio.timeout(wait):
+                        await news.wait()
+                except TimeoutError:
+                    continue
+
+
+async def _to_the_end(delivery: Delivery) -> bool:
+    """One step that a cancellation does not break off in the middle."""
+    step = asyncio.ensure_future(delivery.step())
+    try:
+        return await asyncio.shield(step)
+    except asyncio.CancelledError:
+        await step
+        raise

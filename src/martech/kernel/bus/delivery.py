@@ -1,0 +1,252 @@
+"""Carries what one module has said to one subscription of another.
+
+    read a batch ─▶ handle it and move the cursor, one transaction ─▶ …
+                        │ it fails
+                        ▼
+                  by halves down to the one that fails ─▶ set aside, the cursor goes on
+                                                            │ due again, with backoff
+                                                            ▼
+                                              handled, or after PATIENCE attempts parked
+
+* An effect happens exactly once: it and the cursor are one transaction.
+* Facts about one subject stay in order: while one is set aside, later ones about the same
+  subject are set aside behind it, and nobody else waits.
+* `Unavailable` is not a failure: the subscription waits and nothing is ever parked for it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from martech.kernel import failpoints
+from martech.kernel.bus.unfold import Heard, fact_of, origin_of, unfold
+from martech.kernel.cursors import Cursors, Place
+from martech.kernel.db import Unit
+from martech.kernel.errors import Unavailable
+from martech.kernel.host import Host
+from martech.kernel.messages import Fact, owner
+from martech.kernel.module import Subscription
+from martech.kernel.outbox import Origin
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 8  # attempts before a fact is parked
+BATCH = 500  # items
+FIRST_RETRY = timedelta(milliseconds=100)
+LONGEST_RETRY = timedelta(minutes=1)
+DEADLINE = 30.0  # seconds for a whole batch
+SHORTEST_DEADLINE = 2.0  # seconds for one fact
+
+Key = tuple[UUID, str]
+
+
+class Overtaken(Exception):
+    """Another process moved the cursor meanwhile. Nothing was done; look again."""
+
+
+class Delivery:
+    """One subscription. `step` moves it on; the bus decides when."""
+
+    def __init__(
+        self,
+        host: Host,
+        module: str,
+        subscription: Subscription,
+        *,
+        patience: int = PATIENCE,
+        batch: int = BATCH,
+        deadline: float = DEADLINE,
+    ) -> None:
+        self.host = host
+        self.module = module
+        self.subscription = subscription
+        self.database = host.databases[module]
+        self.feed = host.feed(owner(subscription.event))
+        self.cursors = Cursors(self.database.metadata, subscription.name)
+        self.patience = patience
+        self.batch = batch
+        self.deadline = deadline
+
+    @property
+    def name(self) -> str:
+        return f"{self.module}.{self.subscription.name}"
+
+    async def step(self) -> bool:
+        """Try again what is due, then handle the next batch. False when there was nothing.
+
+        Raises `Unavailable` when the source, the own database or a port is away.
+        """
+        try:
+            retried = await self._retry_due()
+            return await self._next_batch() or retried
+        except Overtaken:
+            return True
+
+    async def lag(self) -> int:
+        """How many items stand between the cursor and the source's last."""
+        async with self.database.across(write=False) as connection:
+            place, _ = await self.cursors.load(connection)
+        behind = await self.feed.waiting(after=place.position, types=[self.subscription.type])
+        return behind - place.item
+
+    async def _next_batch(self) -> bool:
+        async with self.database.across(write=False) as connection:
+            place, replay_until = await self.cursors.load(connection)
+        records = await self.feed.read(
+            after=place.position, types=[self.subscription.type], items=self.batch + place.item
+        )
+        heard = unfold(records, self.subscription, place)
+        if not heard:
+            return False
+        past = [h for h in heard if h.record.position <= replay_until]
+        for part, replaying in ((past, True), (heard[len(past) :], False)):
+            for start in range(0, len(part), self.batch):
+                chunk = part[start : start + self.batch]
+                place = await self._handle(chunk, place, replaying)
+        return True
+
+    async def _handle(self, heard: Sequence[Heard], place: Place, replaying: bool) -> Place:
+        """Handle *heard*, by halves if it must be; return the cursor behind it."""
+        try:
+            return await self._together(heard, place, replaying)
+        except (Unavailable, Overtaken):
+            raise
+        except Exception as exc:
+            if len(heard) == 1:
+                log.warning("%s cannot handle %s", self.name, heard[0].record.id, exc_info=exc)
+                return await self._set_aside(heard[0], place, exc)
+        middle = len(heard) // 2
+        place = await self._handle(heard[:middle], place, replaying)
+        return await self._handle(heard[middle:], place, replaying)
+
+    async def _together(self, heard: Sequence[Heard], place: Place, replaying: bool) -> Place:
+        """One transaction: the handler's effects for every tenant, and the cursor."""
+        deadline = max(SHORTEST_DEADLINE, self.deadline * len(heard) / self.batch)
+        async with self.database.unit(replaying=replaying) as unit, asyncio.timeout(deadline):
+            connection = await self._at(unit, place)
+            ready = await self._hold_back(unit, connection, heard)
+            await failpoints.reach("bus.before_handle")
+            for tenant, facts, origin in _by_tenant(ready):
+                await self._call(unit, tenant, facts, origin)
+            await failpoints.reach("bus.before_cursor")
+            await self.cursors.move(await _across(unit), heard[-1].next)
+        return heard[-1].next
+
+    async def _at(self, unit: Unit, place: Place) -> AsyncConnection:
+        """The unit's connection, holding the cursor, which must still be where we read from."""
+        connection = await _across(unit)
+        cursor = await self.cursors.load(connection, lock=True)
+        if cursor.place != place:
+            raise Overtaken
+        return connection
+
+    async def _hold_back(
+        self, unit: Unit, connection: AsyncConnection, heard: Sequence[Heard]
+    ) -> Sequence[Heard]:
+        """Set aside what cannot be decoded, and what must wait behind something set aside."""
+        held = await self.cursors.held(connection)
+        broken = [h for h in heard if h.fact is None]
+        behind = [h for h in heard if held and (h.tenant, h.subject) in held]
+        if not broken and not behind:
+            return heard
+        for h in broken:  # trying again would decode no better
+            await self.cursors.set_aside(
+                connection, [h.aside()], attempts=1, due_at=None, error=h.error
+            )
+        if behind:
+            asides = [h.aside() for h in behind]
+            reason = "waits behind an earlier one of its subject"
+            await self.cursors.set_aside(
+                connection, asides, attempts=0, due_at=unit.now, error=reason
+            )
+        out = {id(h) for h in (*broken, *behind)}
+        return [h for h in heard if id(h) not in out]
+
+    async def _call(
+        self, unit: Unit, tenant: UUID, facts: Sequence[Fact], origin: Origin
+    ) -> None:
+        service = self.host.service(self.module, unit.of(tenant, origin=origin))
+        if self.subscription.batch:
+            await self.subscription.handle(facts, service)
+            return
+        for fact in facts:
+            await self.subscription.handle(fact, service)
+
+    async def _set_aside(self, heard: Heard, place: Place, error: Exception) -> Place:
+        async with self.database.unit() as unit:
+            connection = await self._at(unit, place)
+            due_at = unit.now + FIRST_RETRY if self.patience > 1 else None
+            await self.cursors.set_aside(
+                connection, [heard.aside()], attempts=1, due_at=due_at, error=_said(error)
+            )
+            await self.cursors.move(connection, heard.next)
+        return heard.next
+
+    async def _retry_due(self) -> bool:
+        """Try what is due again, in the order of the source within each subject."""
+        async with self.database.across(write=False) as connection:
+            rows = await self.cursors.waiting(connection)
+            replay_until = (await self.cursors.load(connection)).replay_until
+        now, held, tried = self.host.clock.now(), set[Key](), False
+        for row in rows:
+            key = row.tenant, row.subject
+            if row.due_at > now or (row.subject and key in held):
+                held.add(key)
+                continue
+            tried = True
+            if not await self._retry(row, replaying=row.position <= replay_until):
+                held.add(key)
+        return tried
+
+    async def _retry(self, row: Row[Any], *, replaying: bool) -> bool:
+        """One more attempt at a row that was set aside; True if it is done or parked for good."""
+        place = Place(row.position, row.item)
+        try:
+            async with (
+                self.database.unit(replaying=replaying) as unit,
+                asyncio.timeout(SHORTEST_DEADLINE),
+            ):
+                if not await self.cursors.take(await _across(unit), place):
+                    return True  # another process did it
+                fact = fact_of(row.data, self.subscription)
+                await self._call(unit, row.tenant, [fact], Origin(row.event, row.event))
+            return True
+        except Unavailable:
+            raise
+        except Exception as exc:
+            attempts = row.attempts + 1
+            parked = attempts >= self.patience or isinstance(exc, msgspec.MsgspecError)
+            wait = min(FIRST_RETRY * 2**attempts, LONGEST_RETRY)
+            async with self.database.across() as connection:
+                due_at = None if parked else self.host.clock.now() + wait
+                await self.cursors.failed(connection, place, due_at, _said(exc))
+            if parked:
+                log.error("%s parked %s", self.name, row.event, exc_info=exc)
+            return parked
+
+
+async def _across(unit: Unit) -> AsyncConnection:
+    connection = await unit.enter("*")
+    return await connection.execution_options(scope="*")
+
+
+def _by_tenant(heard: Sequence[Heard]) -> list[tuple[UUID, list[Fact], Origin]]:
+    """Each tenant's facts in order, with the origin of the first."""
+    groups: dict[UUID, tuple[list[Fact], Origin]] = {}
+    for h in heard:
+        if h.tenant not in groups:
+            groups[h.tenant] = [], origin_of(h.record)
+        if h.fact is not None:
+            groups[h.tenant][0].append(h.fact)
+    return [(tenant, facts, origin) for tenant, (facts, origin) in groups.items()]
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:2000]

@@ -1,0 +1,103 @@
+"""From what stands in an outbox to single facts, each with its place.
+
+Folded events are unfolded here, so that everything after it (batches, bisection, parking)
+works on single items. An item that cannot be decoded is found alone; its neighbours are not.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from martech.kernel.cursors import Aside, Place
+from martech.kernel.messages import Event, Fact, Folded, item_type, subject_of
+from martech.kernel.module import Subscription
+from martech.kernel.outbox import Origin, Recorded
+
+
+class _Items(msgspec.Struct):
+    items: list[msgspec.Raw]
+
+
+@dataclass(slots=True)
+class Heard:
+    """One fact as a subscription hears it. *fact* is None when it cannot be decoded."""
+
+    record: Recorded
+    item: int
+    fact: Fact | None
+    raw: bytes | None
+    error: str = ""
+
+    @property
+    def tenant(self) -> UUID:
+        return self.record.tenant
+
+    @property
+    def subject(self) -> str:
+        return subject_of(self.fact) if self.fact is not None else ""
+
+    @property
+    def next(self) -> Place:
+        """The cursor once this is done."""
+        if self.item + 1 < self.record.items:
+            return Place(self.record.position - 1, self.item + 1)
+        return Place(self.record.position, 0)
+
+    def aside(self) -> Aside:
+        record = self.record
+        data = self.raw if self.raw is not None else msgspec.json.encode(self.fact)
+        place = Place(record.position, self.item)
+        return Aside(
+            place, record.tenant, record.id, record.type, self.subject, record.time, data
+        )
+
+
+def unfold(records: Sequence[Recorded], subscription: Subscription, place: Place) -> list[Heard]:
+    """The facts in *records*, without the first *place.item* that are done already."""
+    heard = [fact for record in records for fact in _facts(record, subscription)]
+    return heard[place.item :]
+
+
+def fact_of(row_data: bytes, subscription: Subscription) -> Fact:
+    """A fact that was set aside; raises `msgspec.MsgspecError` if it still cannot be decoded."""
+    fact: Fact = msgspec.json.decode(row_data, type=subscription.fact)
+    return fact
+
+
+def origin_of(record: Recorded) -> Origin:
+    """What is caused by *record*: same correlation, and it as the cause."""
+    return Origin(record.correlationid or record.id, record.id, record.traceparent)
+
+
+def _facts(record: Recorded, subscription: Subscription) -> Iterator[Heard]:
+    if not issubclass(subscription.event, Folded):
+        yield _one(record, 0, bytes(record.data), subscription.event)
+        return
+    try:
+        folded = msgspec.json.decode(record.data, type=subscription.event)
+    except msgspec.MsgspecError:
+        yield from _each(record, subscription.event)
+        return
+    for index, item in enumerate(folded.items):
+        yield Heard(record, index, item, None)
+
+
+def _each(record: Recorded, event: type[Folded]) -> Iterator[Heard]:
+    try:
+        items = msgspec.json.decode(record.data, type=_Items).items
+    except msgspec.MsgspecError as exc:
+        # nothing inside can be told apart: the whole record is one item
+        yield Heard(record, record.items - 1, None, bytes(record.data), str(exc))
+        return
+    for index, raw in enumerate(items):
+        yield _one(record, index, bytes(raw), item_type(event))
+
+
+def _one(record: Recorded, item: int, raw: bytes, kind: type[Event] | type) -> Heard:
+    try:
+        return Heard(record, item, msgspec.json.decode(raw, type=kind), raw)
+    except msgspec.MsgspecError as exc:
+        return Heard(record, item, None, raw, str(exc))

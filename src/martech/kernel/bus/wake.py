@@ -1,0 +1,58 @@
+"""Notices what another process has committed; within one process `Process.signals` does it.
+
+PostgreSQL tells by LISTEN/NOTIFY. SQLite changes ``PRAGMA data_version`` whenever somebody
+else commits to the file; looking at it costs no read of the file. Both only shorten the wait:
+the bus polls anyway.
+"""
+
+import asyncio
+import logging
+
+import asyncpg
+from sqlalchemy import make_url, text
+
+from martech.kernel.db import Database
+from martech.kernel.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+GLANCE = 0.1  # seconds between looks at data_version
+AGAIN = 2.0  # seconds until a lost connection is tried again
+
+
+async def watch(database: Database) -> None:
+    """Wake those who wait for *database*'s module whenever another process commits; for ever."""
+    look = _listen if database.engine.dialect.name == "postgresql" else _glance
+    while True:
+        try:
+            await look(database)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable) as exc:
+            log.warning("cannot watch %s, polling instead: %s", database.name, exc)
+            await asyncio.sleep(AGAIN)
+
+
+async def _listen(database: Database) -> None:
+    url = make_url(database.url).set(drivername="postgresql")
+    connection = await asyncpg.connect(url.render_as_string(hide_password=False))
+    lost = asyncio.Event()
+    try:
+        connection.add_termination_listener(lambda _: lost.set())
+        await connection.add_listener(
+            f"martech_{database.name}", lambda *_: database.process.signals.wake(database.name)
+        )
+        await lost.wait()
+    finally:
+        await connection.close(timeout=1)
+
+
+async def _glance(database: Database) -> None:
+    seen = None
+    async with database.engine.connect() as connection:
+        await connection.execution_options(scope="*", write=False, isolation_level="AUTOCOMMIT")
+        while True:
+            version = (await connection.execute(text(f'PRAGMA "{database.name}".data_version')))
+            now = version.scalar_one()
+            if seen not in (None, now):
+                database.process.signals.wake(database.name)
+            seen = now
+            await asyncio.sleep(GLANCE)

@@ -1,0 +1,200 @@
+"""How far the subscriptions of a module have read, in that module's own schema.
+
+cursors   (position, item): everything up to *position* is done, and of the next event of the
+          subscription's type the first *item* items
+parked    what a subscription has set aside: to be tried again at `due_at`, or, without one,
+          parked for a person to look at
+
+A cursor moves in the transaction of the handler: that makes an effect happen exactly once.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from martech.kernel.columns import Id, Position, UtcDateTime, table, tenant_column
+
+
+class Place(NamedTuple):
+    position: int
+    item: int
+
+
+class Cursor(NamedTuple):
+    place: Place
+    replay_until: int
+    """The head of the source when the subscription was made: up to here it hears of the past."""
+
+
+class Aside(NamedTuple):
+    """One event or item that is set aside."""
+
+    place: Place
+    tenant: UUID
+    event: UUID
+    type: str
+    subject: str
+    time: datetime
+    data: bytes
+
+
+def cursors_table(metadata: MetaData) -> Table:
+    return Table(
+        "cursors",
+        metadata,
+        Column("subscription", String, primary_key=True),
+        Column("position", Position, nullable=False),
+        Column("item", Integer, nullable=False),
+        Column("replay_until", Position, nullable=False),
+    )
+
+
+def parked_table(metadata: MetaData) -> Table:
+    return Table(
+        "parked",
+        metadata,
+        Column("subscription", String, primary_key=True),
+        Column("position", Position, primary_key=True, autoincrement=False),
+        Column("item", Integer, primary_key=True, autoincrement=False),
+        tenant_column(),
+        Column("event", Id, nullable=False),
+        Column("type", String, nullable=False),
+        Column("subject", String, nullable=False),
+        Column("time", UtcDateTime, nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("due_at", UtcDateTime),
+        Column("error", String, nullable=False),
+        Column("data", LargeBinary, nullable=False),
+        Index(None, "subscription", "due_at"),
+    )
+
+
+class Cursors:
+    """The cursor and the set-aside rows of one subscription."""
+
+    def __init__(self, metadata: MetaData, subscription: str) -> None:
+        self._name = subscription
+        self._cursors = table(metadata, "cursors")
+        self._parked = table(metadata, "parked")
+
+    async def create(self, connection: AsyncConnection, replay_until: int) -> None:
+        """Begin at 0, unless the cursor is there already."""
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        await connection.execute(
+            dialect.insert(self._cursors).on_conflict_do_nothing(),
+            [{"subscription": self._name, "position": 0, "item": 0, "replay_until": replay_until}],
+        )
+
+    async def load(self, connection: AsyncConnection, *, lock: bool = False) -> Cursor:
+        """Where the subscription stands; with *lock*, nobody else moves it until the commit."""
+        query = select(self._cursors).where(self._cursors.c.subscription == self._name)
+        row = (await connection.execute(query.with_for_update() if lock else query)).one()
+        return Cursor(Place(row.position, row.item), row.replay_until)
+
+    async def move(self, connection: AsyncConnection, place: Place) -> None:
+        statement = update(self._cursors).where(self._cursors.c.subscription == self._name)
+        await connection.execute(statement.values(position=place.position, item=place.item))
+
+    async def rewind(self, connection: AsyncConnection, to: int, replay_until: int) -> None:
+        """Hear everything behind position *to* again, as a replay up to *replay_until*."""
+        statement = update(self._cursors).where(self._cursors.c.subscription == self._name)
+        await connection.execute(
+            statement.values(position=to, item=0, replay_until=replay_until)
+        )
+
+    async def set_aside(
+        self,
+        connection: AsyncConnection,
+        asides: Sequence[Aside],
+        *,
+        attempts: int,
+        due_at: datetime | None,
+        error: str,
+    ) -> None:
+        rows = [
+            {
+                "subscription": self._name,
+                "position": aside.place.position,
+                "item": aside.place.item,
+                "tenant": aside.tenant,
+                "event": aside.event,
+                "type": aside.type,
+                "subject": aside.subject,
+                "time": aside.time,
+                "data": aside.data,
+                "attempts": attempts,
+                "due_at": due_at,
+                "error": error,
+            }
+            for aside in asides
+        ]
+        await connection.execute(insert(self._parked), rows)
+
+    async def held(self, connection: AsyncConnection) -> set[tuple[UUID, str]]:
+        """The (tenant, subject) pairs that wait for something earlier of theirs."""
+        waiting = select(self._parked.c.tenant, self._parked.c.subject).where(
+            self._parked.c.subscription == self._name,
+            self._parked.c.due_at.is_not(None),
+            self._parked.c.subject != "",
+        )
+        return {(row.tenant, row.subject) for row in await connection.execute(waiting)}
+
+    async def waiting(self, connection: AsyncConnection, most: int = 500) -> Sequence[Row[Any]]:
+        """What is to be tried again, in the order of the source."""
+        query = (
+            select(self._parked)
+            .where(self._parked.c.subscription == self._name, self._parked.c.due_at.is_not(None))
+            .order_by(self._parked.c.position, self._parked.c.item)
+            .limit(most)
+        )
+        return (await connection.execute(query)).all()
+
+    async def take(self, connection: AsyncConnection, place: Place) -> bool:
+        """Remove a row that is being handled in this transaction; False if it is gone."""
+        taken = await connection.execute(delete(self._parked).where(*self._at(place)))
+        return taken.rowcount == 1
+
+    async def failed(
+        self, connection: AsyncConnection, place: Place, due_at: datetime | None, error: str
+    ) -> None:
+        """Count an attempt; without *due_at* the row is parked for good."""
+        await connection.execute(
+            update(self._parked)
+            .where(*self._at(place))
+            .values(attempts=self._parked.c.attempts + 1, due_at=due_at, error=error)
+        )
+
+    async def counts(self, connection: AsyncConnection) -> tuple[int, int]:
+        """How many are parked for good, and how many wait for another attempt."""
+        query = select(
+            func.count().filter(self._parked.c.due_at.is_(None)),
+            func.count().filter(self._parked.c.due_at.is_not(None)),
+        ).where(self._parked.c.subscription == self._name)
+        parked, waiting = (await connection.execute(query)).one()
+        return parked, waiting
+
+    def _at(self, place: Place) -> tuple[Any, ...]:
+        return (
+            self._parked.c.subscription == self._name,
+            self._parked.c.position == place.position,
+            self._parked.c.item == place.item,
+        )
