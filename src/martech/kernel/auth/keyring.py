@@ -1,6 +1,5 @@
 """Verifies API keys, and remembers those that held."""
 
-from base64 import urlsafe_b64decode
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -55,7 +54,7 @@ class Keyring:
         self._public: dict[bytes, Ed25519PublicKey] = {}
         self._known: dict[bytes, Known] = {}
         for text in issuer_keys:
-            self.trust(public_key(text))
+            self.trust(keys.public_key(text))
 
     def verify(self, text: str, now: datetime) -> Principal:
         """Whose key *text* is. Raises `Unauthorized`, or `Unavailable` if that cannot be told.
@@ -121,11 +120,3 @@ class Keyring:
             user=claims.user,
         )
         return Known(principal, claims.expires_at)
-
-
-def public_key(text: str) -> bytes:
-    """The 32 bytes that *text* stands for. Raises `ValueError`."""
-    raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if len(raw) != 32:
-        raise ValueError(f"{text!r} is not an issuer's key: 43 letters of base64url are.")
-    return raw

@@ -91,7 +91,7 @@ class Issuer:
         """The key's text: to be shown once."""
         body = _encoder.encode(msgspec.structs.replace(claims, issuer=self.id))
         body += self._private.sign(PREFIXES[kind].encode() + body)
-        return PREFIXES[kind] + _armour(body + _checksum(kind, body))
+        return PREFIXES[kind] + armour(body + checksum(kind, body))
 
 
 def issuer_id(public: bytes) -> bytes:
@@ -107,9 +107,9 @@ def read(text: str) -> Signed:
             "- and _. Send the whole key as Bearer token, or as user name of Basic."
         )
     kind: Kind = "write" if form[1] == PREFIXES["write"] else "secret"
-    whole = _unarmour(form[2])
-    body, checksum = whole[:-4], whole[-4:]
-    if len(body) <= 64 or checksum != _checksum(kind, body):
+    whole = unarmour(form[2])
+    body, tail = whole[:-4], whole[-4:]
+    if len(body) <= 64 or tail != checksum(kind, body):
         raise Unauthorized(
             "The API key is damaged: its checksum is wrong. It was cut or mistyped; copy it again."
         )
@@ -123,11 +123,19 @@ def read(text: str) -> Signed:
     return Signed(kind=kind, claims=claims, message=message, signature=body[-64:])
 
 
-def _armour(raw: bytes) -> str:
+def public_key(text: str) -> bytes:
+    """The 32 bytes of an issuer's public key. Raises `ValueError`."""
+    raw = unarmour(text.rstrip("="))
+    if len(raw) != 32:
+        raise ValueError(f"{text!r} is not an issuer's public key: 43 letters of base64url are.")
+    return raw
+
+
+def armour(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _unarmour(text: str) -> bytes:
+def unarmour(text: str) -> bytes:
     """The bytes of *text*, empty unless it is exactly how we would write them.
 
     (The last character has bits to spare: without the second look a key would have several texts.)
@@ -136,8 +144,8 @@ def _unarmour(text: str) -> bytes:
         raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except binascii.Error:
         return b""
-    return raw if _armour(raw) == text else b""
+    return raw if armour(raw) == text else b""
 
 
-def _checksum(kind: Kind, body: bytes) -> bytes:
+def checksum(kind: Kind, body: bytes) -> bytes:
     return crc32(body, crc32(PREFIXES[kind].encode())).to_bytes(4)

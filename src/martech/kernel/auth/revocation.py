@@ -8,7 +8,6 @@ stands in while the issuer cannot be reached.
 import asyncio
 import logging
 import os
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,8 @@ from uuid import UUID
 
 import msgspec
 
-from martech.kernel.auth.keyring import Keyring, public_key
+from martech.kernel.auth.keyring import Keyring
+from martech.kernel.auth.keys import armour, public_key
 from martech.kernel.clock import Clock
 from martech.kernel.messages import Event, wire_name
 from martech.kernel.outbox import Recorded
@@ -135,7 +135,7 @@ class Follower:
             return
         snapshot = Snapshot(
             read_at=now,
-            issuers=[urlsafe_b64encode(k).decode() for k in self._keyring.issuers.values()],
+            issuers=[armour(k) for k in self._keyring.issuers.values()],
             revoked=self._keyring.revoked,
         )
         beside = self._snapshot.with_suffix(f".{os.getpid()}")
