@@ -1,6 +1,13 @@
 """What every test may ask for. Servers come from tests/servers.py, started once a run."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
+
+from martech.kernel.host import Host
+from martech.kernel.settings import Settings
+from tests import databases
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,3 +23,35 @@ def anyio_backend() -> str:
 def full(request: pytest.FixtureRequest) -> bool:
     """Whether a guarantee is shown at full size (`make chaos`) or in its short form."""
     return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture(params=databases.KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Both databases are first class: whatever asks for one is told twice."""
+    return str(request.param)
+
+
+@pytest.fixture
+def sample_url(kind: str, tmp_path: Path) -> str:
+    """A database with the sample shop and ledger."""
+    return databases.fresh(kind, databases.SAMPLE, tmp_path)
+
+
+@pytest.fixture
+async def sample(sample_url: str) -> AsyncIterator[Host]:
+    """A host of the sample shop and ledger."""
+    async with Host(databases.SAMPLE, Settings(database_url=sample_url)) as host:
+        yield host
+
+
+@pytest.fixture
+def product_url(kind: str, tmp_path: Path) -> str:
+    """A database with every module of the product."""
+    return databases.fresh(kind, databases.product(), tmp_path)
+
+
+@pytest.fixture
+async def product(product_url: str) -> AsyncIterator[Host]:
+    """A host of every module of the product."""
+    async with Host(databases.product(), Settings(database_url=product_url)) as host:
+        yield host

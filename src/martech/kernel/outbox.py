@@ -146,7 +146,7 @@ async def waiting(
 ) -> int:
     """How many items of *types* stand behind position *after*."""
     outbox = table(metadata, "outbox")
-    statement = select(func.coalesce(func.sum(outbox.c.items), 0)).where(
+    statement = select(func.coalesce(func.sum(outbox.c["items"]), 0)).where(
         outbox.c.position > after, outbox.c.type.in_(types)
     )
     return int((await connection.execute(statement)).scalar_one())
@@ -169,7 +169,7 @@ async def read(
     outbox = table(metadata, "outbox")
     behind = (outbox.c.position > after, outbox.c.type.in_(types))
     sizes = await connection.execute(
-        select(outbox.c.position, outbox.c.items, outbox.c.size)
+        select(outbox.c.position, outbox.c["items"], outbox.c.size)
         .where(*behind)
         .order_by(outbox.c.position)
         .limit(items)

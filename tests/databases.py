@@ -1,0 +1,57 @@
+"""Migrated databases for tests: migrated once a run, copied for each test."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from martech.app import installed, load
+from martech.kernel import migrate
+from martech.kernel.module import Module
+from tests import servers
+from tests.sample.ledger.module import module as ledger
+from tests.sample.shop.module import module as shop
+
+KINDS = ("sqlite", "postgresql")
+SAMPLE = (shop, ledger)
+
+
+@cache
+def sample_migrations() -> Path:
+    """The sample modules' histories, written as a developer would have them written."""
+    folder = Path(tempfile.mkdtemp(prefix="martech-migrations-"))
+    for file in ("env.py", "script.py.mako"):
+        shutil.copy(migrate.migrations() / file, folder)
+    for module in SAMPLE:
+        asyncio.run(migrate.revise(module, "initial", folder))
+    return folder
+
+
+@cache
+def product() -> tuple[Module, ...]:
+    return tuple(load(installed()))
+
+
+def fresh(kind: str, modules: Sequence[Module], folder: Path) -> str:
+    """The URL of a database of its own with *modules* migrated; *folder* is the test's."""
+    template = _template(kind, tuple(m.name for m in modules), modules[0] in SAMPLE)
+    if kind == "postgresql":
+        return servers.fresh_database(template)
+    copy = folder / "databases"
+    shutil.copytree(template.removeprefix("sqlite:///"), copy)
+    return f"sqlite:///{copy}"
+
+
+@cache
+def _template(kind: str, names: tuple[str, ...], sample: bool) -> str:
+    modules = SAMPLE if sample else product()
+    if kind == "postgresql":
+        url = servers.fresh_database()
+    else:
+        url = f"sqlite:///{tempfile.mkdtemp(prefix='martech-template-')}"
+    for module in modules:
+        if module.name in names:
+            asyncio.run(migrate.upgrade(module, url, sample_migrations() if sample else None))
+    return url

@@ -1,0 +1,135 @@
+"""What the bus promises, on both databases."""
+
+from collections.abc import Sequence
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+
+from martech.kernel.bus import Bus
+from martech.kernel.columns import table
+from martech.kernel.errors import Unavailable
+from martech.kernel.host import AskedTooLate, Host
+from tests.sample.ledger.service import LedgerService
+
+pytestmark = pytest.mark.anyio
+
+TENANT, OTHER = uuid4(), uuid4()
+
+
+async def sell(host: Host, numbers: Sequence[int], tenant: UUID = TENANT, buyer: str = "ada") -> None:
+    async with host.unit("shop", tenant) as shop:
+        await shop.sell(numbers, buyer)
+
+
+async def written(host: Host, tenant: UUID = TENANT) -> list[tuple[str, int]]:
+    async with host.unit("ledger", tenant, write=False) as ledger:
+        lines: list[tuple[str, int]] = await ledger.read()
+        return lines
+
+
+async def parked(host: Host) -> list[tuple[int, int, int, bool, str]]:
+    async with host.databases["ledger"].across(write=False) as connection:
+        rows = table(host.databases["ledger"].metadata, "parked")
+        return [
+            (row.position, row.item, row.attempts, row.due_at is None, row.error)
+            for row in await connection.execute(select(rows).order_by(rows.c.position, rows.c.item))
+        ]
+
+
+async def test_what_a_transaction_tells_arrives_once_and_in_order(sample: Host) -> None:
+    await sell(sample, range(1200))
+    await sell(sample, range(1200, 1210))
+    bus = Bus(sample)
+    await bus.settle()
+    await bus.settle()
+    assert [number for _, number in await written(sample)] == list(range(1210))
+
+
+async def test_what_did_not_commit_did_not_happen(sample: Host) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with sample.unit("shop", TENANT) as shop:
+            await shop.sell([1])
+            raise ZeroDivisionError
+    await Bus(sample).settle()
+    assert await written(sample) == []
+
+
+async def test_each_tenant_gets_its_own_from_a_mixed_batch(sample: Host) -> None:
+    for number in range(20):
+        await sell(sample, [number], TENANT if number % 2 else OTHER)
+    await Bus(sample).settle()
+    assert [n for _, n in await written(sample, TENANT)] == list(range(1, 20, 2))
+    assert [n for _, n in await written(sample, OTHER)] == list(range(0, 20, 2))
+
+
+async def test_one_bad_item_is_set_aside_and_its_neighbours_are_not(
+    sample: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = LedgerService.write
+
+    async def refuses_13(self: LedgerService, what: Sequence[str], numbers: Sequence[int]) -> None:
+        if 13 in numbers:
+            raise ValueError("thirteen")
+        await write(self, what, numbers)
+
+    monkeypatch.setattr(LedgerService, "write", refuses_13)
+    async with sample.unit("shop", TENANT) as shop:
+        await shop.sell(range(13), "bob")
+        await shop.sell(range(13, 14), "eve")
+        await shop.sell(range(14, 30), "bob")
+        await shop.sell(range(30, 33), "eve")
+    await Bus(sample).settle()
+    numbers = [n for _, n in await written(sample)]
+    assert numbers == [n for n in range(30) if n != 13], "eve's later sales wait behind her 13"
+    assert [(attempts, done) for _, _, attempts, done, _ in await parked(sample)] == [
+        (1, False),
+        *[(0, False)] * 3,
+    ]
+
+
+async def test_after_its_last_attempt_an_item_is_parked_and_the_rest_of_its_subject_goes_on(
+    sample: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = LedgerService.write
+
+    async def refuses_13(self: LedgerService, what: Sequence[str], numbers: Sequence[int]) -> None:
+        if 13 in numbers:
+            raise ValueError("thirteen")
+        await write(self, what, numbers)
+
+    monkeypatch.setattr(LedgerService, "write", refuses_13)
+    await sell(sample, [13])
+    await sell(sample, [14])
+    await Bus(sample, patience=1).settle()
+    assert await written(sample) == [("ada", 14)]
+    ((position, item, attempts, done, error),) = await parked(sample)
+    assert (item, attempts, done) == (0, 1, True)
+    assert "thirteen" in error
+
+
+async def test_unavailable_waits_and_never_parks(
+    sample: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(self: LedgerService, what: Sequence[str], numbers: Sequence[int]) -> None:
+        raise Unavailable("The books are away.")
+
+    write = LedgerService.write
+    monkeypatch.setattr(LedgerService, "write", away)
+    await sell(sample, range(10))
+    bus = Bus(sample)
+    for _ in range(20):
+        with pytest.raises(Unavailable):
+            await bus.settle()
+    assert await parked(sample) == []
+    monkeypatch.setattr(LedgerService, "write", write)
+    await bus.settle()
+    assert [n for _, n in await written(sample)] == list(range(10))
+
+
+async def test_a_port_is_asked_before_the_first_statement(sample: Host) -> None:
+    async with sample.unit("ledger", TENANT) as ledger:
+        assert await ledger.stock_first() == 1000
+    with pytest.raises(AskedTooLate):
+        async with sample.unit("ledger", TENANT) as ledger:
+            await ledger.stock_last()
