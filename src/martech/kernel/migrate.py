@@ -1,0 +1,330 @@
+"""Each module's migrations are a history of its own, kept in the module's own schema.
+
+One module at a time, in one transaction, one migrator at a time. On SQLite a module is one file,
+attached under the module's name, so that the same migrations run there and on PostgreSQL.
+
+After every change the walls are raised anew, so that nobody has to remember them: the module's
+role may use the rows of its own schema and nothing else, and every table with a tenant shows
+only the rows of ``martech.tenant``, to its owner too.
+"""
+
+import asyncio
+import sqlite3
+import tempfile
+import threading
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import ExitStack, aclosing
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar
+
+from alembic import autogenerate, command
+from alembic.autogenerate.api import AutogenContext
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    Connection,
+    MetaData,
+    String,
+    column,
+    create_engine,
+    inspect,
+    make_url,
+    select,
+    table,
+    text,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeDecorator
+
+import martech
+from martech.kernel.db.engines import is_sqlite, sqlite_file
+
+T = TypeVar("T")
+
+VERSIONS = "alembic_version"
+PATIENCE = 60.0  # seconds to wait for another migrator
+
+_alembic = threading.Lock()  # alembic keeps the running migration in a global
+
+
+class DatabaseUnfit(Exception):
+    """The database cannot be used as it is; the message says why and what cures it."""
+
+
+class Schema(Protocol):
+    """What can be migrated. A `Module` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def tables(self) -> MetaData: ...
+
+
+def migrations() -> Path:
+    """Where the histories are: inside an installed wheel, or beside `src` in a source tree."""
+    package = Path(martech.__file__).parent
+    packed = package / "migrations"
+    return packed if packed.is_dir() else package.parents[1] / "migrations"
+
+
+async def upgrade(
+    module: Schema, url: str, folder: Path | None = None, revision: str = "head"
+) -> None:
+    """Bring *module*'s schema to *revision*; create schema, role and file if they are missing.
+
+    Raises `DatabaseUnfit`, having changed nothing, if the database is away or holds something
+    that this code does not know.
+    """
+    await _write(module, url, folder, lambda config: command.upgrade(config, revision))
+
+
+async def downgrade(
+    module: Schema, url: str, folder: Path | None = None, revision: str = "-1"
+) -> None:
+    """Take *module*'s schema back to *revision*; ``base`` leaves it empty."""
+    await _write(module, url, folder, lambda config: command.downgrade(config, revision))
+
+
+async def current(module: Schema, url: str, folder: Path | None = None) -> str | None:
+    """The revision that the database is at; None when it is empty."""
+    scripts = _scripts(module, folder)
+    return await _run(url, module.name, lambda c: _revision(c, module.name, scripts), write=False)
+
+
+def head(module: Schema, folder: Path | None = None) -> str | None:
+    """The newest revision that this code knows."""
+    return _scripts(module, folder).get_current_head()
+
+
+async def check(module: Schema, url: str, folder: Path | None = None) -> None:
+    """Raise `DatabaseUnfit` unless the schema is just what this code needs. Changes nothing."""
+    found, needed = await current(module, url, folder), head(module, folder)
+    if found != needed:
+        raise DatabaseUnfit(
+            f"The schema {module.name} is {f'at {found}' if found else 'empty'}, this version "
+            f"needs {needed}. Run `martech migrate`."
+        )
+
+
+async def drift(module: Schema, url: str, folder: Path | None = None) -> list[str]:
+    """How the migrated schema differs from the module's tables; empty when they agree."""
+
+    def compare(connection: Connection) -> list[str]:
+        context = MigrationContext.configure(connection, opts=_options(module))
+        return [str(change) for change in autogenerate.compare_metadata(context, module.tables)]
+
+    return await _run(url, module.name, compare, write=False)
+
+
+async def revise(module: Schema, message: str, folder: Path | None = None) -> Path | None:
+    """Write the migration that leads to the module's tables as they are now, to be read and
+    corrected by a person. None if there is nothing to change."""
+    number = len(list(_scripts(module, folder).walk_revisions())) + 1
+    written: list[Any] = []
+
+    def generate(connection: Connection) -> None:
+        config = _config(module, folder, connection)
+        Path(config.get_main_option("version_locations") or "").mkdir(exist_ok=True)
+        written.append(command.revision(config, message, autogenerate=True, rev_id=f"{number:04}"))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        url = f"sqlite:///{scratch}"
+        await upgrade(module, url, folder)
+        await _run(url, module.name, generate, write=False)
+    return Path(written[0].path) if written and written[0] else None
+
+
+async def _write(
+    module: Schema, url: str, folder: Path | None, change: Callable[[Config], None]
+) -> None:
+    scripts = _scripts(module, folder)
+
+    def run(connection: Connection) -> None:
+        _revision(connection, module.name, scripts)
+        postgresql = connection.dialect.name == "postgresql"
+        if postgresql:
+            connection.exec_driver_sql(OPEN.format(name=module.name))
+        change(_config(module, folder, connection))
+        if postgresql:
+            connection.exec_driver_sql(WALLS.format(name=module.name, versions=VERSIONS))
+
+    await _run(url, module.name, run, write=True)
+
+
+def _revision(connection: Connection, name: str, scripts: ScriptDirectory) -> str | None:
+    """What the schema is at. Raises `DatabaseUnfit` if it is not one of this code's."""
+    inspector = inspect(connection)
+    known = {script.revision for script in scripts.walk_revisions()}
+    if not inspector.has_table(VERSIONS, schema=name):
+        if name in inspector.get_schema_names() and inspector.get_table_names(schema=name):
+            raise DatabaseUnfit(
+                f"The schema {name} holds tables, but not martech's. Name another database."
+            )
+        return None
+    versions = table(VERSIONS, column("version_num", String), schema=name)
+    revisions = list(connection.execute(select(versions.c.version_num)).scalars())
+    if unknown := sorted(set(revisions) - known):
+        raise DatabaseUnfit(
+            f"The schema {name} is at {unknown[0]}, which this version does not know: it was "
+            "migrated by a newer one. Run that, or restore a backup."
+        )
+    return str(revisions[0]) if revisions else None
+
+
+def _scripts(module: Schema, folder: Path | None) -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config(module, folder, None))
+
+
+def _config(module: Schema, folder: Path | None, connection: Connection | None) -> Config:
+    folder = folder or migrations()
+    config = Config(cmd_opts=Namespace(quiet=True))
+    config.set_main_option("script_location", str(folder))
+    config.set_main_option("version_locations", str(folder / module.name))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    config.attributes["configure"] = {
+        **_options(module),
+        "connection": connection,
+        "process_revision_directives": _only_if_changed,
+    }
+    return config
+
+
+def _options(module: Schema) -> dict[str, Any]:
+    return {
+        "target_metadata": module.tables,
+        "version_table": VERSIONS,
+        "version_table_schema": module.name,
+        "include_schemas": True,
+        "include_name": lambda name, kind, parents: kind != "schema" or name == module.name,
+        "render_as_batch": True,
+        "render_item": _render,
+        "transactional_ddl": True,
+    }
+
+
+def _render(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
+    """A migration is history: it names SQL types, never classes that may change or go."""
+    return f"sa.{item.impl!r}" if isinstance(item, TypeDecorator) else False
+
+
+def _only_if_changed(context: object, revision: object, directives: list[Any]) -> None:
+    if directives and directives[0].upgrade_ops.is_empty():
+        directives.clear()
+
+
+async def _run(url: str, name: str, work: Callable[[Connection], T], *, write: bool) -> T:
+    """Do *work* in one transaction, in a thread: alembic is neither async nor re-entrant."""
+    connect = _on_sqlite if is_sqlite(url) else _on_postgresql
+
+    def serialised() -> T:
+        with _alembic:
+            return connect(url, name, work, write)
+
+    return await asyncio.to_thread(serialised)
+
+
+def _on_sqlite(url: str, name: str, work: Callable[[Connection], T], write: bool) -> T:
+    file = sqlite_file(url, name).absolute()
+    if write:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    elif not file.is_file():  # ATTACH would make an empty one
+        raise DatabaseUnfit(f"{file} does not exist. Run `martech migrate`.")
+
+    def attach() -> sqlite3.Connection:
+        connection = sqlite3.connect(":memory:", timeout=PATIENCE, isolation_level=None)
+        connection.execute(f'ATTACH DATABASE ? AS "{name}"', (str(file),))
+        return connection
+
+    engine = create_engine("sqlite://", creator=attach, poolclass=NullPool)
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(engine.connect())
+            connection.exec_driver_sql("BEGIN EXCLUSIVE" if write else "BEGIN")
+            connection.exec_driver_sql(f'PRAGMA "{name}".schema_version')  # reads the file
+        except DBAPIError as exc:
+            raise DatabaseUnfit(f"{file} cannot be used: {exc.orig}.") from exc
+        result = work(connection)
+        connection.commit()
+        return result
+
+
+def _on_postgresql(url: str, name: str, work: Callable[[Connection], T], write: bool) -> T:
+    target = make_url(url).set(drivername="postgresql+asyncpg")
+
+    async def run() -> T:
+        try:
+            connection = await create_async_engine(target, poolclass=NullPool).connect()
+        except Exception as exc:  # asyncpg raises its own and the system's
+            raise DatabaseUnfit(f"{target!r} cannot be used: {exc}.") from exc
+        async with aclosing(connection):
+            if write:
+                await connection.execute(text(LOCK), {"lock": f"martech.{name}"})
+            result = await connection.run_sync(work)
+            await connection.commit()
+            return result
+
+    return asyncio.run(run())
+
+
+# One migrator at a time; and a migration that moves data sees the rows of all tenants.
+LOCK = "SELECT pg_advisory_xact_lock(hashtext(:lock)), set_config('martech.tenant', '*', true)"
+
+# A role belongs to the whole server, where the migrator of another database may be making it too.
+OPEN = """
+DO $$
+DECLARE
+    may text := CASE WHEN current_setting('server_version_num')::int < 160000
+                     THEN 'MEMBER' ELSE 'SET' END;
+BEGIN
+    BEGIN
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}') THEN
+            CREATE ROLE "{name}" NOLOGIN;
+        END IF;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    END;
+    BEGIN
+        IF NOT pg_has_role(current_user, '{name}', may) THEN
+            EXECUTE format('GRANT "{name}" TO %I', current_user);
+        END IF;
+    EXCEPTION WHEN unique_violation THEN NULL;
+    END;
+    CREATE SCHEMA IF NOT EXISTS "{name}";
+    GRANT USAGE ON SCHEMA "{name}" TO "{name}";
+    ALTER DEFAULT PRIVILEGES IN SCHEMA "{name}"
+        GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{name}";
+    ALTER DEFAULT PRIVILEGES IN SCHEMA "{name}" GRANT USAGE ON SEQUENCES TO "{name}";
+END $$
+"""
+
+# An unset tenant is an error and not an empty answer; FORCE holds for the tables' owner too.
+WALLS = """
+DO $$
+DECLARE
+    bare regclass;
+BEGIN
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{name}" TO "{name}";
+    GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{name}" TO "{name}";
+    REVOKE ALL ON "{name}"."{versions}" FROM "{name}";
+    FOR bare IN
+        SELECT c.oid FROM pg_class c
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant' AND NOT a.attisdropped
+        WHERE c.relnamespace = '"{name}"'::regnamespace AND c.relkind IN ('r', 'p')
+          AND NOT (c.relforcerowsecurity AND c.relrowsecurity AND EXISTS (
+              SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant'))
+    LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', bare);
+        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', bare);
+        EXECUTE format('DROP POLICY IF EXISTS tenant ON %s', bare);
+        EXECUTE format($policy$
+            CREATE POLICY tenant ON %s USING (
+                tenant = (SELECT nullif(current_setting('martech.tenant'), '*')::uuid)
+                OR (SELECT current_setting('martech.tenant')) = '*'
+            )$policy$, bare);
+    END LOOP;
+END $$
+"""
