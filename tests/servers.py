@@ -150,7 +150,7 @@ def _postgres_wheels() -> list[Path]:
 
 
 def _reachable(bin: Path, home: Path) -> Path:
-    """*bin*, or a copy of its installation where `nobody` cannot read it (root's home is closed)."""
+    """*bin*, or a copy of its installation where `nobody` cannot read it (in root's home)."""
     if all(parent.stat().st_mode & 0o005 == 0o005 for parent in [bin, *bin.parents]):
         return bin
     copy = home / "installation"
