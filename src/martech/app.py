@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.resources import files
 
+from litestar.types import ASGIApp
+
+from martech.kernel.auth import Follower, Keyring
+from martech.kernel.clock import Clock
+from martech.kernel.host import Host
+from martech.kernel.http.application import application
+from martech.kernel.http.health import Pulse
 from martech.kernel.module import Module
+from martech.kernel.process import Process
 from martech.kernel.settings import Settings, SettingsError
 
 
@@ -26,3 +34,22 @@ def load(names: Sequence[str]) -> list[Module]:
 def hosted(settings: Settings) -> list[Module]:
     """The modules that this process is to run."""
     return load(settings.modules or installed())
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    process: Process | None = None,
+    pulse: Pulse | None = None,
+    modules: Sequence[Module] | None = None,
+) -> ASGIApp:
+    """What uvicorn serves: every hosted module's routes, and what any host answers.
+
+    *process* is shared with the bus in the other thread, *pulse* is how it shows that it lives.
+    Raises `ManifestError` or `SettingsError` if something does not fit together.
+    """
+    host = Host(modules or hosted(settings), settings, clock=clock, process=process)
+    keyring = Keyring(settings.issuer_keys)
+    follower = Follower(keyring, host.issuer(), host.clock, snapshot=settings.snapshot)
+    return application(host, keyring, follower, pulse)
