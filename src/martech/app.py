@@ -51,5 +51,5 @@ def create_app(
     """
     host = Host(modules or hosted(settings), settings, clock=clock, process=process)
     keyring = Keyring(settings.issuer_keys)
-    follower = Follower(keyring, host.issuer(), host.clock, snapshot=settings.snapshot)
+    follower = Follower(keyring, host.issuer(), host.clock, snapshot=settings.key_snapshot)
     return application(host, keyring, follower, pulse)

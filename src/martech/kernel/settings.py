@@ -28,6 +28,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     issuer_keys: tuple[str, ...] = ()
     """Public keys (base64url, Ed25519) by which API keys are verified without asking anybody."""
 
+    key_snapshot: Path | None = None
+    """A file in which a host keeps what it knows of keys, for a start without their issuer."""
+
     redis_url: str | None = None
     """Carries commands between processes; without it they travel in this one."""
 
@@ -67,6 +70,7 @@ class _Reader:
             database_urls=self._databases(),
             modules=self._names("MARTECH_MODULES"),
             issuer_keys=self._names("MARTECH_ISSUER_KEYS"),
+            key_snapshot=self._path("MARTECH_KEY_SNAPSHOT"),
             redis_url=self._url("MARTECH_REDIS_URL", ("redis", "rediss", "unix")),
             host=self._text("MARTECH_HOST", default.host),
             port=int(self._number("MARTECH_PORT", default.port, 0, 65535)),
@@ -108,6 +112,12 @@ class _Reader:
         if value[:-1].isdigit() and value[-1] in units:
             return timedelta(**{units[value[-1]]: int(value[:-1])})
         raise SettingsError(f"{name} is {value!r}; write hours, days or weeks: 12h, 30d, 8w.")
+
+    def _path(self, name: str) -> Path | None:
+        value = self._text(name, "")
+        if value and not Path(value).absolute().parent.is_dir():
+            raise SettingsError(f"{name} is {value!r}, but there is no such folder.")
+        return Path(value) if value else None
 
     def _url(self, name: str, schemes: tuple[str, ...]) -> str | None:
         value = self._text(name, "")
