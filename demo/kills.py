@@ -1,0 +1,203 @@
+"""`kill -9` at random moments of the demo, drawn from a printed seed; each time it is run again.
+
+    python -m demo.kills [--seed N] [--each 5] [--limit 400] [--stages history live]
+
+First an uninterrupted run, whose report is the measure. Then *each* strikes in every stage: at a
+drawn moment of it a drawn victim (the demo, its platform, or both at once) is killed, the demo is
+run again to its end, and the report must be the same, but for what was received twice.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from demo.__main__ import ONLY_TRACKED, STAGES
+from demo.failure import Failure
+from demo.figures import Figures, differences
+
+VICTIMS = ("demo", "platform", "both")
+MISSES = 5
+"""Draws a strike may take to hit its stage: a machine is not the same speed twice."""
+RUN_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Strike:
+    stage: str
+    moment: float
+    """A fraction of the time that the stage took undisturbed."""
+    victim: str
+
+    def __str__(self) -> str:
+        return f"{self.stage} at {self.moment:.0%}, {self.victim}"
+
+
+@dataclass
+class Run:
+    """One `python -m demo`, watched by the lines with which its stages begin."""
+
+    process: subprocess.Popen[str]
+    entered: dict[str, float] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+    moved: threading.Condition = field(default_factory=threading.Condition)
+    ended: bool = False
+
+    def watch(self) -> None:
+        for line in self.process.stdout or ():
+            self.lines.append(line)
+            if (stage := line.partition(":")[0]) in STAGES:
+                with self.moved:
+                    self.entered[stage] = time.monotonic()
+                    self.moved.notify_all()
+        with self.moved:
+            self.ended = True
+            self.moved.notify_all()
+
+    def reach(self, stage: str) -> None:
+        """Until that stage has begun, or the run is over."""
+        with self.moved:
+            self.moved.wait_for(lambda: stage in self.entered or self.ended, RUN_SECONDS)
+
+    def finish(self) -> float:
+        """The moment at which it was over. Raises `Failure` when it was not well."""
+        code = self.process.wait(RUN_SECONDS)
+        end = time.monotonic()
+        with self.moved:
+            self.moved.wait_for(lambda: self.ended, RUN_SECONDS)
+        if code:
+            raise Failure(f"The demo ended with {code}:\n{''.join(self.lines)}")
+        return end
+
+
+class Killer:
+    def __init__(self, console: Console, folder: Path, limit: int, cache: Path) -> None:
+        self._console = console
+        self._folder = folder
+        day = datetime.now(UTC).date()  # one day for all, though midnight may pass between two
+        self._options = ["--limit", str(limit), "--cache", str(cache), "--day", f"{day}"]
+        self.hits = Counter[str]()
+
+    def measure(self) -> tuple[Figures, dict[str, float]]:
+        """The undisturbed report and how long each stage took."""
+        home = self._fresh("undisturbed")
+        run = self._start(home)
+        end = run.finish()
+        if tuple(run.entered) != tuple(STAGES):
+            raise Failure(f"The demo went through {', '.join(run.entered)}.")
+        times = [*run.entered.values(), end]
+        took = {stage: times[n + 1] - times[n] for n, stage in enumerate(STAGES)}
+        return _report(home), took
+
+    def strike(self, strike: Strike, took: dict[str, float]) -> Figures | None:
+        """The report after the kill and the second run; None when the moment was missed."""
+        home = self._fresh("struck")
+        run = self._start(home)
+        run.reach(strike.stage)
+        try:
+            run.process.wait(strike.moment * took[strike.stage])
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            return None
+        stage = list(run.entered)[-1]
+        victim = self._kill(run, home, strike.victim)
+        run.process.wait(RUN_SECONDS)
+        if run.process.returncode == 0:
+            return None
+        self.hits[stage] += 1
+        self._start(home).finish()
+        self._console.print(f"  killed {victim} in {stage} ({strike}): same story told to its end")
+        return _report(home)
+
+    def _start(self, home: Path) -> Run:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "demo", "--home", str(home), *self._options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        run = Run(process)
+        threading.Thread(target=run.watch, daemon=True).start()
+        return run
+
+    def _kill(self, run: Run, home: Path, victim: str) -> str:
+        """Who was really killed: before it starts and after it stops there is no platform."""
+        pid = home / "server.pid"
+        if victim == "both":
+            os.killpg(run.process.pid, signal.SIGKILL)
+            return victim
+        if victim == "platform" and pid.exists():
+            os.kill(int(pid.read_text()), signal.SIGKILL)
+            return victim
+        run.process.kill()
+        return "demo"
+
+    def _fresh(self, name: str) -> Path:
+        home = self._folder / name
+        shutil.rmtree(home, ignore_errors=True)
+        return home
+
+
+def rounds(killer: Killer, seed: int, each: int, stages: list[str], console: Console) -> None:
+    """Raises `Failure` when a report differs or a stage was not hit often enough."""
+    expected, took = killer.measure()
+    chance = random.Random(seed)
+    for stage in stages:
+        for _ in range(each * MISSES):
+            if killer.hits[stage] >= each:
+                break
+            strike = Strike(stage, chance.random(), chance.choice(VICTIMS))
+            found = killer.strike(strike, took)
+            if found is None:
+                console.print(f"  missed ({strike}): drawing again")
+            elif wrong := differences(_comparable(expected), _comparable(found)):
+                raise Failure(f"After {strike} these differ: {', '.join(wrong)}")
+        else:
+            raise Failure(f"{stage} was hit {killer.hits[stage]} times only.")
+
+
+def _report(home: Path) -> Figures:
+    figures: Figures = json.loads((home / "report.json").read_text())
+    return figures
+
+
+def _comparable(figures: Figures) -> Figures:
+    return {name: value for name, value in figures.items() if name not in ONLY_TRACKED}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m demo.kills", description=__doc__)
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--each", type=int, default=5, help="strikes in each stage")
+    parser.add_argument("--limit", type=int, default=400, help="baskets of each part")
+    parser.add_argument("--stages", nargs="+", choices=list(STAGES), default=list(STAGES))
+    parser.add_argument("--home", type=Path, default=Path("var/kills"))
+    parser.add_argument("--cache", type=Path, default=Path("var/cache"))
+    given = parser.parse_args()
+    console = Console(highlight=False)
+    console.print(f"seed {given.seed}, {given.each} kills in each of {', '.join(given.stages)}")
+    killer = Killer(console, given.home, given.limit, given.cache)
+    try:
+        rounds(killer, given.seed, given.each, given.stages, console)
+    except Failure as failure:
+        console.print(f"[red]✗[/] seed {given.seed}: {failure}")
+        sys.exit(1)
+    console.print(f"[green]✓[/] {killer.hits.total()} kills, each time the same report")
+
+
+if __name__ == "__main__":
+    main()
