@@ -87,7 +87,7 @@ async def first_answer(tx: Transaction, metadata: MetaData, request: Sent) -> An
         return None
     if row.fingerprint != request.fingerprint:
         raise Invalid(
-            "This Idempotency-Key came with another request before. Use a new one for a new request.",
+            "This Idempotency-Key came with another request before. Use one key for each request.",
             field="Idempotency-Key",
         )
     return msgspec.msgpack.decode(row.answer, type=Answer)

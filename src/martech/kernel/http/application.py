@@ -1,17 +1,18 @@
-"""From a host to what a web server runs: routes, guards, problems, admission."""
+"""From a host to what a server runs: every route there is, in one ASGI application."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import chain
 
 from litestar import Litestar, Router
-from litestar.openapi import OpenAPIConfig
-from litestar.types import ASGIApp
+from litestar.config.cors import CORSConfig
 
+import martech
 from martech.kernel.admission import Admission
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.host import Host
-from martech.kernel.http import problems
+from martech.kernel.http import openapi, pages, problems
 from martech.kernel.http.guards import guard
 from martech.kernel.http.health import Numbers, Pulse, health_routes
 from martech.kernel.http.requests import JsonRequest
@@ -20,31 +21,58 @@ from martech.kernel.standing import Standing
 from martech.kernel.telemetry import RequestTimes
 
 LARGEST_BODY = 1_000_000
-"""Bytes; a protocol that allows less says so itself."""
+"""Bytes; a protocol that allows less says so itself, with ``request_max_body_size``."""
+
+CORS = CORSConfig(  # browsers send events to us; no cookie is ever looked at
+    allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+    allow_headers=["authorization", "content-type", "idempotency-key", "traceparent"],
+    expose_headers=["idempotency-replayed", "retry-after", "x-request-id"],
+    max_age=86_400,
+)
 
 
-def application(host: Host, keyring: Keyring, follower: Follower, pulse: Pulse | None) -> ASGIApp:
-    """Everything that *host* serves. Raises `ManifestError` if two claim one path."""
-    numbers, times = Numbers(keyring), RequestTimes()
+def application(
+    host: Host, keyring: Keyring, follower: Follower, pulse: Pulse | None = None
+) -> Admission:
+    """Everything that *host* serves. *pulse* is that of the bus, where one runs beside it.
+
+    Raises `ManifestError` if two modules claim one path, or a route says not who may call it.
+    """
+    times, standing, numbers = RequestTimes(), Standing(host), Numbers(keyring)
     mounted = {name: routes(host, module, keyring) for name, module in host.modules.items()}
-    mounted["kernel"] = [health_routes(host, Standing(host), numbers, pulse)]
+    mounted["the kernel"] = [
+        health_routes(host, standing, numbers, times, pulse),
+        pages.routes(standing, lambda: described(host), martech.__version__),
+    ]
     check(mounted)
-    handlers: list[Router] = [router for routers in mounted.values() for router in routers]
     app = Litestar(
-        route_handlers=handlers,
-        guards=[guard(keyring, host.clock)],
+        route_handlers=list(chain.from_iterable(mounted.values())),
         exception_handlers=problems.handlers(),
+        guards=[guard(keyring, host.clock)],
         request_class=JsonRequest,
         request_max_body_size=LARGEST_BODY,
-        lifespan=[_running(host, follower)],
-        openapi_config=OpenAPIConfig(title="martech", version="1"),
+        lifespan=[_open(host, follower)],
+        cors_config=CORS,
+        openapi_config=None,
+        logging_config=None,
     )
-    admitted = Admission(app, times, host.settings.max_requests)
-    numbers.admission = admitted
-    return admitted
+    numbers.admission = Admission(app, times, host.settings.max_requests)
+    return numbers.admission
 
 
-def _running(host: Host, follower: Follower):  # type: ignore[no-untyped-def]
+def described(host: Host) -> openapi.Schema:
+    """The OpenAPI document of all modules of *host*."""
+
+    def anew() -> list[Router]:
+        modules = host.modules.values()
+        return [router for module in modules for router in routes(host, module, Keyring())]
+
+    return openapi.describe(anew, martech.__version__)
+
+
+def _open(
+    host: Host, follower: Follower
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def running(app: Litestar) -> AsyncIterator[None]:
         """The host's databases are open, and the keys known, as long as requests are answered."""

@@ -1,0 +1,97 @@
+"""The first and last thing that happens to a request: an id, a place, and a measured answer.
+
+Pure ASGI, and counted in microseconds: it wraps every request, the one that must be answered
+5,000 times a second included. (Bodies are bounded by Litestar's `request_max_body_size`.)
+"""
+
+import logging
+from time import perf_counter
+from typing import Any
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from martech.kernel.telemetry import RequestTimes, Trace, current
+
+log = logging.getLogger(__name__)
+
+VITAL = ("/health/", "/metrics")
+"""Answered however full it is: whoever asks decides whether this process lives."""
+
+SLOW = 1.0
+"""Seconds after which a request is worth a line in the log."""
+
+NO_ROUTE = "(none)"
+
+_JSON = (b"content-type", b"application/problem+json")
+
+
+def _problem(slug: str, title: str, status: int, detail: str) -> bytes:
+    return (
+        f'{{"type":"/problems/{slug}","title":"{title}","status":{status},"detail":"{detail}"}}'
+    ).encode()
+
+
+FULL = _problem("unavailable", "Not available at the moment", 503, "Too busy. Try again shortly.")
+BROKEN = _problem("error", "Something went wrong here", 500, "This is our fault. Send it again.")
+
+
+class Admission:
+    """Lets at most *most* requests in at once; the others are told at once to come back."""
+
+    def __init__(self, app: ASGIApp, times: RequestTimes, most: int) -> None:
+        self.app = app
+        self.times = times
+        self.most = most
+        self.inside = 0
+        self.shed = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != ScopeType.HTTP:
+            await self.app(scope, receive, send)
+        elif self.inside >= self.most and not scope["path"].startswith(VITAL):
+            self.shed += 1
+            await _say(send, 503, FULL, (b"retry-after", b"1"))
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Any, receive: Receive, send: Send) -> None:
+        trace = Trace.of(scope["headers"])
+        current.set(trace)
+        began, status = perf_counter(), 0
+
+        async def reply(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", trace.request.encode()),
+                ]
+            await send(message)
+
+        self.inside += 1
+        try:
+            await self.app(scope, receive, reply)
+        except Exception:
+            log.exception("%s %s failed beyond every handler", scope["method"], scope["path"])
+            if not status:
+                await _say(reply, 500, BROKEN)
+        finally:
+            self.inside -= 1
+            took = perf_counter() - began
+            route = scope.get("path_template", NO_ROUTE)
+            self.times.add(route, scope["method"], status or 500, took)
+            if took > SLOW:
+                log.warning("%s %s took %.1f s", scope["method"], route, took)
+
+
+async def _say(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    length = (b"content-length", b"%d" % len(body))
+    start: Any = {
+        "type": "http.response.start",
+        "status": status,
+        "headers": [_JSON, length, *headers],
+    }
+    await send(start)
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,68 @@
+"""The API described: OpenAPI 3.1, from the same routes that are served.
+
+Litestar's own pages load their scripts from elsewhere, so its OpenAPI routes are not used: the
+description comes from a twin of the application that serves nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Router
+from litestar.openapi.config import OpenAPIConfig
+from litestar.routes import HTTPRoute
+
+from martech.kernel.http.problems import MEDIA_TYPE, Problem
+
+TITLE = "martech"
+DESCRIPTION = (
+    "Times are RFC 3339 in UTC. Lists come in pages: `limit` is how many (1 to 1000), `after` is "
+    "the `next` of the page before. Every error is a problem document (RFC 9457) whose `detail` "
+    "says what is wrong and what to do. A request that changes something may carry an "
+    "`Idempotency-Key`: sent again with the same key, it has its effect once and gets the first "
+    "answer again."
+)
+
+Schema = dict[str, Any]
+
+
+def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
+    """The document for the routers that *make* returns; they must be new ones."""
+    config = OpenAPIConfig(
+        title=TITLE, version=version, description=DESCRIPTION, use_handler_docstrings=True
+    )
+    twin = Litestar(route_handlers=make(), openapi_config=config, logging_config=None)
+    document: Schema = twin.openapi_schema.to_schema()
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
+        "basic": {"type": "http", "scheme": "basic", "description": "The key as user name."},
+    }
+    schemas = components.setdefault("schemas", {})
+    for gone in ("ValidationException",):
+        schemas.pop(gone, None)
+    (problem,), parts = msgspec.json.schema_components(
+        [Problem], ref_template="#/components/schemas/{name}"
+    )
+    schemas.update(parts)
+    for route in twin.routes:
+        if isinstance(route, HTTPRoute):
+            _complete(document["paths"].get(route.path_format, {}), route, problem)
+    return document
+
+
+def _complete(operations: Schema, route: HTTPRoute, problem: Schema) -> None:
+    """What Litestar does not know: who may call it, and how we say no."""
+    for handler in route.route_handlers:
+        for method in handler.http_methods:
+            operation = operations.get(method.lower())
+            if operation is None:
+                continue
+            refusal = {"content": {MEDIA_TYPE: {"schema": problem}}}
+            responses = operation["responses"]
+            responses.pop("400", None)
+            responses["4XX"] = {"description": "The request is refused, and why.", **refusal}
+            responses["5XX"] = {"description": "It could not be answered now.", **refusal}
+            if scope := handler.opt.get("scope"):
+                operation["security"] = [{"key": []}, {"basic": []}]
+                operation["x-scope"] = scope

@@ -1,0 +1,109 @@
+"""A request's unit of work, and the answer that is kept with it.
+
+Litestar finishes a generator dependency after the response is made and before it is sent: so
+200 means committed.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextvars import ContextVar
+from typing import Any
+from uuid import UUID
+
+from litestar import Request, Response
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp
+
+from martech.kernel import failpoints, idempotency, telemetry
+from martech.kernel.auth import Principal
+from martech.kernel.db import Database
+from martech.kernel.host import Host
+from martech.kernel.http.problems import Replay
+from martech.kernel.idempotency import Answer, Sent
+from martech.kernel.outbox import Origin
+
+READS = ("GET", "HEAD")
+KEPT_HEADERS = ("content-type", "location", "etag")
+
+
+class Keeping:
+    """A request with an Idempotency-Key, and its answer once there is one."""
+
+    def __init__(self, sent: Sent) -> None:
+        self.sent = sent
+        self.answer: Answer | None = None
+
+
+class _Kept:
+    """Stands in for a response, to see what it becomes."""
+
+    def __init__(self, response: Response[Any], keeping: Keeping) -> None:
+        self._response, self._keeping = response, keeping
+
+    def to_asgi_response(self, **context: Any) -> ASGIApp:
+        answer = self._response.to_asgi_response(**context)
+        if isinstance(answer, ASGIResponse):
+            headers = [
+                (name.decode(), value.decode("latin-1"))
+                for name, value in answer.encode_headers()
+                if name.decode() in KEPT_HEADERS
+            ]
+            self._keeping.answer = Answer(answer.status_code, headers, answer.body)
+        return answer
+
+
+_keeping: ContextVar[Keeping | None] = ContextVar("martech.keeping", default=None)
+
+
+async def keep_answer(response: Response[Any]) -> Any:
+    """Litestar's ``after_request``: still inside the unit of work."""
+    keeping = _keeping.get()
+    return _Kept(response, keeping) if keeping else response
+
+
+async def expect_key(request: Request[Any, Any, Any]) -> None:
+    """Litestar's ``before_request``: it runs in the request's own context, dependencies may not."""
+    header = request.headers.get("idempotency-key")
+    if header is None or request.method in READS:
+        return
+    target = request.scope["raw_path"].decode() + "?" + request.scope["query_string"].decode()
+    _keeping.set(Keeping(idempotency.sent(header, request.method, target, await request.body())))
+
+
+def origin() -> Origin | None:
+    trace = telemetry.current.get()
+    return Origin(trace.correlation, None, trace.traceparent) if trace else None
+
+
+def service_of(
+    host: Host, module: str
+) -> Callable[[Request[Any, Any, Any]], AsyncIterator[object]]:
+    """The dependency ``service``: the module's service in a unit of the request's tenant."""
+
+    async def service(request: Request[Any, Any, Any]) -> AsyncIterator[object]:
+        principal: Principal = request.auth
+        database = host.databases[module]
+        keeping = _keeping.get()
+        if keeping is not None:
+            await _replay(database, principal.tenant, keeping.sent)
+        write = request.method not in READS
+        try:
+            async with database.transaction(
+                principal.tenant, write=write, principal=principal, origin=origin()
+            ) as tx:
+                yield host.service(module, tx)
+                if keeping is not None and keeping.answer is not None:
+                    await idempotency.keep(tx, database.metadata, keeping.sent, keeping.answer)
+        except Exception:
+            if keeping is not None:  # another request with this key may have been faster
+                await _replay(database, principal.tenant, keeping.sent)
+            raise
+        await failpoints.reach("http.before_reply")
+
+    return service
+
+
+async def _replay(database: Database, tenant: UUID, sent: Sent) -> None:
+    async with database.transaction(tenant, write=False) as tx:
+        answer = await idempotency.first_answer(tx, database.metadata, sent)
+    if answer is not None:
+        raise Replay(answer)

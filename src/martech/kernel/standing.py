@@ -1,0 +1,107 @@
+"""How things stand: what each module has told, heard, put aside and still to do.
+
+Counts only, and over all tenants: the landing page and the metrics show them to anybody.
+"""
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+
+from martech.kernel.bus import Bus, Delivery
+from martech.kernel.columns import table
+from martech.kernel.commands import Commands
+from martech.kernel.db import Database
+from martech.kernel.errors import Unavailable
+from martech.kernel.host import Host
+from martech.kernel.messages import View
+
+KEPT_SECONDS = 1.0
+"""How long a look is good for: looking costs a few queries a module."""
+
+
+class SubscriptionStanding(View, frozen=True, kw_only=True):
+    name: str
+    """``<module>.<handler>``."""
+
+    source: str
+    behind: int
+    """Items of its event that it has not handled yet."""
+
+    waiting: int
+    """Items set aside, to be tried again."""
+
+    parked: int
+    """Items set aside for a person to look at."""
+
+
+class ModuleStanding(View, frozen=True, kw_only=True):
+    name: str
+    available: bool = True
+    told: int = 0
+    """The last position in its outbox."""
+
+    due: int = 0
+    """Commands whose time has come."""
+
+    parked: int = 0
+    """Commands that failed to the end."""
+
+    subscriptions: tuple[SubscriptionStanding, ...] = ()
+
+
+class Standing:
+    """Looks at a host's modules, at most once a second."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._deliveries = Bus(host).deliveries
+        self._seen: list[ModuleStanding] = []
+        self._seen_at: datetime | None = None
+
+    async def look(self) -> list[ModuleStanding]:
+        now = self._host.clock.now()
+        if self._seen_at is None or (now - self._seen_at).total_seconds() >= KEPT_SECONDS:
+            self._seen = [await self._module(name) for name in self._host.modules]
+            self._seen_at = now
+        return self._seen
+
+    async def _module(self, name: str) -> ModuleStanding:
+        database = self._host.databases[name]
+        mine = [d for d in self._deliveries if d.module == name]
+        try:
+            told, due, parked = await _counts(database)
+            subscriptions = tuple([await _subscription(delivery) for delivery in mine])
+        except Unavailable:
+            return ModuleStanding(name=name, available=False)
+        return ModuleStanding(
+            name=name, told=told, due=due, parked=parked, subscriptions=subscriptions
+        )
+
+
+async def _counts(database: Database) -> tuple[int, int, int]:
+    outbox = table(database.metadata, "outbox")
+    commands = Commands(database.metadata)
+    c = commands.table.c
+    async with database.unit(write=False) as unit:
+        told = await unit.across(select(func.max(outbox.c.position)))
+        due = await unit.across(
+            select(func.count())
+            .select_from(commands.table)
+            .where(commands.open, c.due_at <= unit.now)
+        )
+        parked = await unit.across(
+            select(func.count()).select_from(commands.table).where(c.parked_at.is_not(None))
+        )
+        return told.scalar_one() or 0, due.scalar_one(), parked.scalar_one()
+
+
+async def _subscription(delivery: Delivery) -> SubscriptionStanding:
+    async with delivery.database.across(write=False) as connection:
+        parked, waiting = await delivery.cursors.counts(connection)
+    return SubscriptionStanding(
+        name=delivery.name,
+        source=delivery.feed.source,
+        behind=await delivery.lag(),
+        waiting=waiting,
+        parked=parked,
+    )
