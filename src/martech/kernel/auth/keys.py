@@ -81,6 +81,7 @@ class Issuer:
         self._private = Ed25519PrivateKey.from_private_bytes(private)
         self.public = self._private.public_key().public_bytes_raw()
         self.id = issuer_id(self.public)
+        self.published = armour(self.public)
 
     @staticmethod
     def make() -> bytes:

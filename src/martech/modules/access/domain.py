@@ -1,0 +1,90 @@
+"""The rules of access. Pure: values and the time in, values out.
+
+viewer ⊂ editor ⊂ admin ⊂ owner        what a role may do; a person's key never does more
+
+              ┌──────── expire ────────▶ expired
+active ───────┼──────── revoke ────────▶ revoked
+   └─ rotate ─▶ retiring ─ overlap ends ──▲
+"""
+
+import re
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid5
+
+from martech.kernel.errors import Conflict, Invalid
+from martech.modules.access.contract import KeyStatus, Role
+
+ROLES: Final[dict[Role, frozenset[str]]] = {
+    "viewer": frozenset({"*:read"}),
+    "editor": frozenset({"*:read", "*:write"}),
+    "admin": frozenset({"*:read", "*:write", "*:manage"}),
+    "owner": frozenset({"*:*"}),
+}
+
+EVERYTHING: Final = ROLES["owner"]
+OVERLAP: Final = timedelta(days=1)
+LONGEST_OVERLAP: Final = timedelta(days=30)
+
+_TENANTS: Final = UUID("5d6a3f0e-6f0b-5c8e-9c5e-0c3a4f1d2b7a")
+_TENANT_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_ADDRESS: Final = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s.\x00-\x1f]+(\.[^@\s.\x00-\x1f]+)+")
+
+
+def tenant_id(name: str) -> UUID:
+    """The tenant of that name, whether it was opened or not.
+
+    Two people who open it at once open one tenant, and nobody needs to look across tenants to
+    find it: that is what the walls forbid. Raises `Invalid`.
+    """
+    if not _TENANT_NAME.fullmatch(name):
+        raise Invalid(
+            f"{name[:80]!r} is not a tenant's name. Use 1 to 63 of a-z, 0-9 and -, "
+            "with no - at either end.",
+            field="name",
+        )
+    return uuid5(_TENANTS, name)
+
+
+def address(email: str) -> str:
+    """*email* as we keep it: trimmed, in lower case. Raises `Invalid`."""
+    email = email.strip().lower()
+    if len(email) > 254 or not _ADDRESS.fullmatch(email):
+        raise Invalid("This is not an e-mail address. Send name@example.com.", field="email")
+    return email
+
+
+def status(now: datetime, expires_at: datetime | None, revoked_at: datetime | None) -> KeyStatus:
+    if revoked_at is not None and revoked_at <= now:
+        return "revoked"
+    if expires_at is not None and expires_at <= now:
+        return "expired"
+    return "active" if revoked_at is None else "retiring"
+
+
+def expiry(now: datetime, wanted: datetime | None) -> datetime | None:
+    """When a new key ends. Raises `Invalid` if that is over already."""
+    if wanted is not None and wanted.tzinfo is None:
+        raise Invalid(
+            "expires_at has no time zone. Write 2027-01-31T00:00:00Z.", field="expires_at"
+        )
+    if wanted is not None and wanted <= now:
+        raise Invalid("expires_at is in the past. Send a later time, or none.", field="expires_at")
+    return wanted
+
+
+def renewed(now: datetime, created_at: datetime, expires_at: datetime | None) -> datetime | None:
+    """When the successor of a key ends: it lives as long as the key itself was to."""
+    return None if expires_at is None else now + (expires_at - created_at)
+
+
+def retirement(now: datetime, standing: KeyStatus, overlap: timedelta) -> datetime:
+    """Until when a rotated key works beside its successor. Raises `Conflict` or `Invalid`."""
+    if standing == "retiring":
+        raise Conflict("The key was rotated already. Rotate its successor.")
+    if standing != "active":
+        raise Conflict(f"The key is {standing}. Issue a new one.")
+    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+        most = LONGEST_OVERLAP // timedelta(seconds=1)
+        raise Invalid(f"overlap_seconds must lie between 0 and {most}.", field="overlap_seconds")
+    return now + overlap

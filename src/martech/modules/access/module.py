@@ -1,0 +1,15 @@
+from martech.kernel.module import Module
+from martech.modules.access import contract, http, service, tables
+
+module = Module(
+    port=contract.Access,
+    service=service.AccessService,
+    tables=tables.metadata,
+    controllers=[
+        http.TenantController,
+        http.UserController,
+        http.KeyController,
+        http.AuditController,
+    ],
+    issuer=True,
+)
