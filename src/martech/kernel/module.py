@@ -40,7 +40,8 @@ class Subscription:
         return self.handle.__name__
 
     @property
-    def type(self) -> str:
+    def event_type(self) -> str:
+        """The CloudEvent ``type`` it waits for."""
         return wire_name(self.event)
 
     @cached_property

@@ -7,7 +7,7 @@ is the database, and holds when a query forgets. On PostgreSQL it is row-level s
 * every tenant table that is read, changed or deleted from stands beside a top-level
   conjunct ``table.tenant = <the unit's tenant>``, with that value;
 * every row that is inserted carries that tenant;
-* text is refused, since nobody can check it.
+* text is refused, since nobody can check it (on PostgreSQL too: it could change the scope).
 
 `ACROSS` is the one named way round it, for the bus, the sweeper and the migrations.
 """
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Column, Delete, Insert, Select, Table, Update
+from sqlalchemy import Column, Delete, Executable, Insert, Select, Table, Update
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import (
     BinaryExpression,
@@ -30,6 +30,8 @@ from sqlalchemy.sql.selectable import Alias, FromClause, Join
 
 ACROSS: Final = "*"
 """The scope of the kernel's own statements: no tenant, all tenants."""
+
+TEXT_REFUSED: Final = "Raw SQL is refused: nobody can check whose rows it touches."
 
 Scope = UUID | str
 Rows = Sequence[Mapping[str, Any]]
@@ -48,13 +50,21 @@ def check(statement: ClauseElement, rows: Rows, scope: Scope | None) -> None:
     for element in visitors.iterate(statement):
         match element:
             case TextClause():
-                raise WallBreached("Raw SQL is refused: nobody can check whose rows it touches.")
+                raise WallBreached(TEXT_REFUSED)
             case Select():
                 _check_filter(element.get_final_froms(), element.whereclause, scope)
             case Update() | Delete():
                 _check_filter([element.table], element.whereclause, scope)
             case Insert():
                 _check_rows(element, rows, scope)
+
+
+def refuse_text(statement: Executable) -> None:
+    """Raise `WallBreached` if any part of *statement* is text (it could even set the scope)."""
+    if not isinstance(statement, ClauseElement):
+        raise WallBreached(TEXT_REFUSED)
+    if any(isinstance(element, TextClause) for element in visitors.iterate(statement)):
+        raise WallBreached(TEXT_REFUSED)
 
 
 def _check_filter(
@@ -73,22 +83,13 @@ def _check_filter(
 
 
 def _check_rows(statement: Insert, rows: Rows, scope: UUID) -> None:
+    """Rows come beside the statement; values inside it are refused, so there is one place to look."""
     if "tenant" not in statement.table.c:
         return
-    given = list(rows)
-    for fixed in (statement._values or {}, *_multi(statement)):
-        given.append({getattr(k, "key", k): _value(v) for k, v in fixed.items()})
-    if not all(row["tenant"] == scope for row in given if row):
+    if statement._values or statement._multi_values or statement.select is not None or not rows:
+        raise WallBreached(f"Rows for {statement.table} must come beside the statement.")
+    if not all(row.get("tenant") == scope for row in rows):
         raise WallBreached(f"A row for {statement.table} carries another tenant, or none.")
-
-
-def _multi(statement: Insert) -> Iterator[Mapping[Any, Any]]:
-    for block in statement._multi_values:
-        yield from block  # type: ignore[misc]
-
-
-def _value(bound: object) -> object:
-    return bound.value if isinstance(bound, BindParameter) else bound
 
 
 def _flatten(source: FromClause) -> Iterator[FromClause]:

@@ -93,14 +93,14 @@ class Delivery:
         """How many items stand between the cursor and the source's last."""
         async with self.database.across(write=False) as connection:
             place, _ = await self.cursors.load(connection)
-        behind = await self.feed.waiting(after=place.position, types=[self.subscription.type])
+        behind = await self.feed.waiting(after=place.position, types=[self.subscription.event_type])
         return behind - place.item
 
     async def _next_batch(self) -> bool:
         async with self.database.across(write=False) as connection:
             place, replay_until = await self.cursors.load(connection)
         records = await self.feed.read(
-            after=place.position, types=[self.subscription.type], items=self.batch + place.item
+            after=place.position, types=[self.subscription.event_type], items=self.batch + place.item
         )
         heard = unfold(records, self.subscription, place)
         if not heard:

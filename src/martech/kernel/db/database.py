@@ -22,7 +22,7 @@ from martech.kernel.errors import Unavailable
 from martech.kernel.messages import Command
 from martech.kernel.outbox import Origin, Publisher
 from martech.kernel.process import Process
-from martech.kernel.tenancy import ACROSS
+from martech.kernel.tenancy import ACROSS, Scope
 
 
 class Database:
@@ -107,8 +107,7 @@ class Database:
             self.process.signals.wake(f"{self.name}.commands")
 
     async def _write_down(self, unit: Unit) -> None:
-        tenants = {tenant for tenant, *_ in (*unit.told, *unit.audited, *unit.enqueued)}
-        connection = await unit.enter(tenants.pop() if len(tenants) == 1 else ACROSS)
+        connection = await unit.enter(_scope(unit))
         await connection.execution_options(scope=ACROSS)
         if unit.audited:
             await self.publisher.lock(connection, self.metadata)
@@ -147,3 +146,11 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def _scope(unit: Unit) -> Scope:
+    """The one tenant for whom something is written down, or all."""
+    tenants = {told.tenant for told in unit.told}
+    tenants |= {audited.tenant for audited in unit.audited}
+    tenants |= {enqueued.tenant for enqueued in unit.enqueued}
+    return tenants.pop() if len(tenants) == 1 else ACROSS

@@ -20,7 +20,7 @@ from martech.kernel.auth import Principal
 from martech.kernel.commands import Enqueued
 from martech.kernel.messages import Command, Event
 from martech.kernel.outbox import Origin, Told
-from martech.kernel.tenancy import ACROSS, Rows, Scope
+from martech.kernel.tenancy import ACROSS, Rows, Scope, refuse_text
 
 
 class Connect(Protocol):
@@ -102,6 +102,8 @@ class Transaction:
     ) -> "CursorResult[Any]":
         """Run one statement; with *rows*, once for each. Text is refused, and so is a statement
         on a tenant's table that does not name this tenant."""
+        if self.unit.dialect == "postgresql":
+            refuse_text(statement)
         return await self.unit.execute(statement, rows, self.tenant)
 
     async def insert_new(

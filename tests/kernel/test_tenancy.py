@@ -1,0 +1,141 @@
+"""The second wall: what happens when a query forgets its tenant."""
+
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Executable, delete, func, insert, literal, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from martech.kernel.host import Host
+from martech.kernel.tenancy import WallBreached
+from tests.sample.shop.tables import prices, sales
+
+pytestmark = pytest.mark.anyio
+
+MINE, THEIRS = uuid4(), uuid4()
+
+
+@pytest.fixture
+async def two_tenants(sample: Host) -> AsyncIterator[Host]:
+    for tenant, article in ((MINE, "mine"), (THEIRS, "theirs")):
+        async with sample.unit("shop", tenant) as shop:
+            await shop.change_price(article)
+    yield sample
+
+
+FORGETFUL: dict[str, Executable] = {
+    "a select without a filter": select(prices.c.article),
+    "a filter with another tenant": select(prices.c.article).where(prices.c.tenant == THEIRS),
+    "a filter that is only one of two": select(prices.c.article).where(
+        (prices.c.tenant == MINE) | (prices.c.version == 1)
+    ),
+    "a join with one side open": select(prices.c.article)
+    .select_from(sales.outerjoin(prices, prices.c.version != sales.c.number))
+    .where(sales.c.tenant == MINE),
+    "a subquery that is open": select(prices.c.article).where(
+        prices.c.tenant == MINE,
+        prices.c.version >= select(func.min(sales.c.number)).scalar_subquery(),
+    ),
+    "an alias without a filter": select(prices.alias("p").c.article),
+    "a union with one side open": select(prices.c.article)
+    .where(prices.c.tenant == MINE)
+    .union_all(select(prices.c.article)),
+    "a filter on the other table": select(prices.c.article).where(sales.c.tenant == MINE),
+}
+
+
+@pytest.mark.parametrize("statement", FORGETFUL.values(), ids=FORGETFUL.keys())
+async def test_a_forgetful_query_sees_nothing_of_another_tenant(
+    two_tenants: Host, statement: Executable
+) -> None:
+    async with two_tenants.databases["shop"].transaction(MINE, write=False) as tx:
+        try:
+            seen = {row.article for row in await tx.execute(statement)}
+        except WallBreached:
+            return  # SQLite: refused before it ran
+    assert two_tenants.databases["shop"].engine.dialect.name == "postgresql"
+    assert seen <= {"mine"}
+
+
+CHANGES: dict[str, Executable] = {
+    "update": update(prices).values(version=99),
+    "update of another's": update(prices).where(prices.c.tenant == THEIRS).values(version=99),
+    "delete": delete(prices).where(prices.c.article == "theirs"),
+}
+
+
+@pytest.mark.parametrize("statement", CHANGES.values(), ids=CHANGES.keys())
+async def test_a_forgetful_change_touches_nothing_of_another_tenant(
+    two_tenants: Host, statement: Executable
+) -> None:
+    database = two_tenants.databases["shop"]
+    try:
+        async with database.transaction(MINE) as tx:
+            await tx.execute(statement)
+    except WallBreached:
+        assert database.engine.dialect.name == "sqlite"
+    async with database.transaction(THEIRS, write=False) as tx:
+        theirs = select(prices.c.version).where(prices.c.tenant == THEIRS)
+        assert (await tx.execute(theirs)).scalar_one() == 1
+
+
+async def test_a_row_for_another_tenant_is_refused(sample: Host) -> None:
+    row = {"tenant": THEIRS, "article": "smuggled", "version": 1}
+    with pytest.raises((WallBreached, DBAPIError)):
+        async with sample.databases["shop"].transaction(MINE) as tx:
+            await tx.execute(insert(prices), [row])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        text("SELECT article FROM shop.prices"),
+        select(text("article")).select_from(prices).where(prices.c.tenant == MINE),
+    ],
+    ids=["raw text", "a bit of text"],
+)
+async def test_text_is_refused_on_both_databases(sample: Host, statement: Executable) -> None:
+    with pytest.raises(WallBreached):
+        async with sample.databases["shop"].transaction(MINE) as tx:
+            await tx.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        insert(prices).values(tenant=THEIRS, article="smuggled", version=1),
+        insert(prices).from_select(
+            ["tenant", "article", "version"],
+            select(literal(THEIRS), prices.c.article, prices.c.version).where(
+                prices.c.tenant == MINE
+            ),
+        ),
+    ],
+    ids=["values inside the statement", "insert from select"],
+)
+async def test_rows_hidden_in_a_statement_are_refused(sample: Host, statement: Executable) -> None:
+    async with sample.unit("shop", MINE) as shop:
+        await shop.change_price("mine")
+    with pytest.raises((WallBreached, DBAPIError)):
+        async with sample.databases["shop"].transaction(MINE) as tx:
+            await tx.execute(statement)
+
+
+async def test_the_suite_is_not_connected_as_somebody_who_sees_through_the_wall(
+    sample: Host,
+) -> None:
+    for name, database in sample.databases.items():
+        if database.engine.dialect.name == "postgresql":
+            async with database.across(write=False) as connection:
+                role = text(
+                    "SELECT current_user, rolsuper, rolbypassrls FROM pg_roles"
+                    " WHERE rolname = current_user"
+                )
+                assert tuple((await connection.execute(role)).one()) == (name, False, False)
+
+
+async def test_a_neighbours_schema_is_out_of_reach(sample: Host) -> None:
+    async with sample.databases["ledger"].across(write=False) as connection:
+        with pytest.raises(DBAPIError):
+            await connection.execute(text("SELECT * FROM shop.prices"))
