@@ -1,10 +1,22 @@
 """The column types that both databases store alike, and the names of constraints."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 import msgspec
-from sqlalchemy import BigInteger, Column, DateTime, Dialect, Integer, LargeBinary, MetaData, Table, Uuid
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Uuid,
+)
 from sqlalchemy.types import TypeDecorator
+from uuid_utils.compat import uuid7
 
 Id = Uuid
 Position = BigInteger().with_variant(Integer(), "sqlite")  # only INTEGER is SQLite's row id
@@ -49,6 +61,11 @@ class Json(TypeDecorator[object]):
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> object | None:
         return None if value is None else msgspec.json.decode(value)
+
+
+def new_id() -> UUID:
+    """An id that nobody has; rows in order of their ids are in order of time."""
+    return uuid7()
 
 
 def tenant_column(*, primary_key: bool = False) -> Column[object]:

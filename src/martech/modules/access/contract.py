@@ -33,13 +33,13 @@ class User(View, frozen=True, kw_only=True):
 
 
 class Key(View, frozen=True, kw_only=True):
-    """What is known of an API key; its text is not."""
+    """What is known of an API key; its token is not."""
 
     id: UUID
     kind: KeyKind
     name: str
     hint: str
-    """Beginning and end of the text (``mts_…x1Yz``), to tell keys apart."""
+    """Beginning and end of the token (``mts_…x1Yz``), to tell keys apart."""
 
     status: KeyStatus
     scopes: list[str]
@@ -55,7 +55,7 @@ class Key(View, frozen=True, kw_only=True):
 
 class IssuedKey(View, frozen=True, kw_only=True):
     key: Key
-    text: str
+    token: str
     """The key itself. This is the only time it is shown."""
 
 

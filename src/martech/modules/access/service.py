@@ -10,7 +10,6 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import RowMapping, delete, insert, select, update
-from uuid_utils.compat import uuid7
 
 from martech.kernel.auth import (
     Claims,
@@ -21,6 +20,7 @@ from martech.kernel.auth import (
     is_scope,
     within,
 )
+from martech.kernel.columns import new_id
 from martech.kernel.db import Transaction
 from martech.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from martech.modules.access import domain
@@ -77,7 +77,7 @@ class AccessService(Access):
 
     async def add_user(self, email: str, name: str, role: Role) -> User:
         self._may_give(role)
-        user_id: UUID = uuid7()
+        user_id = new_id()
         row = {
             "tenant": self.tx.tenant,
             "id": user_id,
@@ -142,7 +142,7 @@ class AccessService(Access):
         user_id: UUID | None = None,
         expires_at: datetime | None = None,
     ) -> IssuedKey:
-        """A new key; its text is in the answer and nowhere else.
+        """A new key; its token is in the answer and nowhere else.
 
         A write key has no scopes: it can only send. A secret key for a user has those of the
         user's role unless fewer are asked for.
@@ -236,7 +236,7 @@ class AccessService(Access):
         user_id: UUID | None,
         expires_at: datetime | None,
     ) -> IssuedKey:
-        key_id: UUID = uuid7()
+        key_id = new_id()
         claims = Claims(
             key=key_id,
             tenant=self.tx.tenant,
@@ -245,30 +245,34 @@ class AccessService(Access):
             issued_at=self.tx.now,
             expires_at=expires_at,
         )
-        text = (await self._issuer()).sign(kind, claims)
+        token = (await self._issuer()).sign(kind, claims)
         row = {
             "tenant": self.tx.tenant,
             "id": key_id,
             "kind": kind,
             "name": name,
-            "hint": f"{text[:4]}…{text[-4:]}",
+            "hint": f"{token[:4]}…{token[-4:]}",
             "scopes": sorted(scopes),
             "user_id": user_id,
             "created_at": self.tx.now,
             "expires_at": expires_at,
         }
         await self.tx.execute(insert(keys), [row])
+        key = await self.key(key_id)
+        self._tell_issued(key)
+        return IssuedKey(key=key, token=token)
+
+    def _tell_issued(self, key: Key) -> None:
+        self.tx.audit("key.issue", f"key:{key.id}", scopes=key.scopes, user_id=key.user_id)
         self.tx.publish(
             KeyIssued(
-                key_id=key_id,
-                kind=kind,
-                scopes=sorted(scopes),
-                user_id=user_id,
-                expires_at=expires_at,
+                key_id=key.id,
+                kind=key.kind,
+                scopes=key.scopes,
+                user_id=key.user_id,
+                expires_at=key.expires_at,
             )
         )
-        self.tx.audit("key.issue", f"key:{key_id}", scopes=sorted(scopes), user_id=user_id)
-        return IssuedKey(key=await self.key(key_id), text=text)
 
     async def _issuer(self) -> Issuer:
         """Whoever signs here; made and made known when the first key is asked for."""
