@@ -1,4 +1,10 @@
 from martech.kernel.module import Module
-from tests.sample.shop import contract, service, tables
+from tests.sample.shop import contract, http, service, tables
 
-module = Module(port=contract.Shop, service=service.ShopService, tables=tables.metadata)
+module = Module(
+    port=contract.Shop,
+    service=service.ShopService,
+    tables=tables.metadata,
+    controllers=[http.ShopController],
+    protocols=[http.Protocol],
+)

@@ -120,7 +120,7 @@ def _type(shape: Schema) -> str:
     kinds = " or ".join(kind) if isinstance(kind, list) else kind
     form = f" ({escape(shape['format'])})" if "format" in shape else ""
     low, high = shape.get("minimum"), shape.get("maximum")
-    bounds = f" {low} to {high}" if low is not None and high is not None else ""
+    bounds = f" {low:g} to {high:g}" if low is not None and high is not None else ""
     return escape(kinds) + form + bounds
 
 

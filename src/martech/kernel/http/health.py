@@ -151,9 +151,9 @@ def health_routes(
         readiness = await readier.look()
         return Response(readiness, status_code=200 if readiness.ready else 503)
 
-    @get("/metrics", opt={"public": True}, media_type=CONTENT_TYPE_LATEST)
-    async def metrics() -> bytes:
+    @get("/metrics", opt={"public": True})
+    async def metrics() -> Response[bytes]:
         numbers.modules, numbers.now = await standing.look(), host.clock.now()
-        return generate_latest(registry)
+        return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return Router(path="/", route_handlers=[live, ready, metrics], include_in_schema=False)

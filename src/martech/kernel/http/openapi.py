@@ -13,6 +13,8 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.routes import HTTPRoute
 
 from martech.kernel.http.problems import MEDIA_TYPE, Problem
+from martech.kernel.http.units import READS
+from martech.kernel.idempotency import LONGEST
 
 TITLE = "martech"
 DESCRIPTION = (
@@ -24,6 +26,14 @@ DESCRIPTION = (
 )
 
 Schema = dict[str, Any]
+
+KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A UUID of your choice; sent again, the first answer comes again.",
+    "schema": {"type": "string", "maxLength": LONGEST},
+}
 
 
 def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
@@ -39,8 +49,7 @@ def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
         "basic": {"type": "http", "scheme": "basic", "description": "The key as user name."},
     }
     schemas = components.setdefault("schemas", {})
-    for gone in ("ValidationException",):
-        schemas.pop(gone, None)
+    schemas.pop("ValidationException", None)
     (problem,), parts = msgspec.json.schema_components(
         [Problem], ref_template="#/components/schemas/{name}"
     )
@@ -66,3 +75,5 @@ def _complete(operations: Schema, route: HTTPRoute, problem: Schema) -> None:
             if scope := handler.opt.get("scope"):
                 operation["security"] = [{"key": []}, {"basic": []}]
                 operation["x-scope"] = scope
+                if method not in READS:
+                    operation.setdefault("parameters", []).append(KEY)

@@ -133,6 +133,15 @@ def _known(error: Exception) -> errors.Error | None:
             return error
         case msgspec.ValidationError():
             return refused_field(str(error))
+        case TimeoutError():
+            return errors.Timeout("This took too long. Try again.", retry_after=2)
+        case _:
+            return _refused_row(error)
+
+
+def _refused_row(error: Exception) -> errors.Error | None:
+    """What a database will not store, and who is to blame for it."""
+    match error:
         case IntegrityError() if _is_unique(error):
             return errors.Conflict(
                 "Another request has written the same thing at this moment. Read it, and try again."
@@ -141,8 +150,8 @@ def _known(error: Exception) -> errors.Error | None:
             return errors.Invalid(
                 "A value cannot be stored: a NUL character, or a number out of range. Mend it."
             )
-        case TimeoutError():
-            return errors.Timeout("This took too long. Try again.", retry_after=2)
+        case OverflowError() if "SQLite" in str(error):
+            return errors.Invalid("A number is out of range. Send one of at most 64 bits.")
         case _:
             return None
 
@@ -193,6 +202,8 @@ def _unforeseen(request: Request[Any, Any, Any], error: HTTPException) -> Respon
 def _complaint(item: Mapping[str, Any]) -> FieldProblem:
     """One of Litestar's, about a parameter: ``{"message": …, "key": "limit"}``."""
     key = item.get("key")
+    if key == "data":
+        return FieldProblem("The body is missing. Send JSON.")
     refused = refused_field(str(item.get("message", "")), inside=str(key) if key else "")
     return FieldProblem(refused.detail, refused.field)
 

@@ -11,7 +11,7 @@ from litestar.routes import HTTPRoute
 
 from martech.kernel.auth import Keyring, Principal
 from martech.kernel.host import Host
-from martech.kernel.http.units import expect_key, keep_answer, service_of
+from martech.kernel.http.units import begin, keep_answer, service_of
 from martech.kernel.module import ManifestError, Module
 
 _PARAMETER = re.compile(r"\{[^}]*\}")
@@ -72,7 +72,7 @@ def _router(
         path=path,
         route_handlers=list(controllers),
         dependencies=dependencies,
-        before_request=expect_key,
+        before_request=begin,
         after_request=keep_answer,
         tags=[tag],
     )

@@ -16,6 +16,7 @@ from litestar.types import ASGIApp
 from martech.kernel import failpoints, idempotency, telemetry
 from martech.kernel.auth import Principal
 from martech.kernel.db import Database
+from martech.kernel.errors import Malformed
 from martech.kernel.host import Host
 from martech.kernel.http.problems import Replay
 from martech.kernel.idempotency import Answer, Sent
@@ -60,8 +61,10 @@ async def keep_answer(response: Response[Any]) -> Any:
     return _Kept(response, keeping) if keeping else response
 
 
-async def expect_key(request: Request[Any, Any, Any]) -> None:
+async def begin(request: Request[Any, Any, Any]) -> None:
     """Litestar's ``before_request``: it runs in the request's own context, dependencies may not."""
+    if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+        raise Malformed("The address holds a NUL character. Leave it out.")
     header = request.headers.get("idempotency-key")
     if header is None or request.method in READS:
         return

@@ -1,0 +1,75 @@
+"""Routes of the sample shop: what every kind of request looks like."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, Response, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from martech.kernel.auth import Principal
+from martech.kernel.errors import Conflict
+from martech.kernel.messages import Request, View
+from tests.sample.shop.contract import Stock
+from tests.sample.shop.service import ShopService
+
+Service = NamedDependency[ShopService]
+
+
+class Buyer(Request, frozen=True):
+    email: str | None = None
+
+
+class Sell(Request, frozen=True):
+    numbers: list[int]
+    buyer: Annotated[str, msgspec.Meta(max_length=20)] = "ada"
+    traits: Buyer | None = None
+
+
+class Sales(View, frozen=True):
+    new: list[int]
+
+
+class Version(View, frozen=True):
+    version: int
+
+
+class Whose(View, frozen=True):
+    tenant: str
+
+
+class ShopController(Controller):
+    @get("/stock", operation_id="stock", opt={"scope": "shop:read"})
+    async def stock(
+        self,
+        service: Service,
+        limit: Annotated[int, QueryParameter(ge=1, le=1000)] = 100,
+    ) -> Stock:
+        """What is left."""
+        return await service.stock()
+
+    @post("/sales", operation_id="sell", opt={"scope": "shop:write"})
+    async def sell(self, data: JSONBody[Sell], service: Service) -> Sales:
+        """Sell some; those sold before are left out."""
+        return Sales(new=await service.sell(data.numbers, data.buyer))
+
+    @put("/prices/{article:str}", operation_id="price", opt={"scope": "shop:write"})
+    async def price(self, article: FromPath[str], service: Service) -> Response[Version]:
+        version = await service.change_price(article)
+        if article == "gold":
+            raise Conflict("Gold has no price. Choose another article.")
+        if article == "glass":
+            raise ZeroDivisionError(article)
+        return Response(Version(version=version), status_code=201, headers={"etag": f'"{version}"'})
+
+    @get("/whose", operation_id="whose", opt={"scope": "shop:read"})
+    async def whose(self, principal: NamedDependency[Principal]) -> Whose:
+        return Whose(tenant=str(principal.tenant))
+
+
+class Protocol(Controller):
+    """A route whose path somebody else has fixed."""
+
+    @get("/v1/ping", operation_id="ping", opt={"public": True}, sync_to_thread=False)
+    def ping(self) -> dict[str, bool]:
+        return {"success": True}

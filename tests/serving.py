@@ -1,0 +1,80 @@
+"""A whole application as its callers see it: routes, guards, admission, keys."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from uuid_utils.compat import uuid7
+
+from martech.kernel.auth import Claims, Follower, Issuer, Keyring, Kind
+from martech.kernel.clock import SystemClock
+from martech.kernel.host import Host
+from martech.kernel.http.application import application
+from martech.kernel.module import Module
+from martech.kernel.settings import Settings
+
+
+class Served:
+    """An application, a client for it, and somebody who issues keys."""
+
+    def __init__(self, host: Host, keyring: Keyring, app: Any, client: httpx.AsyncClient) -> None:
+        self.host = host
+        self.keyring = keyring
+        self.app = app
+        self.client = client
+        self.issuer = Issuer(Issuer.make())
+        keyring.trust(self.issuer.public)
+        keyring.read_at = host.clock.now()
+        self.tenant = uuid4()
+
+    def key(
+        self, *scopes: str, kind: Kind = "secret", tenant: UUID | None = None, **claims: Any
+    ) -> str:
+        return self.issuer.sign(
+            kind,
+            Claims(
+                key=uuid7(),
+                tenant=tenant or self.tenant,
+                scopes=frozenset(scopes),
+                issued_at=self.host.clock.now(),
+                **claims,
+            ),
+        )
+
+    def headers(self, *scopes: str, **more: str) -> dict[str, str]:
+        named = {name.replace("_", "-"): value for name, value in more.items()}
+        return {"authorization": f"Bearer {self.key(*(scopes or ('*:*',)))}", **named}
+
+
+@asynccontextmanager
+async def serve(modules: Sequence[Module], settings: Settings) -> AsyncIterator[Served]:
+    host, keyring = Host(modules, settings), Keyring()
+    app = application(host, keyring, Follower(keyring, None, SystemClock()))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        yield Served(host, keyring, app, client)
+
+
+@asynccontextmanager
+async def alive(app: Any) -> AsyncIterator[None]:
+    """Start up and shut down *app* as a server would."""
+    inbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    outbox: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    task = asyncio.create_task(app({"type": "lifespan"}, inbox.get, outbox.put))
+    await _say(inbox, outbox, "startup")
+    try:
+        yield
+    finally:
+        await _say(inbox, outbox, "shutdown")
+        await task
+
+
+async def _say(inbox: Any, outbox: Any, word: str) -> None:
+    await inbox.put({"type": f"lifespan.{word}"})
+    answer = await outbox.get()
+    assert answer["type"] == f"lifespan.{word}.complete", answer
+
+
