@@ -32,6 +32,8 @@ STAGES = {
     "live": "December, in order, now",
     "report": "what the REST API says of it",
 }
+KEPT_SECONDS = 1.0
+"""How long the landing page's look at things is good for; a zero from before then may be old."""
 ONLY_TRACKED = ("received", "duplicate")
 """How often something was sent again cannot be read from the parquet."""
 
@@ -108,17 +110,16 @@ class Demo:
 
     def _catch_up(self, server: platform.Platform, state: State) -> None:
         """Until every subscription has heard everything, as the landing page tells it."""
+        fresh = time.monotonic() + KEPT_SECONDS
         with Rest(server.port, state.secret_key) as rest:
-            behind = total = rest.lag()
-            if not total:
-                return
+            behind = total = rest.behind()
             with bar(self._console, "caught up", total) as done:
-                while behind:
-                    done(total - behind)
+                while behind or time.monotonic() < fresh:
                     time.sleep(0.05)
                     server.check()
-                    behind = rest.lag()
-                done(total)
+                    behind = rest.behind()
+                    total = max(total, behind)
+                    done(total - behind, total)
 
     def _ask(self, journey: Journey, state: State, server: platform.Platform) -> Figures:
         total = journey.count("history") + journey.count("live")

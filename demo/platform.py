@@ -77,7 +77,7 @@ class Platform:
 def only_one(home: Home) -> Iterator[None]:
     """One demo a folder: two would tell each other's story."""
     with (home.folder / "demo.lock").open("a") as lock:
-        if not _locked(lock.fileno()):
+        if not hold(lock.fileno()):
             raise Failure(f"Another demo is running in {home.folder}. Wait for it, or use --home.")
         yield
 
@@ -87,7 +87,7 @@ def serving(home: Home) -> Iterator[Platform]:
     """The platform on a free port, ready; stopped at the end."""
     pid, log = home.folder / "server.pid", home.folder / "server.log"
     with (home.folder / "server.lock").open("a") as lock:
-        _end_stale(lock.fileno(), pid)
+        end_stale(lock.fileno(), pid)
         port = _free_port()
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -97,7 +97,7 @@ def serving(home: Home) -> Iterator[Platform]:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=[lock.fileno()],
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - before any thread is started
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - before any thread is started
             )
     pid.write_text(str(process.pid))
     platform = Platform(process, port, log)
@@ -135,22 +135,22 @@ def _environment(home: Home, port: int) -> dict[str, str]:
     }
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Runs in the child. Elsewhere than on Linux the next run finds the server by its lock."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _end_stale(lock: int, pid: Path) -> None:
+def end_stale(lock: int, pid: Path) -> None:
     """A server that outlived its killed demo still holds the lock; its pid file names it."""
     for number, patience in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 5)):
-        if _locked(lock):
+        if hold(lock):
             return
         os.kill(_number(pid), number)
         deadline = time.monotonic() + patience
-        while not _locked(lock) and time.monotonic() < deadline:
+        while not hold(lock) and time.monotonic() < deadline:
             time.sleep(0.05)
-    if not _locked(lock):
+    if not hold(lock):
         raise Failure(f"The server of an earlier run (pid {_number(pid)}) does not end.")
 
 
@@ -163,7 +163,8 @@ def _number(pid: Path) -> int:
         ) from None
 
 
-def _locked(descriptor: int) -> bool:
+def hold(descriptor: int) -> bool:
+    """Take the lock of an open file until everybody has closed it; False where it is taken."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

