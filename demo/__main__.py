@@ -55,6 +55,7 @@ class Demo:
                 journey = Journey(parquet, limit)
                 state = self._home.begin(limit, day)
                 self._say_what(state)
+                platform.command(self._home, "migrate")
                 if not state.secret_key:
                     self._create_tenant(state)
             with platform.serving(self._home) as server:
@@ -85,7 +86,6 @@ class Demo:
         )
 
     def _create_tenant(self, state: State) -> None:
-        platform.command(self._home, "migrate")
         made = platform.command(self._home, "tenant", "create", "The Complete Journey", "--json")
         keys = json.loads(made)
         state.write_key, state.secret_key = keys["write_key"], keys["secret_key"]

@@ -35,7 +35,7 @@ class Identity(msgspec.Struct):
 
 
 class Person(msgspec.Struct):
-    person_id: str
+    id: str
     identities: list[Identity]
     traits: dict[str, object]
 
@@ -85,7 +85,7 @@ def figures(rest: Rest, day: date, progress: Callable[[int], None]) -> Figures:
         redeemed.add(LIVE if redemption.timestamp >= boundary else "", 0)
         progress(next(read))
     totals = rest.get("/profiles/v1/counts", Totals)
-    people = {person.person_id: person for person in rest.pages("/profiles/v1/people", Person)}
+    people = {person.id: person for person in rest.pages("/profiles/v1/people", Person)}
     return {
         "people": totals.people,
         "identities": totals.identities,
