@@ -133,7 +133,7 @@ def upgrade() -> None:
 
     op.create_table('tenants',
     sa.Column('tenant', sa.Uuid(), nullable=False),
-    sa.Column('name', sa.String(length=63), nullable=False),
+    sa.Column('name', sa.String(length=100), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('tenant', name=op.f('pk_tenants')),
     schema='access'

@@ -6,6 +6,7 @@ stands in while the issuer cannot be reached.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Sequence
@@ -75,21 +76,26 @@ class Follower:
         self._position = 0
         self._saved_at: datetime | None = None
 
-    async def run(self, wake: asyncio.Event | None = None) -> None:
-        """Until cancelled. *wake* cuts the wait short when the issuer is in this process."""
+    async def begin(self) -> None:
+        """Know what can be known before the first request: from the issuer, else from the disk."""
         self.load()
+        await self._try_to_catch_up()
+
+    async def run(self, wake: asyncio.Event | None = None) -> None:
+        """Follow until cancelled. *wake* cuts the wait short when the issuer is in this process."""
         wake = wake or asyncio.Event()
         while self._news is not None:
-            wake.clear()
-            try:
-                await self.catch_up()
-            except Exception as exc:  # noqa: BLE001 - whatever it is, the list only gets older
-                log.warning("revocations cannot be read: %s", exc)
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await wake.wait()
-            except TimeoutError:
-                continue
+            wake.clear()
+            await self._try_to_catch_up()
+
+    async def _try_to_catch_up(self) -> None:
+        try:
+            await self.catch_up()
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the list only gets older
+            log.warning("revocations cannot be read: %s", exc)
 
     async def catch_up(self) -> None:
         """Hear everything that was said until now. Raises what the feed raises."""
@@ -138,6 +144,7 @@ class Follower:
             issuers=[armour(k) for k in self._keyring.issuers.values()],
             revoked=self._keyring.revoked,
         )
+        self._snapshot.parent.mkdir(parents=True, exist_ok=True)
         beside = self._snapshot.with_suffix(f".{os.getpid()}")
         beside.write_bytes(msgspec.json.encode(snapshot))
         beside.chmod(0o600)

@@ -77,11 +77,15 @@ def _open(
     async def running(app: Litestar) -> AsyncIterator[None]:
         """The host's databases are open, and the keys known, as long as requests are answered."""
         async with host:
-            following = asyncio.create_task(follower.run(), name="revocations")
-            try:
-                yield
-            finally:
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+            await follower.begin()
+            issuer = host.issuer()
+            topic = issuer.source if issuer else "issuer"
+            with host.process.signals.listening(topic) as news:
+                following = asyncio.create_task(follower.run(news), name="revocations")
+                try:
+                    yield
+                finally:
+                    following.cancel()
+                    await asyncio.gather(following, return_exceptions=True)
 
     return running

@@ -27,23 +27,25 @@ OVERLAP: Final = timedelta(days=1)
 LONGEST_OVERLAP: Final = timedelta(days=30)
 
 _TENANTS: Final = UUID("5d6a3f0e-6f0b-5c8e-9c5e-0c3a4f1d2b7a")
-_TENANT_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+LONGEST_NAME: Final = 100
 _ADDRESS: Final = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s.\x00-\x1f]+(\.[^@\s.\x00-\x1f]+)+")
 
 
+def tenant_name(name: str) -> str:
+    """*name* as we keep it: without idle spaces. Raises `Invalid`."""
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
+        raise Invalid(f"A tenant's name is 1 to {LONGEST_NAME} printable characters.", field="name")
+    return name
+
+
 def tenant_id(name: str) -> UUID:
-    """The tenant of that name, whether it was opened or not.
+    """The tenant of that name, in capitals or not, whether it was opened or not.
 
     Two people who open it at once open one tenant, and nobody needs to look across tenants to
     find it: that is what the walls forbid. Raises `Invalid`.
     """
-    if not _TENANT_NAME.fullmatch(name):
-        raise Invalid(
-            f"{name[:80]!r} is not a tenant's name. Use 1 to 63 of a-z, 0-9 and -, "
-            "with no - at either end.",
-            field="name",
-        )
-    return uuid5(_TENANTS, name)
+    return uuid5(_TENANTS, tenant_name(name).casefold())
 
 
 def address(email: str) -> str:

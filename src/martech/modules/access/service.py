@@ -55,6 +55,7 @@ class AccessService(Access):
             raise Conflict(
                 "A tenant is opened in a unit of work of its own: domain.tenant_id(name)."
             )
+        name = domain.tenant_name(name)
         row = {"tenant": self.tx.tenant, "name": name, "created_at": self.tx.now}
         if not await self.tx.insert_new(tenants, [row], returning=["name"]):
             return OpenedTenant(tenant=await self.tenant(), keys=[])

@@ -13,7 +13,7 @@ tenants = Table(
     "tenants",
     metadata,
     tenant_column(primary_key=True),
-    Column("name", String(63), nullable=False),
+    Column("name", String(100), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
