@@ -4,31 +4,47 @@ A client that got no answer sends the request again with the same ``Idempotency-
 the answer it missed. The answer and the effect are one commit: there is never one without
 the other, on either database and across processes. Of two requests with one key at the same
 moment one commits; the other is rolled back and given the first one's answer.
+
+An answer may hold what is shown only once, an API key for example. So it is sealed with the
+idempotency key, which we do not keep: only who sent the request can have it opened.
 (draft-ietf-httpapi-idempotency-key-header)
 """
 
-from __future__ import annotations
-
+import os
 import re
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
+from uuid import UUID
 
 import msgspec
-from sqlalchemy import Column, Index, LargeBinary, MetaData, String, Table, delete, select
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import (
+    Column,
+    CursorResult,
+    Executable,
+    Index,
+    LargeBinary,
+    MetaData,
+    Row,
+    String,
+    Table,
+    delete,
+    select,
+)
 
-from martech.kernel.columns import UtcDateTime, tenant_column
+from martech.kernel.columns import UtcDateTime, table, tenant_column
 from martech.kernel.errors import Conflict, Invalid, Malformed
-
-if TYPE_CHECKING:  # the transaction's own schema holds our table
-    from martech.kernel.db import Transaction
 
 KEPT = timedelta(days=1)
 """How long an answer is kept, counted from the first request."""
 
 LONGEST = 255
 
-_KEY = re.compile(r'^"?([\x21\x23-\x7e]{1,255})"?$')
+_KEY = re.compile(r'"?([\x21\x23-\x7e]{1,255})"?')
+_NONCE = 12
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -44,6 +60,36 @@ class Sent(msgspec.Struct, frozen=True):
 
     key: str
     fingerprint: bytes
+
+    def name(self) -> str:
+        """What we know the key by."""
+        return sha256(b"name" + self.key.encode()).hexdigest()
+
+    def seal(self, answer: Answer) -> bytes:
+        nonce = os.urandom(_NONCE)
+        return nonce + self._cipher().encrypt(nonce, msgspec.msgpack.encode(answer), None)
+
+    def open(self, sealed: bytes) -> Answer:
+        plain = self._cipher().decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+        return msgspec.msgpack.decode(plain, type=Answer)
+
+    def _cipher(self) -> AESGCM:
+        return AESGCM(sha256(b"seal" + self.key.encode()).digest())
+
+
+class Transaction(Protocol):
+    """One tenant's part of a unit of work (`db.Transaction`)."""
+
+    @property
+    def tenant(self) -> UUID: ...
+    @property
+    def now(self) -> datetime: ...
+
+    async def execute(self, statement: Executable, /) -> "CursorResult[Any]": ...
+
+    async def insert_new(
+        self, table: Table, rows: Sequence[Mapping[str, Any]], *, returning: Sequence[str]
+    ) -> Sequence[Row[Any]]: ...
 
 
 def idempotency_table(metadata: MetaData) -> Table:
@@ -61,7 +107,7 @@ def idempotency_table(metadata: MetaData) -> Table:
 
 def sent(header: str, method: str, target: str, body: bytes) -> Sent:
     """The request behind *header*; *target* is its path with the query. Raises `Malformed`."""
-    match = _KEY.match(header)
+    match = _KEY.fullmatch(header)
     if match is None:
         raise Malformed(
             f"Idempotency-Key must be 1 to {LONGEST} visible ASCII characters. Send a UUID.",
@@ -73,16 +119,13 @@ def sent(header: str, method: str, target: str, body: bytes) -> Sent:
 
 async def first_answer(tx: Transaction, metadata: MetaData, request: Sent) -> Answer | None:
     """The answer to the first request with this key; `Invalid` if that asked for something else."""
-    table = _table(metadata)
-    row = (
-        await tx.execute(
-            select(table.c.fingerprint, table.c.answer).where(
-                table.c.tenant == tx.tenant,
-                table.c.key == request.key,
-                table.c.created > tx.now - KEPT,
-            )
-        )
-    ).one_or_none()
+    kept = table(metadata, "idempotency")
+    mine = select(kept.c.fingerprint, kept.c.answer).where(
+        kept.c.tenant == tx.tenant,
+        kept.c.key == request.name(),
+        kept.c.created > tx.now - KEPT,
+    )
+    row = (await tx.execute(mine)).one_or_none()
     if row is None:
         return None
     if row.fingerprint != request.fingerprint:
@@ -90,25 +133,26 @@ async def first_answer(tx: Transaction, metadata: MetaData, request: Sent) -> An
             "This Idempotency-Key came with another request before. Use one key for each request.",
             field="Idempotency-Key",
         )
-    return msgspec.msgpack.decode(row.answer, type=Answer)
+    try:
+        return request.open(row.answer)
+    except InvalidTag:
+        raise Conflict(
+            "The answer kept for this Idempotency-Key is damaged. Use a new key."
+        ) from None
 
 
 async def keep(tx: Transaction, metadata: MetaData, request: Sent, answer: Answer) -> None:
     """Keep *answer* if this transaction commits; `Conflict` if another request was first."""
-    table = _table(metadata)
+    kept = table(metadata, "idempotency")
     await tx.execute(
-        delete(table).where(table.c.tenant == tx.tenant, table.c.created <= tx.now - KEPT)
+        delete(kept).where(kept.c.tenant == tx.tenant, kept.c.created <= tx.now - KEPT)
     )
     row = {
         "tenant": tx.tenant,
-        "key": request.key,
+        "key": request.name(),
         "fingerprint": request.fingerprint,
-        "answer": msgspec.msgpack.encode(answer),
+        "answer": request.seal(answer),
         "created": tx.now,
     }
-    if not await tx.insert_new(table, [row], returning=["key"]):
+    if not await tx.insert_new(kept, [row], returning=["key"]):
         raise Conflict("A request with this Idempotency-Key is being processed. Send it again.")
-
-
-def _table(metadata: MetaData) -> Table:
-    return metadata.tables[f"{metadata.schema}.idempotency"]
