@@ -1,0 +1,83 @@
+"""contracts/<module>/asyncapi.json: what a module tells and hears, as AsyncAPI 3."""
+
+from typing import Any
+
+import msgspec
+
+from martech.kernel.messages import Folded, wire_name
+from martech.kernel.module import Module
+from martech.kernel.outbox import SOURCE
+from martech.kernel.published.canvas import canvas, events, shape
+
+CLOUDEVENT = {
+    "type": "object",
+    "required": ["specversion", "id", "source", "type", "time", "tenant", "position"],
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "format": "uuid"},
+        "source": {"type": "string", "format": "uri-reference"},
+        "type": {"type": "string"},
+        "subject": {"type": "string"},
+        "time": {"type": "string", "format": "date-time"},
+        "tenant": {"type": "string", "format": "uuid"},
+        "position": {"type": "integer", "minimum": 1},
+        "correlationid": {"type": "string", "format": "uuid"},
+        "causationid": {"type": "string", "format": "uuid"},
+        "traceparent": {"type": "string"},
+    },
+}
+"""The envelope's attributes, as headers of every message."""
+
+
+def asyncapi(module: Module) -> dict[str, Any]:
+    glance, told = canvas(module), events(module)
+    payloads, schemas = msgspec.json.schema_components(
+        told, ref_template="#/components/schemas/{name}"
+    )
+    names = [wire_name(event) for event in told]
+    heard = sorted({event for _, event, _ in glance.hears})
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": module.name, "version": "1", "description": glance.purpose},
+        "channels": {
+            **{name: _channel(name, f"{SOURCE}{module.name}") for name in names},
+            **{name: _channel(name, f"{SOURCE}{name.split('.')[0]}") for name in heard},
+        },
+        "operations": {
+            **{f"tell.{name}": _operation("send", name) for name in names},
+            **{
+                f"hear.{subscription}": _operation("receive", event, text)
+                for subscription, event, text in glance.hears
+            },
+        },
+        "components": {
+            "schemas": {**schemas, "CloudEvent": CLOUDEVENT},
+            "messages": {
+                **{
+                    name: {
+                        "name": name,
+                        "contentType": "application/json",
+                        "headers": {"$ref": "#/components/schemas/CloudEvent"},
+                        "payload": payload,
+                        "x-folded": issubclass(event, Folded),
+                        "x-subject": getattr(shape(event), "SUBJECT", ""),
+                    }
+                    for event, name, payload in zip(told, names, payloads, strict=True)
+                },
+                **{name: {"name": name, "contentType": "application/json"} for name in heard},
+            },
+        },
+    }
+
+
+def _channel(name: str, source: str) -> dict[str, Any]:
+    return {
+        "address": name,
+        "description": f"From {source}.",
+        "messages": {"event": {"$ref": f"#/components/messages/{name}"}},
+    }
+
+
+def _operation(action: str, name: str, summary: str = "") -> dict[str, Any]:
+    operation = {"action": action, "channel": {"$ref": f"#/channels/{name}"}}
+    return {**operation, "summary": summary} if summary else operation

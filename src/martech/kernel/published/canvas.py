@@ -1,0 +1,129 @@
+"""A module at a glance, read off its manifest and the docstrings of what it names."""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from litestar import Controller, Router
+from litestar.routes import HTTPRoute
+
+from martech.kernel.messages import Event, Folded, item_type, owner, wire_name
+from martech.kernel.module import Module
+
+KERNELS = {"outbox", "cursors", "parked", "commands", "idempotency", "audit"}
+"""Tables that every module has."""
+
+
+_CONVERTER = re.compile(r":\w+}")
+_QUALIFIED = re.compile(r"\b(?:\w+\.)+(\w+)")
+
+
+@dataclass(frozen=True)
+class Route:
+    method: str
+    path: str
+    operation: str
+    needs: str
+    """A scope, ``write key`` or ``nothing``."""
+
+
+@dataclass(frozen=True)
+class Canvas:
+    name: str
+    purpose: str
+    tables: Sequence[tuple[str, Sequence[str]]]
+    tells: Sequence[tuple[type[Event], str]]
+    hears: Sequence[tuple[str, str, str]]
+    """Subscription, the event's type, what we do about it."""
+
+    asks: Sequence[str]
+    answers: Sequence[tuple[str, str]]
+    """The port's methods with their promises."""
+
+    does: Sequence[tuple[str, str, str]]
+    """Command, ``inward`` or ``outward``, what is done."""
+
+    routes: Sequence[Route]
+
+
+def canvas(module: Module) -> Canvas:
+    contract = sys.modules[module.port.__module__]
+    return Canvas(
+        name=module.name,
+        purpose=_first(contract.__doc__),
+        tables=[
+            (table.name, [column.name for column in table.columns])
+            for table in module.tables.sorted_tables
+            if table.name not in KERNELS
+        ],
+        tells=[(event, _first(_own_doc(event))) for event in events(module)],
+        hears=[
+            (s.name, s.event_type, _first(inspect.getdoc(s.handle))) for s in module.subscriptions
+        ],
+        asks=sorted(owner(port) for port in module.needs.values()),
+        answers=[
+            (f"{name}{_signature(method)}", _first(inspect.getdoc(method)))
+            for name, method in vars(module.port).items()
+            if inspect.iscoroutinefunction(method)
+        ],
+        does=[
+            (
+                wire_name(job.command),
+                "inward" if job.inward else "outward",
+                _first(inspect.getdoc(job.run)),
+            )
+            for job in module.jobs
+        ],
+        routes=[
+            *_routes(f"/{module.name}/v1", module.controllers),
+            *_routes("/", module.protocols),
+        ],
+    )
+
+
+def events(module: Module) -> list[type[Event]]:
+    """What the module's contract can tell, in the order of the file."""
+    contract = sys.modules[module.port.__module__]
+    return [
+        told
+        for told in vars(contract).values()
+        if isinstance(told, type)
+        and issubclass(told, Event)
+        and told.__module__ == contract.__name__
+    ]
+
+
+def shape(event: type[Event]) -> type:
+    """The struct that says what an event is about: a folded one's item."""
+    return item_type(event) if issubclass(event, Folded) else event
+
+
+def _routes(path: str, controllers: Sequence[type[Controller]]) -> Iterator[Route]:
+    if not controllers:
+        return
+    for route in Router(path=path, route_handlers=list(controllers)).routes:
+        if not isinstance(route, HTTPRoute):
+            continue
+        for handler in route.route_handlers:
+            for method in sorted({str(m) for m in handler.http_methods} - {"OPTIONS", "HEAD"}):
+                needs = handler.opt.get("scope") or handler.opt.get("needs") or "nothing"
+                path = _CONVERTER.sub("}", route.path)
+                yield Route(method, path, str(handler.operation_id), str(needs))
+
+
+def _signature(method: Callable[..., object]) -> str:
+    """As a reader would write it: without ``self`` and without the modules of types."""
+    text = _QUALIFIED.sub(r"\1", str(inspect.signature(method)))
+    return text.replace("(self, ", "(").replace("(self)", "()")
+
+
+def _own_doc(kind: type) -> str | None:
+    """The docstring of *kind* itself, not one that it inherits."""
+    return kind.__dict__.get("__doc__")
+
+
+def _first(doc: str | None) -> str:
+    """The first paragraph, on one line."""
+    return " ".join((doc or "").strip().split("\n\n")[0].split())
