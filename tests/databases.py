@@ -11,11 +11,12 @@ from martech.app import installed, load
 from martech.kernel import migrate
 from martech.kernel.module import Module
 from tests import servers
+from tests.sample.kitchen.module import module as kitchen
 from tests.sample.ledger.module import module as ledger
 from tests.sample.shop.module import module as shop
 
 KINDS = ("sqlite", "postgresql")
-SAMPLE = (shop, ledger)
+SAMPLE = (shop, ledger, kitchen)
 
 
 @cache

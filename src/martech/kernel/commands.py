@@ -120,6 +120,8 @@ def commands_table(metadata: MetaData) -> Table:
         postgresql_where=only,
     )
     Index(None, table.c.done_at)
+    sent = table.c.sent_at.is_not(None)
+    Index(None, table.c.sent_at, sqlite_where=sent, postgresql_where=sent)
     return table
 
 
@@ -167,34 +169,28 @@ class Commands:
         self.table = metadata.tables[f"{metadata.schema}.commands"]
         self.open = _open(self.table)
 
-    async def due(self, unit: Unit, limit: int) -> list[UUID]:
-        """Up to *limit* commands for the broker, oldest first, noted as sent.
+    async def next_due(self, unit: Unit) -> datetime | None:
+        """When the next command is to be handed out, now or later; None if there is none."""
+        c = self.table.c
+        free = select(c.due_at).where(self._free(unit.now)).order_by(c.due_at).limit(1)
+        moment: datetime | None = (await unit.across(free)).scalar_one_or_none()
+        return moment
 
-        One that was sent and neither taken nor lost sight of for `RESEND` is not among them.
-        """
+    async def due(self, unit: Unit, window: int) -> list[UUID]:
+        """Commands for the broker, oldest first, noted as sent; so many that *window* are on
+        their way. One that is on its way is not among them until `RESEND` has passed."""
         c, now = self.table.c, unit.now
+        on_their_way = await unit.across(select(func.count()).where(c.sent_at > now - RESEND))
         waiting = (
             select(c.id)
-            .where(
-                self.open,
-                c.due_at <= now,
-                or_(c.lease_until.is_(None), c.lease_until <= now),
-                or_(c.sent_at.is_(None), c.sent_at <= now - RESEND),
-            )
+            .where(self._free(now), c.due_at <= now)
             .order_by(c.due_at, c.id)
-            .limit(limit)
+            .limit(max(0, window - on_their_way.scalar_one()))
             .with_for_update(skip_locked=True)
         )
         sent = update(self.table).where(c.id.in_(waiting)).values(sent_at=now)
         rows = (await unit.across(sent.returning(c.due_at, c.id))).all()
         return [id_ for _, id_ in sorted((row.due_at, row.id) for row in rows)]
-
-    async def next_due(self, unit: Unit) -> datetime | None:
-        """When the next timer goes off; None if none is set."""
-        c = self.table.c
-        found = await unit.across(select(func.min(c.due_at)).where(self.open, c.due_at > unit.now))
-        moment: datetime | None = found.scalar_one()
-        return moment
 
     async def lease(self, unit: Unit, id_: UUID, length: timedelta = LEASE) -> Lease | None:
         """Take the command for *length*; None if it is done, parked, not due or in other hands."""
@@ -282,6 +278,15 @@ class Commands:
         c = self.table.c
         old = select(c.id).where(c.done_at < unit.now - KEPT).limit(limit)
         await unit.across(delete(self.table).where(c.id.in_(old)))
+
+    def _free(self, now: datetime) -> ColumnElement[bool]:
+        """Open, in nobody's hands, and not on its way."""
+        c = self.table.c
+        return and_(
+            self.open,
+            or_(c.lease_until.is_(None), c.lease_until <= now),
+            or_(c.sent_at.is_(None), c.sent_at <= now - RESEND),
+        )
 
     def _held(self, lease: Lease) -> ColumnElement[bool]:
         c = self.table.c

@@ -1,0 +1,117 @@
+"""What is to be done later, slowly, or out in the world.
+
+A handler is one transaction. A job carries out a command (see `commands`): an inward one in one
+transaction with its settlement, an outward one as a story of several, with the world in between.
+"""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+from martech.kernel.commands import LEASE, Commands
+from martech.kernel.errors import Unavailable
+from martech.kernel.host import Host
+from martech.kernel.jobs.carrier import DEADLINE, Carrier
+from martech.kernel.jobs.queue import Queue
+
+__all__ = ["Carrier", "Jobs", "Queue"]
+
+log = logging.getLogger(__name__)
+
+POLL = 1.0  # seconds between looks, when nobody wakes us and no timer goes off
+BUSY = 0.05  # and when there was something to hand out
+AWAY = 5.0  # and when the database is away
+WINDOW = 256  # commands of a module on their way at once; the others wait in the table
+AT_ONCE = 8  # commands of a module carried out at once in this process
+
+
+class Jobs:
+    """The commands of all modules of a host that have jobs, each module on its own."""
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        commands: type[Commands] = Commands,
+        lease: timedelta = LEASE,
+        deadline: float = DEADLINE,
+    ) -> None:
+        """Raises `ManifestError` for a job that cannot be given what it takes."""
+        self.host = host
+        self.carriers = {
+            name: Carrier(host, name, commands=commands, lease=lease, deadline=deadline)
+            for name, module in host.modules.items()
+            if module.jobs
+        }
+
+    async def run(self) -> None:
+        """Carry out what is due until cancelled; then finish what has begun."""
+        async with asyncio.TaskGroup() as tasks:
+            for carrier in self.carriers.values():
+                tasks.create_task(self._serve(carrier), name=f"jobs of {carrier.name}")
+
+    async def settle(self) -> bool:
+        """Carry out what is due, one after the other, until nothing is. False if nothing was."""
+        moved = False
+        while any([await _once(carrier) for carrier in self.carriers.values()]):
+            moved = True
+        return moved
+
+    async def _serve(self, carrier: Carrier) -> None:
+        queue = Queue(carrier.name, self.host.settings.redis_url)
+        queue.open(carrier.carry_out, AT_ONCE)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._sweep(carrier, queue))
+                tasks.create_task(_keep(carrier))
+        finally:
+            await queue.close(self.host.settings.drain_seconds)
+            await carrier.give_back()
+
+    async def _sweep(self, carrier: Carrier, queue: Queue) -> None:
+        """Hand out what is due: at the next time, when woken, and now and then."""
+        topic = f"{carrier.name}.commands"
+        with self.host.process.signals.listening(topic) as news:
+            while True:
+                news.clear()
+                wait = await self._hand_out(carrier, queue)
+                try:
+                    async with asyncio.timeout(wait):
+                        await news.wait()
+                except TimeoutError:
+                    continue
+
+    async def _hand_out(self, carrier: Carrier, queue: Queue) -> float:
+        """One sweep; returns the seconds until the next."""
+        try:
+            ids, coming = await carrier.sweep(WINDOW)
+        except Unavailable as exc:
+            log.warning("the commands of %s wait: %s", carrier.name, exc.detail)
+            return AWAY
+        except Exception:
+            log.exception("the sweep of %s stumbled and tries again", carrier.name)
+            return AWAY
+        if ids:
+            await queue.send(ids)
+            return BUSY
+        if coming is None:
+            return POLL
+        return min(POLL, max(BUSY, (coming - self.host.clock.now()).total_seconds()))
+
+
+async def _once(carrier: Carrier) -> bool:
+    ids, _ = await carrier.sweep(WINDOW)
+    return any([await carrier.carry_out(id_) for id_ in ids])
+
+
+async def _keep(carrier: Carrier) -> None:
+    """Renew the leases of what takes longer, and remove what was done long ago."""
+    while True:
+        await asyncio.sleep(carrier.lease.total_seconds() / 3)
+        try:
+            await carrier.renew()
+            await carrier.forget()
+        except Unavailable as exc:
+            log.warning("%s cannot renew its leases: %s", carrier.name, exc.detail)
+        except Exception:
+            log.exception("%s cannot renew its leases and tries again", carrier.name)

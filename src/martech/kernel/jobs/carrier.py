@@ -1,0 +1,199 @@
+"""One module's commands, from due to done.
+
+    lease ─▶ inward   one unit of work: the effect and `done` commit together, or neither
+         └─▶ outward  units of work with the world in between; each checks the fence as it
+                      commits; then `done`
+
+Whatever goes wrong is written on the row: an attempt that failed, or, when something the job
+needs is away (`Unavailable`), only a later time. A process that dies writes nothing; its lease
+runs out and the next sweep hands the command to another.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from inspect import Parameter, signature
+from typing import Any, get_origin
+from uuid import UUID
+
+import msgspec
+
+from martech.kernel import failpoints
+from martech.kernel.commands import LEASE, Commands, Lease, Stale
+from martech.kernel.errors import Unavailable
+from martech.kernel.host import Host
+from martech.kernel.messages import Command, owner, wire_name
+from martech.kernel.module import Job, ManifestError, Unit
+
+log = logging.getLogger(__name__)
+
+DEADLINE = 300.0
+"""Seconds that one attempt may take; then it has failed."""
+
+AWAY = timedelta(seconds=5)
+"""How long to wait for something that is away and does not say how long."""
+
+
+class Carrier:
+    """Carries out the commands of one module, each under a lease of *lease*."""
+
+    def __init__(
+        self,
+        host: Host,
+        name: str,
+        *,
+        commands: type[Commands] = Commands,
+        lease: timedelta = LEASE,
+        deadline: float = DEADLINE,
+    ) -> None:
+        self.host = host
+        self.name = name
+        self.database = host.databases[name]
+        self.commands = commands(self.database.metadata)
+        self.lease = lease
+        self.deadline = deadline
+        self.jobs = {wire_name(job.command): job for job in host.modules[name].jobs}
+        self.given = {kind: self._given(job) for kind, job in self.jobs.items()}
+        self.held: dict[UUID, Lease] = {}
+
+    async def sweep(self, window: int) -> tuple[list[UUID], datetime | None]:
+        """The commands to hand out now, so that at most *window* are on their way; and when the
+        next one is to be handed out."""
+        async with self.database.unit(write=False) as unit:
+            coming = await self.commands.next_due(unit)
+        if coming is None or coming > unit.now:
+            return [], coming
+        async with self.database.unit() as unit:
+            return await self.commands.due(unit, window), coming
+
+    async def carry_out(self, id_: UUID) -> bool:
+        """Do it, if it is still to be done. Never raises but when cancelled."""
+        try:
+            async with self.database.unit() as unit:
+                lease = await self.commands.lease(unit, id_, self.lease)
+        except Unavailable as exc:
+            log.warning("%s: %s waits: %s", self.name, id_, exc.detail)
+            return False
+        if lease is None:
+            return False
+        self.held[lease.id] = lease
+        try:
+            await failpoints.reach("jobs.after_lease")
+            await self._attempt(lease)
+        except Stale:
+            log.warning("%s: %s was taken over, nothing was committed", self.name, id_)
+        finally:
+            self.held.pop(lease.id, None)
+        return True
+
+    async def renew(self) -> None:
+        """Hold on to what is being carried out."""
+        for lease in list(self.held.values()):
+            try:
+                async with self.database.unit() as unit:
+                    await self.commands.renew(unit, lease, self.lease)
+            except Stale:
+                self.held.pop(lease.id, None)
+
+    async def give_back(self) -> None:
+        """Let somebody else carry out at once what this process no longer can."""
+        for lease in list(self.held.values()):
+            try:
+                async with self.database.unit() as unit:
+                    await self.commands.postpone(unit, lease, "was broken off", timedelta())
+            except (Stale, Unavailable) as exc:
+                log.warning("%s: cannot give %s back: %s", self.name, lease.id, exc)
+
+    async def forget(self) -> None:
+        """Remove some of what was done long ago."""
+        async with self.database.unit() as unit:
+            await self.commands.forget(unit)
+
+    async def _attempt(self, lease: Lease) -> None:
+        try:
+            async with asyncio.timeout(self.deadline):
+                await self._run(lease)
+        except Stale:
+            raise
+        except Unavailable as exc:
+            wait = timedelta(seconds=exc.retry_after) if exc.retry_after else AWAY
+            await self._note(lease, exc.detail, wait)
+        except Exception as exc:
+            log.warning("%s: %s failed", self.name, lease.id, exc_info=exc)
+            await self._note(lease, f"{type(exc).__name__}: {exc}"[:2000], None)
+
+    async def _note(self, lease: Lease, error: str, wait: timedelta | None) -> None:
+        """Write the failure down, or (with *wait*) only that it is for later."""
+        try:
+            async with self.database.unit() as unit:
+                if wait is not None:
+                    await self.commands.postpone(unit, lease, error, wait)
+                elif await self.commands.fail(unit, lease, error):
+                    log.error("%s: parked %s: %s", self.name, lease.id, error)
+        except Unavailable as exc:
+            log.warning("%s: %s waits for its lease to end: %s", self.name, lease.id, exc.detail)
+
+    async def _run(self, lease: Lease) -> None:
+        job = self.jobs.get(lease.type)
+        if job is None:
+            raise LookupError(f"{self.name} has no job for {lease.type}.")
+        command = msgspec.json.decode(lease.data, type=job.command)
+        if job.inward:
+            await self._inward(job, command, lease)
+        else:
+            await self._outward(job, command, lease)
+
+    async def _inward(self, job: Job, command: Command, lease: Lease) -> None:
+        async with self.database.unit() as unit:
+            await job.run(command, self.host.service(self.name, unit.of(lease.tenant)))
+            await failpoints.reach("jobs.before_settle")
+            await self.commands.settle(unit, lease)
+        await failpoints.reach("jobs.after_settle")
+
+    async def _outward(self, job: Job, command: Command, lease: Lease) -> None:
+        @asynccontextmanager
+        async def open_unit() -> AsyncIterator[Any]:
+            async with self.database.unit() as unit:
+                yield self.host.service(self.name, unit.of(lease.tenant))
+                await self.commands.holds(unit, lease)
+
+        given = self.given[lease.type]
+        others = {key: self._hand(kind, lease.tenant) for key, kind in given.items()}
+        await job.run(command, open_unit, **others)
+        await failpoints.reach("jobs.before_settle")
+        async with self.database.unit() as unit:
+            await self.commands.settle(unit, lease)
+        await failpoints.reach("jobs.after_settle")
+
+    def _hand(self, kind: type, tenant: UUID) -> Any:
+        resources = self.host.resources[self.name]
+        return resources[kind] if kind in resources else self.host.port(kind, tenant)
+
+    def _given(self, job: Job) -> dict[str, type]:
+        """What an outward job takes besides the command and its unit: name -> resource or port."""
+        taken = list(signature(job.run, eval_str=True).parameters.values())
+        if not taken or taken[0].annotation is not job.command:
+            raise ManifestError(f"{self.name}.{job.run.__name__} must take {job.command} first.")
+        if job.inward:
+            if len(taken) != 2:
+                raise ManifestError(
+                    f"{self.name}.{job.run.__name__} is inward: it takes the command and the "
+                    "service, and neither ports nor adapters."
+                )
+            return {}
+        if len(taken) < 2 or get_origin(taken[1].annotation) is not Unit:
+            raise ManifestError(f"{self.name}.{job.run.__name__} must take a Unit second.")
+        return {parameter.name: self._known(job, parameter) for parameter in taken[2:]}
+
+    def _known(self, job: Job, parameter: Parameter) -> type:
+        kind: type = parameter.annotation
+        if kind not in self.host.modules[self.name].resources and (
+            owner(kind) not in self.host.modules or self.host.modules[owner(kind)].port is not kind
+        ):
+            raise ManifestError(
+                f"{self.name}.{job.run.__name__} takes {parameter.name}: {kind}, which is neither "
+                "a port that is answered here nor a resource of the module."
+            )
+        return kind

@@ -1,0 +1,87 @@
+"""How commands travel from the sweeper to those who carry them out: dramatiq, and only ids.
+
+With Redis they travel between processes, without it inside this one. A queue may forget
+everything, deliver late or twice: the `commands` table is the record.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import CancelledError
+from uuid import UUID
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.brokers.stub import StubBroker
+from dramatiq.errors import BrokerConnectionError
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = 15_000  # milliseconds after which a silent process counts as dead
+MAINTENANCE = 1_000_000  # in a million: look after dead processes' messages at every command
+GLANCE = 100  # milliseconds between looks at an empty queue
+
+CarryOut = Callable[[UUID], Awaitable[bool]]
+
+
+class Queue:
+    """One module's queue, with a broker and threads of its own: a slow module holds up nobody."""
+
+    def __init__(self, name: str, redis_url: str | None) -> None:
+        self.name = name
+        self.broker = _broker(redis_url)
+        declare = dramatiq.actor(actor_name=f"{name}.command", queue_name=name, broker=self.broker)
+        self._actor = declare(self._deliver)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._carry_out: CarryOut | None = None
+        self._worker: dramatiq.Worker | None = None
+
+    def open(self, carry_out: CarryOut, at_once: int) -> None:
+        """Bring what arrives to *carry_out* on the running loop, *at_once* at a time."""
+        self._loop, self._carry_out = asyncio.get_running_loop(), carry_out
+        self._worker = dramatiq.Worker(self.broker, worker_threads=at_once, worker_timeout=GLANCE)
+        self._worker.start()
+
+    async def send(self, ids: Sequence[UUID]) -> None:
+        """Hand *ids* over. A broker that is away loses them until they are sent again."""
+
+        def send() -> None:
+            for id_ in ids:
+                self._actor.send(str(id_))
+
+        try:
+            await asyncio.to_thread(send)
+        except BrokerConnectionError as exc:
+            log.warning("the broker of %s is away, its commands wait: %s", self.name, exc)
+
+    async def close(self, patience: float) -> None:
+        """Take nothing more; wait *patience* seconds for what is being carried out."""
+        if self._worker is not None:
+            await asyncio.to_thread(self._worker.stop, int(patience * 1000))
+        self.broker.close()
+
+    def _deliver(self, id_: str) -> None:
+        """Runs in a thread of the worker, and holds it as long as the job takes on the loop."""
+        if self._loop is None or self._carry_out is None:
+            return
+        try:
+            asyncio.run_coroutine_threadsafe(_awaited(self._carry_out, id_), self._loop).result()
+        except CancelledError:
+            log.info("%s was broken off", id_)
+
+
+async def _awaited(carry_out: CarryOut, id_: str) -> bool:
+    return await carry_out(UUID(id_))
+
+
+def _broker(redis_url: str | None) -> dramatiq.Broker:
+    # no middleware: attempts, time limits and delays are the table's and the carrier's business
+    if redis_url is None:
+        return StubBroker(middleware=[])
+    return RedisBroker(  # type: ignore[no-untyped-call]
+        url=redis_url,
+        middleware=[],
+        namespace="martech",
+        heartbeat_timeout=HEARTBEAT,
+        maintenance_chance=MAINTENANCE,
+    )

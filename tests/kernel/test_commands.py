@@ -1,0 +1,280 @@
+"""What the `commands` table promises, on both databases."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from martech.kernel.clock import TestClock
+from martech.kernel.commands import ATTEMPTS, KEPT, LEASE, RESEND, Commands, Lease, Stale, backoff
+from martech.kernel.errors import Conflict, NotFound
+from martech.kernel.host import Host
+from martech.kernel.settings import Settings
+from tests import databases
+from tests.kitchen import OTHER, TENANT, order, rows
+from tests.sample.kitchen.domain import Bake, Deliver
+
+pytestmark = pytest.mark.anyio
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    return TestClock(NOON)
+
+
+@pytest.fixture
+async def host(sample_url: str, clock: TestClock) -> AsyncIterator[Host]:
+    settings = Settings(database_url=sample_url)
+    async with Host(databases.SAMPLE, settings, clock=clock) as host:
+        yield host
+
+
+@pytest.fixture
+def commands(host: Host) -> Commands:
+    return Commands(host.databases["kitchen"].metadata)
+
+
+async def lease(host: Host, commands: Commands, id_: UUID | None = None) -> Lease | None:
+    async with host.databases["kitchen"].unit() as unit:
+        return await commands.lease(unit, id_ or (await rows(host))[0]["id"])
+
+
+async def held(host: Host, commands: Commands, id_: UUID | None = None) -> Lease:
+    taken = await lease(host, commands, id_)
+    assert taken is not None
+    return taken
+
+
+async def due(host: Host, commands: Commands, window: int = 100) -> list[UUID]:
+    async with host.databases["kitchen"].unit() as unit:
+        return await commands.due(unit, window)
+
+
+async def settle(host: Host, commands: Commands, lease: Lease) -> None:
+    async with host.databases["kitchen"].unit() as unit:
+        await commands.settle(unit, lease)
+
+
+async def fail(host: Host, commands: Commands, lease: Lease) -> bool:
+    async with host.databases["kitchen"].unit() as unit:
+        return await commands.fail(unit, lease, "no flour")
+
+
+async def test_a_command_is_written_with_the_transaction_or_not_at_all(host: Host) -> None:
+    async def change_my_mind() -> None:
+        async with host.unit("kitchen", TENANT) as kitchen:
+            await kitchen.order(Bake(number=1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await change_my_mind()
+    assert await rows(host) == []
+    await order(host, Bake(number=1))
+    (row,) = await rows(host)
+    assert (row["tenant"], row["type"]) == (TENANT, "kitchen.bake.v1")
+    assert (row["data"], row["due_at"], row["fence"]) == (b'{"number":1}', NOON, 0)
+
+
+async def test_what_is_due_goes_out_in_the_order_of_its_time(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    for number in (3, 1, 2):
+        await order(host, Bake(number=number), at=NOON + number * SECOND)
+    three, one, two = [row["id"] for row in await rows(host)]
+    assert await due(host, commands) == []
+    async with host.databases["kitchen"].unit(write=False) as unit:
+        assert await commands.next_due(unit) == NOON + SECOND
+    clock.move(2 * SECOND)
+    assert await due(host, commands) == [one, two]
+    clock.move(SECOND)
+    assert await due(host, commands) == [three]
+
+
+async def test_what_is_on_its_way_is_not_sent_again_before_the_broker_had_its_time(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    await order(host, Bake(number=1))
+    assert len(await due(host, commands)) == 1
+    clock.move(RESEND - timedelta(seconds=1))
+    assert await due(host, commands) == []
+    clock.move(timedelta(seconds=1))
+    assert len(await due(host, commands)) == 1
+
+
+async def test_no_more_than_the_window_is_on_its_way(host: Host, commands: Commands) -> None:
+    await order(host, *(Bake(number=n) for n in range(5)))
+    first = await due(host, commands, window=2)
+    assert len(first) == 2
+    assert await due(host, commands, window=2) == []
+    await settle(host, commands, await held(host, commands, first[0]))
+    assert len(await due(host, commands, window=2)) == 1
+
+
+async def test_two_sweepers_never_send_the_same(host: Host, commands: Commands) -> None:
+    await order(host, *(Bake(number=n) for n in range(50)))
+    sent = await asyncio.gather(*(due(host, commands, window=10) for _ in range(8)))
+    ids = [id_ for batch in sent for id_ in batch]
+    assert len(ids) == len(set(ids)) >= 10
+
+
+async def test_of_many_who_want_it_one_gets_it(host: Host, commands: Commands) -> None:
+    await order(host, Bake(number=1))
+    taken = await asyncio.gather(*(lease(host, commands) for _ in range(10)))
+    assert len([one for one in taken if one]) == 1
+
+
+async def test_a_command_that_is_not_due_cannot_be_taken(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    await order(host, Bake(number=1), at=NOON + MINUTE)
+    assert await lease(host, commands) is None
+    clock.move(MINUTE)
+    assert await lease(host, commands) is not None
+
+
+async def test_whoever_was_taken_over_can_do_nothing(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    await order(host, Bake(number=1))
+    old = await held(host, commands)
+    assert await lease(host, commands) is None
+    clock.move(LEASE)
+    new = await held(host, commands)
+    assert new.fence == old.fence + 1
+    for attempt in (commands.settle, commands.holds, commands.renew):
+        with pytest.raises(Stale):
+            async with host.databases["kitchen"].unit() as unit:
+                await attempt(unit, old)
+    with pytest.raises(Stale):
+        await fail(host, commands, old)
+    await settle(host, commands, new)
+    with pytest.raises(Stale):
+        await settle(host, commands, new)
+    assert await lease(host, commands) is None
+
+
+async def test_a_renewed_lease_is_not_taken_over(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    await order(host, Bake(number=1))
+    mine = await held(host, commands)
+    clock.move(LEASE * 0.9)
+    async with host.databases["kitchen"].unit() as unit:
+        await commands.renew(unit, mine)
+    clock.move(LEASE * 0.9)
+    assert await lease(host, commands) is None
+    await settle(host, commands, mine)
+
+
+async def test_a_failure_waits_longer_each_time_and_the_last_one_parks(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    await order(host, Bake(number=1))
+    waits = []
+    for attempt in range(1, ATTEMPTS + 1):
+        parked = await fail(host, commands, await held(host, commands))
+        (row,) = await rows(host)
+        assert (row["attempts"], row["error"], parked) == (attempt, "no flour", attempt == ATTEMPTS)
+        waits.append(row["due_at"] - clock.now())
+        clock.move(waits[-1])
+    assert waits == sorted(waits)
+    assert await lease(host, commands) is None
+    async with host.databases["kitchen"].unit(write=False) as unit:
+        (seen,) = await commands.parked(unit)
+        assert await commands.next_due(unit) is None
+    assert (seen.error, seen.attempts, seen.tenant) == ("no flour", ATTEMPTS, TENANT)
+
+
+def test_backoff_stays_within_reason() -> None:
+    for attempt in range(1, 60):
+        assert timedelta(seconds=2) <= backoff(attempt, UUID(int=attempt)) <= timedelta(hours=1.25)
+
+
+async def test_an_operator_can_have_it_tried_again(host: Host, commands: Commands) -> None:
+    await order(host, Bake(number=1), key="one")
+    id_ = await parked(host, commands)
+    async with host.databases["kitchen"].unit() as unit:
+        await commands.retry(unit, id_)
+    assert (await held(host, commands)).attempts == 0
+    with pytest.raises(NotFound, match="no parked command"):
+        async with host.databases["kitchen"].unit() as unit:
+            await commands.retry(unit, id_)
+
+
+async def test_a_parked_command_does_not_come_back_beside_a_newer_one(
+    host: Host, commands: Commands
+) -> None:
+    await order(host, Bake(number=1), key="one")
+    id_ = await parked(host, commands)
+    await order(host, Bake(number=1), key="one")
+    assert len(await rows(host)) == 2
+    with pytest.raises(Conflict, match="same key"):
+        async with host.databases["kitchen"].unit() as unit:
+            await commands.retry(unit, id_)
+
+
+async def parked(host: Host, commands: Commands) -> UUID:
+    """Fail the one command there is to the end."""
+    clock = host.clock
+    assert isinstance(clock, TestClock)
+    taken = await held(host, commands)
+    while not await fail(host, commands, taken):
+        clock.move(timedelta(hours=2))
+        taken = await held(host, commands)
+    return taken.id
+
+
+async def test_of_one_key_and_type_one_command_is_open(host: Host, commands: Commands) -> None:
+    await asyncio.gather(*(order(host, Bake(number=n), key="bread") for n in range(10)))
+    await order(host, Deliver(number=1), key="bread")
+    await order(host, Bake(number=1), key="bread", tenant=OTHER)
+    await order(host, Bake(number=1))
+    await order(host, Bake(number=1))
+    opened = [(row["tenant"], row["type"], row["key"]) for row in await rows(host)]
+    assert len(opened) == 5
+    assert opened.count((TENANT, "kitchen.bake.v1", "bread")) == 1
+    await settle(host, commands, await held(host, commands))
+    await order(host, Bake(number=11), key="bread")
+    assert len(await rows(host)) == 6
+
+
+async def test_asked_for_again_while_it_is_carried_out_it_runs_once_more(
+    host: Host, commands: Commands
+) -> None:
+    await order(host, Bake(number=1), key="bread")
+    running = await held(host, commands)
+    await order(host, Bake(number=1), key="bread")
+    await order(host, Bake(number=1), key="bread")
+    await settle(host, commands, running)
+    (row,) = await rows(host)
+    assert (row["done_at"], row["attempts"]) == (None, 0)
+    await settle(host, commands, await held(host, commands))
+    assert (await rows(host))[0]["done_at"] == NOON
+
+
+async def test_while_a_subscription_replays_nothing_outward_is_written(host: Host) -> None:
+    database = host.databases["kitchen"]
+    async with database.unit(replaying=True) as unit:
+        for number in range(3):
+            unit.of(TENANT).enqueue(Deliver(number=number))
+        unit.of(TENANT).enqueue(Bake(number=1))
+    assert [row["type"] for row in await rows(host)] == ["kitchen.bake.v1"]
+    assert database.dropped == 3
+
+
+async def test_what_was_done_long_ago_is_forgotten(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    await order(host, Bake(number=1))
+    await settle(host, commands, await held(host, commands))
+    await order(host, Bake(number=2))
+    for move, left in ((KEPT, 2), (MINUTE, 1)):
+        clock.move(move)
+        async with host.databases["kitchen"].unit() as unit:
+            await commands.forget(unit)
+        assert len(await rows(host)) == left
