@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.resources import files
+from typing import Any
 
 from litestar.types import ASGIApp
 
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.clock import Clock
 from martech.kernel.host import Host
-from martech.kernel.http.application import application
+from martech.kernel.http.application import application, described
 from martech.kernel.http.health import Pulse
 from martech.kernel.module import Module
 from martech.kernel.process import Process
@@ -53,3 +54,8 @@ def create_app(
     keyring = Keyring(settings.issuer_keys)
     follower = Follower(keyring, host.issuer(), host.clock, snapshot=settings.key_snapshot)
     return application(host, keyring, follower, pulse)
+
+
+def describe() -> dict[str, Any]:
+    """The OpenAPI document of a host with every installed module. Opens no database."""
+    return described(Host(load(installed()), Settings()))

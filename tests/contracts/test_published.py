@@ -1,0 +1,30 @@
+"""contracts/ and docs/modules/ are what we have promised. Changing it is a decision: it shows in a diff."""
+
+from pathlib import Path
+
+import pytest
+
+from martech.app import describe, installed, load
+from martech.kernel.published import canvas, files
+
+ROOT = Path(__file__).parents[2]
+DERIVED = files(load(installed()), describe())
+
+
+@pytest.mark.parametrize("path", DERIVED)
+def test_what_is_published_is_what_the_code_says(path: str) -> None:
+    assert (ROOT / path).read_text() == DERIVED[path], "run `make contracts` and review the diff"
+
+
+def test_nothing_is_published_that_the_code_does_not_say() -> None:
+    there = {*ROOT.glob("contracts/*/*.json"), *ROOT.glob("docs/modules/*.md")}
+    assert {str(path.relative_to(ROOT)) for path in there} == set(DERIVED)
+
+
+@pytest.mark.parametrize("module", load(installed()), ids=lambda module: module.name)
+def test_every_promise_is_said_in_words(module) -> None:  # type: ignore[no-untyped-def]
+    glance = canvas(module)
+    assert glance.purpose
+    silent = [name for name, text in glance.answers if not text]
+    silent += [name for name, _, text in (*glance.hears, *glance.does) if not text]
+    assert silent == []
