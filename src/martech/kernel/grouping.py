@@ -130,6 +130,7 @@ class Groups:
     """What a module's resource is made from: group commits on that module's database."""
 
     def __init__(self, database: Database, service: Callable[[Transaction], Any]) -> None:
+        self.clock = database.clock
         self._database = database
         self._service = service
         self._made: list[Grouping[Any, Any, Any]] = []

@@ -51,7 +51,8 @@ Fact = Event | Item
 
 def owner(symbol: type) -> str:
     """The module in which a port, a message or an item is defined."""
-    return symbol.__module__.split(".")[-2]
+    parts = symbol.__module__.split(".")
+    return parts[parts.index("modules") + 1] if "modules" in parts else parts[-2]
 
 
 def wire_name(message: type[Message]) -> str:

@@ -4,7 +4,8 @@ Raw fields hold one JSON object each, undecoded and checked: UTF-8, no name twic
 `DEPTH` levels, no number that a reader would lose. Absent and ``null`` are both ``{}``.
 """
 
-from datetime import date, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal, Protocol, get_args
 
 from msgspec import Raw
@@ -18,7 +19,7 @@ EMPTY = Raw(b"{}")
 DEPTH = 32
 
 
-class TrackedEvent(Item, frozen=True, kw_only=True, gc=False):
+class TrackedEvent(Item, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One accepted event; its `message_id` was never accepted before within the retention."""
 
     SUBJECT = "person_key"
@@ -64,7 +65,7 @@ class Tally(View, frozen=True, kw_only=True):
 class Counts(Tally, frozen=True, kw_only=True):
     """Everything this tenant has ever sent; *by_type* sums up to the whole."""
 
-    by_type: dict[str, Tally] = {}
+    by_type: Mapping[str, Tally] = {}
 
 
 class Rejected(View, frozen=True, kw_only=True):
@@ -79,9 +80,21 @@ class Rejected(View, frozen=True, kw_only=True):
     received_at: datetime
 
 
+class Rejections(View, frozen=True, kw_only=True):
+    data: list[Rejected]
+    next: str | None
+    """Give it as ``after`` to go on; null on the last page."""
+
+
+class Retention(View, frozen=True, kw_only=True):
+    days: int
+    """How long a messageId is remembered, so that its repetition is known for one; rejections
+    are kept as long."""
+
+
 class Tracking(Protocol):
     """What other modules may ask."""
 
-    async def counts(self, *, since: date | None = None) -> Counts:
-        """What came in, optionally only since a day (UTC)."""
+    async def counts(self) -> Counts:
+        """What ever came in."""
         ...

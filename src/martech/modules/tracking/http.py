@@ -1,0 +1,178 @@
+"""The tracking API as Segment's and RudderStack's clients speak it, and our own beside it.
+
+The clients decide what this file looks like: the key comes as Basic or in the body, gzip is seen
+by its bytes, no header says what the body is, and only 200 is success.
+"""
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+
+from martech.kernel.auth import Keyring
+from martech.kernel.errors import Forbidden, Malformed, Unauthorized
+from martech.kernel.http.bodies import inflate
+from martech.kernel.http.guards import key_of
+from martech.kernel.http.requests import JsonRequest
+from martech.kernel.messages import Request, View
+from martech.modules.tracking.contract import Counts, Kind, Rejections, Retention
+from martech.modules.tracking.domain.bodies import BATCH_BYTES, open_batch, open_single
+from martech.modules.tracking.domain.items import Rejection
+from martech.modules.tracking.service import Intake, TrackingService
+
+PUBLIC = {"public": True}
+"""To the guard; `tenant_of` looks for the key where these clients put it."""
+
+READ = {"scope": "tracking:read"}
+MANAGE = {"scope": "tracking:manage"}
+GZIP = b"\x1f\x8b"
+
+Service = NamedDependency[TrackingService]
+Door = NamedDependency[Intake]
+Keys = NamedDependency[Keyring]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on a page.")]
+
+
+class Received(View, frozen=True):
+    """Durable. Which items were rejected, and why, stands at /tracking/v1/rejections."""
+
+    success: bool = True
+
+
+class TrackingController(Controller):
+    """Segment's HTTP API; the short paths are those of its browser client."""
+
+    path = "/v1"
+    opt = PUBLIC
+    request_max_body_size = BATCH_BYTES
+
+    @post(["/batch", "/b"], operation_id="batch", status_code=200)
+    async def batch(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
+        parcel = open_batch(plain(await request.body()))
+        tenant = tenant_of(request, parcel.write_key, keyring, intake)
+        await intake.receive(tenant, parcel)
+        return RECEIVED
+
+    @post(["/identify", "/i"], operation_id="identify", status_code=200)
+    async def identify(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
+        return await take(request, intake, keyring, "identify")
+
+    @post(["/track", "/t"], operation_id="track", status_code=200)
+    async def track(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
+        return await take(request, intake, keyring, "track")
+
+    @post(["/page", "/p"], operation_id="page", status_code=200)
+    async def page(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
+        return await take(request, intake, keyring, "page")
+
+    @post(["/screen", "/s"], operation_id="screen", status_code=200)
+    async def screen(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
+        return await take(request, intake, keyring, "screen")
+
+    @post(["/group", "/g"], operation_id="group", status_code=200)
+    async def group(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
+        return await take(request, intake, keyring, "group")
+
+    @post(["/alias", "/a"], operation_id="alias", status_code=200)
+    async def alias(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
+        return await take(request, intake, keyring, "alias")
+
+
+RECEIVED = Received()
+
+
+async def take(request: JsonRequest, intake: Intake, keyring: Keyring, kind: Kind) -> Received:
+    """One event a request: if it is rejected, its sender hears so at once."""
+    parcel = open_single(plain(await request.body()))
+    tenant = tenant_of(request, parcel.write_key, keyring, intake)
+    (verdict,) = await intake.receive(tenant, parcel, kind)
+    if isinstance(verdict, Rejection):
+        raise Malformed(verdict.reason, field=verdict.field)
+    return RECEIVED
+
+
+def plain(body: bytes) -> bytes:
+    """Some clients gzip and say so, some gzip and do not, and some say so and do not."""
+    return inflate(body, BATCH_BYTES) if body.startswith(GZIP) else body
+
+
+def tenant_of(request: JsonRequest, write_key: object, keyring: Keyring, intake: Intake) -> UUID:
+    key = key_of(request.headers.get("authorization")) or write_key
+    if not isinstance(key, str):
+        raise Unauthorized("A key is needed, as Basic user name or as writeKey in the body.")
+    principal = keyring.verify(key, intake.clock.now())
+    if principal.kind != "write" and not principal.may("tracking:write"):
+        raise Forbidden("The key may not track. Use a write key, or one with tracking:write.")
+    return principal.tenant
+
+
+class Destination(View, frozen=True, rename="camel"):
+    api_key: str
+    api_host: str
+    protocol: str
+
+
+class BrowserSettings(View, frozen=True, rename="camel"):
+    """What Segment's browser client asks for before it sends anything."""
+
+    integrations: dict[str, Destination]
+    plan: dict[str, dict[str, dict[str, bool]]]
+    metrics: dict[str, int]
+
+
+class BrowserController(Controller):
+    path = "/v1/projects"
+
+    @get("/{key:str}/settings", opt={"public": True}, operation_id="browserSettings")
+    async def settings(
+        self, request: JsonRequest, key: FromPath[str], intake: Door, keyring: Keys
+    ) -> BrowserSettings:
+        """*key* is a write key: it stands in the page's source anyway."""
+        keyring.verify(key, intake.clock.now())
+        base = request.base_url
+        here = Destination(api_key=key, api_host=f"{base.netloc}/v1", protocol=base.scheme)
+        return BrowserSettings(
+            integrations={"Segment.io": here},
+            plan={"track": {"__default": {"enabled": True}}},
+            metrics={"sampleRate": 0},
+        )
+
+
+class CountsController(Controller):
+    path = "/counts"
+
+    @get(operation_id="trackingCounts", opt=READ)
+    async def counts(self, service: Service) -> Counts:
+        return await service.counts()
+
+
+class RejectionController(Controller):
+    path = "/rejections"
+
+    @get(operation_id="listRejections", opt=READ)
+    async def page(
+        self,
+        service: Service,
+        message_id: FromQuery[str | None] = None,
+        after: FromQuery[str | None] = None,
+        limit: Limit = 100,
+    ) -> Rejections:
+        return await service.rejections(message_id=message_id, after=after, limit=limit)
+
+
+class Retain(Request, frozen=True, kw_only=True):
+    days: int
+
+
+class RetentionController(Controller):
+    path = "/retention"
+
+    @get(operation_id="getRetention", opt=READ)
+    async def retention(self, service: Service) -> Retention:
+        return await service.retention()
+
+    @put(operation_id="changeRetention", opt=MANAGE)
+    async def change(self, service: Service, data: JSONBody[Retain]) -> Retention:
+        return await service.retain(data.days)

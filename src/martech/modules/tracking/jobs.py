@@ -1,0 +1,10 @@
+"""What tracking does later."""
+
+from martech.kernel.module import job
+from martech.modules.tracking.domain.memory import Forget
+from martech.modules.tracking.service import TrackingService
+
+
+@job(Forget, inward=True)
+async def forget(command: Forget, service: TrackingService) -> None:
+    await service.forget(command)
