@@ -95,9 +95,14 @@ def a_scope_is_the_modules_own(module: Module) -> list[str]:
 
 def every_operation_has_a_name(modules: Sequence[Module]) -> list[str]:
     """An explicit one, and nobody else's: clients are generated from it."""
-    said = [handler.operation_id for module in modules for _, handler in _handlers(module)]
-    missing = [path for module in modules for path, h in _handlers(module) if not h.operation_id]
-    return missing + [name for name in {*said} if isinstance(name, str) and said.count(name) > 1]
+    handlers = [(path, handler) for module in modules for path, handler in _handlers(module)]
+    said = {(handler.operation_id, handler.fn): path for path, handler in handlers}
+    names = [name for name, _ in said]
+    return [
+        f"{path} is {name}"
+        for (name, _), path in said.items()
+        if not isinstance(name, str) or names.count(name) > 1
+    ]
 
 
 def a_subject_is_a_field(module: Module) -> list[str]:

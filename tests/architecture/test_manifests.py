@@ -113,6 +113,11 @@ class Foreign(Controller):
     def read(self) -> None: ...
 
 
+class Sells(Controller):
+    @get("/sales", operation_id="sell", opt={"scope": "architecture:read"}, sync_to_thread=False)
+    def sell(self) -> None: ...
+
+
 def tables(*columns: Column[object]) -> Table:
     return Table("shelves", bare_metadata("architecture"), Column("x", Integer), *columns)
 
@@ -142,7 +147,7 @@ PLANTED_OF_ALL = [
     (manifests.every_command_has_one_job, [GOOD]),
     (manifests.every_command_has_one_job, [replace(GOOD, jobs=[dust, dust])]),
     (manifests.every_operation_has_a_name, [replace(GOOD, controllers=[Nameless])]),
-    (manifests.every_operation_has_a_name, [shop, shop]),
+    (manifests.every_operation_has_a_name, [shop, replace(GOOD, controllers=[Sells])]),
 ]
 
 
