@@ -9,7 +9,9 @@ from uuid import UUID
 
 from litestar import Controller, get, post, put
 from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.types.internal_types import PathParameterDefinition as Step
 
 from martech.kernel.auth import Keyring
 from martech.kernel.errors import Forbidden, Malformed, Unauthorized
@@ -35,6 +37,11 @@ Keys = NamedDependency[Keyring]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on a page.")]
 
 
+def last_step(handler: HTTPRouteHandler, method: str, path: list[str | Step]) -> str:
+    """``track`` for /v1/track, and ``t`` for its short form: an operation has one path."""
+    return str(path[-1])
+
+
 class Received(View, frozen=True):
     """Durable. Which items were rejected, and why, stands at /tracking/v1/rejections."""
 
@@ -45,37 +52,36 @@ class TrackingController(Controller):
     """Segment's HTTP API; the short paths are those of its browser client."""
 
     path = "/v1"
-    opt = PUBLIC
     request_max_body_size = BATCH_BYTES
 
-    @post(["/batch", "/b"], operation_id="batch", status_code=200)
+    @post(["/batch", "/b"], operation_id=last_step, opt=PUBLIC, status_code=200)
     async def batch(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
         parcel = open_batch(plain(await request.body()))
         tenant = tenant_of(request, parcel.write_key, keyring, intake)
         await intake.receive(tenant, parcel)
         return RECEIVED
 
-    @post(["/identify", "/i"], operation_id="identify", status_code=200)
+    @post(["/identify", "/i"], operation_id=last_step, opt=PUBLIC, status_code=200)
     async def identify(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
         return await take(request, intake, keyring, "identify")
 
-    @post(["/track", "/t"], operation_id="track", status_code=200)
+    @post(["/track", "/t"], operation_id=last_step, opt=PUBLIC, status_code=200)
     async def track(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
         return await take(request, intake, keyring, "track")
 
-    @post(["/page", "/p"], operation_id="page", status_code=200)
+    @post(["/page", "/p"], operation_id=last_step, opt=PUBLIC, status_code=200)
     async def page(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
         return await take(request, intake, keyring, "page")
 
-    @post(["/screen", "/s"], operation_id="screen", status_code=200)
+    @post(["/screen", "/s"], operation_id=last_step, opt=PUBLIC, status_code=200)
     async def screen(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
         return await take(request, intake, keyring, "screen")
 
-    @post(["/group", "/g"], operation_id="group", status_code=200)
+    @post(["/group", "/g"], operation_id=last_step, opt=PUBLIC, status_code=200)
     async def group(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
         return await take(request, intake, keyring, "group")
 
-    @post(["/alias", "/a"], operation_id="alias", status_code=200)
+    @post(["/alias", "/a"], operation_id=last_step, opt=PUBLIC, status_code=200)
     async def alias(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
         return await take(request, intake, keyring, "alias")
 
@@ -125,7 +131,7 @@ class BrowserSettings(View, frozen=True, rename="camel"):
 class BrowserController(Controller):
     path = "/v1/projects"
 
-    @get("/{key:str}/settings", opt={"public": True}, operation_id="browserSettings")
+    @get("/{key:str}/settings", opt=PUBLIC, operation_id="browserSettings")
     async def settings(
         self, request: JsonRequest, key: FromPath[str], intake: Door, keyring: Keys
     ) -> BrowserSettings:
