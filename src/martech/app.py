@@ -1,17 +1,26 @@
 """The composition root: from settings to a running application."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
 from litestar.types import ASGIApp
 
+from martech.kernel import migrate
 from martech.kernel.auth import Follower, Keyring
+from martech.kernel.auth.revocation import NEWS_TYPES
+from martech.kernel.bus import Bus
 from martech.kernel.clock import Clock
+from martech.kernel.db.engines import is_sqlite, sqlite_file
 from martech.kernel.host import Host
+from martech.kernel.http import server
 from martech.kernel.http.application import application, described
 from martech.kernel.http.health import Pulse
+from martech.kernel.jobs import Jobs
 from martech.kernel.module import Module
 from martech.kernel.process import Process
 from martech.kernel.settings import Settings, SettingsError
@@ -59,3 +68,69 @@ def create_app(
 def describe() -> dict[str, Any]:
     """The OpenAPI document of a host with every installed module. Opens no database."""
     return described(Host(load(installed()), Settings()))
+
+
+@asynccontextmanager
+async def opened(settings: Settings, process: Process | None = None) -> AsyncIterator[Host]:
+    """A host of all modules of *settings*, for as long as it is needed."""
+    async with Host(hosted(settings), settings, process=process) as host:
+        yield host
+
+
+async def prepare(settings: Settings) -> None:
+    """Raise `DatabaseUnfit` unless every module's schema is what this code needs.
+
+    Nothing is ever migrated here, but for one case: SQLite files of which none is there yet.
+    """
+    modules = hosted(settings)
+    urls = {module: settings.database_of(module.name) for module in modules}
+    if not any(_is_there(url, module.name) for module, url in urls.items()):
+        for module, url in urls.items():
+            await migrate.upgrade(module, url)
+    for module, url in urls.items():
+        await migrate.check(module, url)
+
+
+def _is_there(url: str, module: str) -> bool:
+    return not is_sqlite(url) or sqlite_file(url, module).exists()
+
+
+async def is_unused(host: Host) -> bool:
+    """Whether nobody has ever been given a key by the issuer hosted here."""
+    feed = host.issuer()
+    return feed is not None and not await feed.read(after=0, types=list(NEWS_TYPES), items=1)
+
+
+async def work(settings: Settings, process: Process | None = None) -> None:
+    """Bus and jobs, until cancelled; then what has begun is finished."""
+    async with opened(settings, process) as host, asyncio.TaskGroup() as tasks:
+        tasks.create_task(Bus(host).run(), name="bus")
+        tasks.create_task(Jobs(host).run(), name="jobs")
+
+
+def serve(settings: Settings, *, http_only: bool, started: Callable[[], None]) -> int:
+    """HTTP, and bus and jobs beside it, until SIGTERM; the exit code.
+
+    Raises `SettingsError` if the work is to be done elsewhere and the databases cannot be shared.
+    """
+    if http_only:
+        _refuse_unshareable(settings)
+    process, pulse = Process(), Pulse()
+    beside = None if http_only else partial(work, settings, process)
+    app = create_app(settings, process=process, pulse=None if http_only else pulse)
+    return server.serve(app, settings, started, beside, pulse)
+
+
+def work_alone(settings: Settings) -> int:
+    """Bus and jobs in a process of their own, until SIGTERM; the exit code."""
+    _refuse_unshareable(settings)
+    return server.work_alone(partial(work, settings))
+
+
+def _refuse_unshareable(settings: Settings) -> None:
+    for module in hosted(settings):
+        if is_sqlite(settings.database_of(module.name)):
+            raise SettingsError(
+                f"{module.name} is kept in SQLite, and serving and working apart needs PostgreSQL. "
+                "Set MARTECH_DATABASE_URL, or run `martech serve`, which does both."
+            )

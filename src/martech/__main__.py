@@ -1,0 +1,345 @@
+"""The command line: arguments in, sentences out. The work is in `app` and in the modules."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from martech import __version__, app
+from martech.kernel import failpoints, migrate, parked, published, telemetry
+from martech.kernel.errors import Error
+from martech.kernel.failpoints import FailpointError
+from martech.kernel.migrate import DatabaseUnfit
+from martech.kernel.module import ManifestError
+from martech.kernel.settings import Settings, SettingsError
+
+T = TypeVar("T")
+
+FIRST = "first"
+"""The tenant that is there from the beginning."""
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Martech(click.Group):
+    """Whatever is refused is refused in a sentence: 2 for the set-up, 1 for the request."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (SettingsError, ManifestError, DatabaseUnfit, FailpointError) as refused:
+            err.print(f"martech: {escape(str(refused))}")
+            context.exit(2)
+        except Error as refused:
+            err.print(f"martech: {escape(refused.detail)}")
+            context.exit(1)
+
+
+@click.group(cls=Martech, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="martech")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """A marketing platform in one process that can be taken apart.
+
+    \b
+    Begin:
+      martech serve                      http://127.0.0.1:8000, keys are printed once
+      martech migrate --check            are the databases what this version needs?
+      martech key issue --scope '*:read' a key that can look at everything
+      martech parked list                what needs a person
+
+    Settings come from the environment: MARTECH_DATABASE_URL (sqlite:///var/martech, one file a
+    module, or postgresql://…), MARTECH_<MODULE>_DATABASE_URL, MARTECH_REDIS_URL, MARTECH_MODULES,
+    MARTECH_HOST, MARTECH_PORT, MARTECH_LOG_LEVEL, MARTECH_MAX_REQUESTS, MARTECH_DRAIN_SECONDS.
+    """
+    if context.resilient_parsing:
+        return
+    settings = Settings.from_env(os.environ)
+    failpoints.arm(settings.failpoints)
+    telemetry.configure_logs(settings.log_level)
+    context.obj = settings
+
+
+settings_of = click.make_pass_decorator(Settings)
+
+
+@main.command()
+@click.option("--http-only", is_flag=True, help="Leave bus and jobs to `martech worker`.")
+@settings_of
+def serve(settings: Settings, http_only: bool) -> None:
+    """Answer HTTP, and carry events and commands beside it.
+
+    On SQLite the first start makes the databases; anywhere else `martech migrate` does. Stop it
+    with SIGTERM: what has begun is finished (MARTECH_DRAIN_SECONDS).
+
+    \b
+    Example:
+      MARTECH_PORT=9000 martech serve
+      curl http://127.0.0.1:9000/health/ready
+    """
+    asyncio.run(app.prepare(settings))
+    _print_first_keys(settings)
+    address = f"http://{settings.host}:{settings.port}"
+
+    def started() -> None:
+        out.print(f"[bold]martech[/] {__version__} serves on {address} (docs: {address}/docs)")
+
+    sys.exit(app.serve(settings, http_only=http_only, started=started))
+
+
+@main.command()
+@settings_of
+def worker(settings: Settings) -> None:
+    """Carry events and commands, and answer no HTTP (PostgreSQL only).
+
+    \b
+    Example, three processes on one database:
+      martech serve --http-only
+      martech worker
+      martech worker
+    """
+    asyncio.run(app.prepare(settings))
+    sys.exit(app.work_alone(settings))
+
+
+@main.command("migrate")
+@click.argument("modules", nargs=-1)
+@click.option("--check", is_flag=True, help="Change nothing; fail if something is to be done.")
+@settings_of
+def migrate_(settings: Settings, modules: Sequence[str], check: bool) -> None:
+    """Bring the schemas of MODULES (default: all) to what this version needs.
+
+    \b
+    Examples:
+      martech migrate
+      martech migrate --check profiles
+    """
+    chosen = app.load(modules) if modules else app.hosted(settings)
+    change = migrate.check if check else migrate.upgrade
+    for module in track(chosen, "Checking" if check else "Migrating", console=err, transient=True):
+        asyncio.run(change(module, settings.database_of(module.name)))
+        out.print(f"{module.name}: at {migrate.head(module)}")
+
+
+@main.command()
+@click.argument("module")
+@click.argument("message")
+def migration(module: str, message: str) -> None:
+    """Write the migration from MODULE's newest one to its tables. Read it before you commit it.
+
+    \b
+    Example:
+      martech migration profiles "add a column"
+    """
+    (found,) = app.load([module])
+    file = asyncio.run(migrate.revise(found, message))
+    out.print(str(file) if file else f"{module}: the tables are as the migrations leave them")
+
+
+@main.command()
+@click.option("--into", default=".", type=click.Path(path_type=Path), help="The repository.")
+def contracts(into: Path) -> None:
+    """Write contracts/ and docs/modules/ anew: what we promise, as a diff to review."""
+    for name, text in published.files(app.load(app.installed()), app.describe()).items():
+        file = into / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        out.print(name)
+
+
+@main.command()
+@settings_of
+def modules(settings: Settings) -> None:
+    """List the modules: what each listens to, and where it is kept."""
+    table = Table("module", "here", "listens to", "does", "kept in", box=None)
+    here = {module.name for module in app.hosted(settings)}
+    for module in app.load(app.installed()):
+        url = settings.database_of(module.name)
+        table.add_row(
+            module.name,
+            "yes" if module.name in here else "no",
+            ", ".join(sorted({s.event_type for s in module.subscriptions})),
+            ", ".join(job.command.__name__ for job in module.jobs),
+            click.format_filename(url.rpartition("@")[2]),
+        )
+    out.print(table)
+
+
+@main.group()
+def tenant() -> None:
+    """Open tenants."""
+
+
+@tenant.command("create")
+@click.argument("name")
+@settings_of
+def tenant_create(settings: Settings, name: str) -> None:
+    """Open the tenant NAME and print its first keys; harmless if it is there.
+
+    \b
+    Example:
+      martech tenant create "Acme Stores"
+    """
+    opened = asyncio.run(_ask_access(settings, name, lambda access: access.open_tenant(name)))
+    _print_opened(opened)
+
+
+@main.group()
+def key() -> None:
+    """Issue, list, rotate and revoke API keys."""
+
+
+tenant_option = click.option("--tenant", default=FIRST, show_default=True, help="Whose key.")
+
+
+@key.command("issue")
+@tenant_option
+@click.option("--kind", type=click.Choice(["write", "secret"]), default="secret", show_default=True)
+@click.option("--scope", "scopes", multiple=True, help="MODULE:VERB, * for any. Repeatable.")
+@click.option("--name", default="from the command line", help="What it is for.")
+@settings_of
+def key_issue(settings: Settings, tenant: str, kind: str, scopes: Sequence[str], name: str) -> None:
+    """Issue a key. It is shown now and never again.
+
+    \b
+    Examples:
+      martech key issue --kind write --name "web shop"
+      martech key issue --scope profiles:read --scope tracking:read
+    """
+    issued = asyncio.run(
+        _ask_access(settings, tenant, lambda a: a.issue(kind, name=name, scopes=scopes))
+    )
+    _print_key(issued)
+
+
+@key.command("list")
+@tenant_option
+@settings_of
+def key_list(settings: Settings, tenant: str) -> None:
+    """List the newest 1000 keys of a tenant; their text is not kept anywhere."""
+    page = asyncio.run(_ask_access(settings, tenant, lambda a: a.keys(limit=1000)))
+    table = Table("id", "key", "kind", "status", "scopes", "name", box=None)
+    for one in page.data:
+        table.add_row(
+            str(one.id), one.hint, one.kind, one.status, " ".join(one.scopes), escape(one.name)
+        )
+    out.print(table)
+
+
+@key.command("rotate")
+@click.argument("key_id", type=click.UUID)
+@click.option("--overlap", type=float, default=24, show_default=True, help="Hours both work.")
+@tenant_option
+@settings_of
+def key_rotate(settings: Settings, key_id: UUID, overlap: float, tenant: str) -> None:
+    """Issue a successor of KEY_ID; the old key works on for the overlap.
+
+    \b
+    Example:
+      martech key rotate 0190163d-8694-739b-aea5-966c26f8ad91 --overlap 1
+    """
+    hours = timedelta(hours=overlap)
+    _print_key(asyncio.run(_ask_access(settings, tenant, lambda a: a.rotate(key_id, hours))))
+
+
+@key.command("revoke")
+@click.argument("key_id", type=click.UUID)
+@tenant_option
+@settings_of
+def key_revoke(settings: Settings, key_id: UUID, tenant: str) -> None:
+    """Revoke KEY_ID: it stops working everywhere within seconds."""
+    asyncio.run(_ask_access(settings, tenant, lambda a: a.revoke(key_id)))
+    out.print(f"{key_id} is revoked")
+
+
+@main.group("parked")
+def parked_() -> None:
+    """Look at what failed to the end, and try it again."""
+
+
+@parked_.command("list")
+@settings_of
+def parked_list(settings: Settings) -> None:
+    """List parked items and commands, the oldest first."""
+    table = Table("module", "id", "type", "attempts", "error", box=None)
+    for one in asyncio.run(_with_host(settings, parked.parked)):
+        table.add_row(one.module, one.id, one.type, str(one.attempts), escape(one.error[:200]))
+    out.print(table if table.row_count else "Nothing is parked.")
+
+
+@parked_.command("retry")
+@click.argument("module")
+@click.argument("id_", metavar="ID")
+@settings_of
+def parked_retry(settings: Settings, module: str, id_: str) -> None:
+    """Try the parked ID of MODULE again, with all its attempts.
+
+    \b
+    Examples:
+      martech parked retry profiles follow_tracking/1042/7
+      martech parked retry access 0190163d-8694-739b-aea5-966c26f8ad91
+    """
+    asyncio.run(_with_host(settings, lambda host: parked.retry(host, module, id_)))
+    out.print("It is due again.")
+
+
+async def _with_host(settings: Settings, do: Callable[[Any], Awaitable[T]]) -> T:
+    async with app.opened(settings) as host:
+        return await do(host)
+
+
+@asynccontextmanager
+async def _access(settings: Settings, tenant: str) -> AsyncIterator[Any]:
+    """The service of access, in a unit of work of *tenant*."""
+    if "access" not in {module.name for module in app.hosted(settings)}:
+        raise SettingsError("access is not hosted here. Ask where it is, or set MARTECH_MODULES.")
+    domain = import_module("martech.modules.access.domain")
+    async with (
+        app.opened(settings) as host,
+        host.unit("access", domain.tenant_id(tenant)) as access,
+    ):
+        yield access
+
+
+async def _ask_access(settings: Settings, tenant: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+    async with _access(settings, tenant) as access:
+        return await ask(access)
+
+
+def _print_first_keys(settings: Settings) -> None:
+    """On the first start of all, open a tenant, so that there is something to call with."""
+    if asyncio.run(_with_host(settings, app.is_unused)):
+        opened = asyncio.run(_ask_access(settings, FIRST, lambda a: a.open_tenant(FIRST)))
+        _print_opened(opened)
+
+
+def _print_opened(opened: Any) -> None:
+    out.print(f"tenant [bold]{escape(opened.tenant.name)}[/] {opened.tenant.id}")
+    if not opened.keys:
+        out.print("It was there before; `martech key issue` makes another key.")
+    for issued in opened.keys:
+        _print_key(issued)
+
+
+def _print_key(issued: Any) -> None:
+    """On a line of its own and never wrapped, so that it can be copied or cut out."""
+    scopes = " ".join(issued.key.scopes) or "can only send"
+    out.print(f"{issued.key.kind} key {issued.key.id} ({scopes}), shown this once:")
+    out.print(issued.token, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""One process, two loops: HTTP on the main thread's, bus and jobs on another, in a thread.
+
+    SIGTERM ─▶ no new connections ─▶ requests are finished ─▶ the batch and the jobs are finished
+
+so that a decision takes its milliseconds while a backlog is digested beside it.
+"""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+
+import uvicorn
+import uvloop
+from litestar.types import ASGIApp
+
+from martech.kernel.http.health import Pulse
+from martech.kernel.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Work = Callable[[], Awaitable[None]]
+
+BEAT = 1.0  # seconds
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+class Companion(threading.Thread):
+    """Does *work* on an event loop of its own until it is stopped; work that ends is a failure."""
+
+    def __init__(self, work: Work, pulse: Pulse, ended: Callable[[], None]) -> None:
+        super().__init__(name="bus and jobs", daemon=True)
+        self._work = work
+        self._pulse = pulse
+        self._ended = ended
+        self._loop = uvloop.new_event_loop()
+        self._stop = asyncio.Event()
+        self.failed = False
+
+    def run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(work_until(self._work, self._stop, self._pulse))
+        except Exception:
+            log.exception("bus and jobs have ended; the process ends with them")
+            self.failed = True
+        finally:
+            self._ended()
+
+    def stop(self, patience: float) -> None:
+        """Let it finish what it has begun, for at most *patience* seconds."""
+        self._pulse.stopping = True
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self.join(patience)
+        if self.is_alive():
+            log.warning("bus and jobs did not finish in %.0f s; leases will run out", patience)
+
+
+async def work_until(work: Work, stop: asyncio.Event, pulse: Pulse | None = None) -> None:
+    """Do *work* until *stop* is set, then let it finish what it has begun."""
+    working = asyncio.ensure_future(work())
+    stopping = asyncio.ensure_future(stop.wait())
+    beating = asyncio.ensure_future(_beat(pulse)) if pulse else None
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    working.cancel()
+    stopping.cancel()
+    if beating:
+        beating.cancel()
+    try:
+        await working
+    except asyncio.CancelledError:
+        return
+    raise RuntimeError("Work that never ends has ended.")
+
+
+async def _beat(pulse: Pulse) -> None:
+    while True:
+        pulse.beat()
+        await asyncio.sleep(BEAT)
+
+
+def serve(
+    app: ASGIApp, settings: Settings, started: Callable[[], None], work: Work | None, pulse: Pulse
+) -> int:
+    """Serve *app* until SIGTERM or SIGINT, with *work* beside it; return the exit code."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+        timeout_keep_alive=75,
+        backlog=1024,
+    )
+    server = _Server(config, started)
+    companion = Companion(work, pulse, server.leave) if work else None
+    for number in STOPPING:  # uvicorn raises them again when it is done, and we are not
+        signal.signal(number, lambda *_: None)
+    if companion:
+        companion.start()
+    try:
+        server.run()
+    except SystemExit:  # uvicorn could not start, and has said why
+        return 1
+    finally:
+        if companion:
+            companion.stop(settings.drain_seconds)
+    return int(companion.failed) if companion else 0
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._say_started = started
+
+    async def startup(self, sockets: object = None) -> None:
+        await super().startup()
+        self._say_started()
+
+    def leave(self) -> None:
+        self.should_exit = True
+
+
+def work_alone(work: Work) -> int:
+    """Do *work* in this process until SIGTERM or SIGINT; return the exit code."""
+
+    async def main() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in STOPPING:
+            loop.add_signal_handler(number, stop.set)
+        await work_until(work, stop)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+    return 0
