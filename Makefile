@@ -43,6 +43,7 @@ contracts: $(READY) ## write contracts/<module>/ anew: what we promise, as a dif
 
 migration: $(READY) ## a new migration from a module's tables (MODULE=profiles MESSAGE="add a column")
 	$(BIN)/python -m martech migration "$(MODULE)" "$(MESSAGE)"
+	$(BIN)/ruff format --quiet migrations
 
 lock: $(READY) ## pin every dependency anew, by hash and without any host, into requirements*.lock
 	$(BIN)/uv lock --quiet --upgrade
