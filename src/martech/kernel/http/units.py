@@ -65,6 +65,7 @@ async def begin(request: Request[Any, Any, Any]) -> None:
     """Litestar's ``before_request``: it runs in the request's own context, dependencies may not."""
     if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
         raise Malformed("The address holds a NUL character. Leave it out.")
+    _keeping.set(None)  # a server may answer several requests in one context
     header = request.headers.get("idempotency-key")
     if header is None or request.method in READS:
         return

@@ -77,7 +77,10 @@ def expiry(now: datetime, wanted: datetime | None) -> datetime | None:
 
 def renewed(now: datetime, created_at: datetime, expires_at: datetime | None) -> datetime | None:
     """When the successor of a key ends: it lives as long as the key itself was to."""
-    return None if expires_at is None else now + (expires_at - created_at)
+    if expires_at is None:
+        return None
+    life = expires_at - created_at
+    return now + min(life, datetime.max.replace(tzinfo=now.tzinfo) - now)
 
 
 def retirement(now: datetime, standing: KeyStatus, overlap: timedelta) -> datetime:

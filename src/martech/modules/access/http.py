@@ -53,7 +53,7 @@ class IssueKey(Request, frozen=True, kw_only=True):
 
 
 class RotateKey(Request, frozen=True, kw_only=True):
-    overlap_seconds: int = 86_400
+    overlap_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = 86_400
     """How long the old key works beside the new one."""
 
 

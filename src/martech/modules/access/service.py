@@ -372,7 +372,6 @@ def _place(after: str) -> UUID:
 
 
 def _number(after: str) -> int:
-    try:
-        return int(after)
-    except ValueError:
-        raise Invalid("This is no page's `next`. Leave it out to begin.", field="after") from None
+    if not (after.isascii() and after.isdigit() and len(after) < 19):
+        raise Invalid("This is no page's `next`. Leave it out to begin.", field="after")
+    return int(after)
