@@ -88,7 +88,7 @@ def job(
     return lambda run: Job(command, run, inward, options)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Module:
     port: type
     service: type
