@@ -44,6 +44,33 @@ class People(View, frozen=True, kw_only=True):
     """Give it as ``after`` to go on; null on the last page."""
 
 
+class Entry(View, frozen=True, kw_only=True):
+    """Something a person did, as their timeline shows it."""
+
+    profile_id: UUID
+    identity: Identity
+    message_id: str
+    type: str
+    event: str | None
+    timestamp: datetime
+    received_at: datetime
+    properties: msgspec.Raw = EMPTY
+    traits: msgspec.Raw = EMPTY
+
+
+class Entries(View, frozen=True, kw_only=True):
+    data: list[Entry]
+    next: str | None
+
+
+class Counts(View, frozen=True, kw_only=True):
+    """Exact as of the last thing heard from tracking. Whoever was merged counts once."""
+
+    people: int
+    identities: int
+    activities: int
+
+
 class Consent(View, frozen=True, kw_only=True):
     """What a person last said about one channel."""
 
@@ -51,6 +78,11 @@ class Consent(View, frozen=True, kw_only=True):
     status: Status
     at: datetime
     source: str
+
+
+class Consents(View, frozen=True, kw_only=True):
+    data: list[Consent]
+    next: None = None
 
 
 class Activity(Item, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -134,7 +166,7 @@ class Profiles(Protocol):
         """Everybody, in order of arrival; who arrives meanwhile comes last."""
         ...
 
-    async def consents(self, profile_id: UUID) -> list[Consent]:
+    async def consents(self, profile_id: UUID) -> Consents:
         """What holds, by channel. A channel that nobody spoke of is absent. Raises `NotFound`."""
         ...
 

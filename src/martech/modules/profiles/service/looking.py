@@ -1,0 +1,66 @@
+"""Who people are."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Row, select
+
+from martech.modules.profiles import domain
+from martech.modules.profiles.contract import Counts, Identity, Kind, People, Profile
+from martech.modules.profiles.service.rows import Rows, chunks, padded, stored
+from martech.modules.profiles.tables import counts, identities, profiles
+
+
+class Looking(Rows):
+    async def get(self, profile_id: UUID) -> Profile:
+        kept = await self._kept(profile_id)
+        rows = await self.tx.execute(
+            select(profiles).where(*self._mine(profiles), profiles.c.id == kept)
+        )
+        (profile,) = await self._views(rows.all())
+        return profile
+
+    async def find(self, kind: Kind, value: str) -> Profile | None:
+        """Addresses are compared in their one spelling."""
+        if kind == "email":
+            value = value.strip().lower()
+        owner = select(identities.c.profile_id).where(
+            *self._mine(identities), identities.c.kind == kind, identities.c.value == value
+        )
+        profile_id = (await self.tx.execute(owner)).scalar_one_or_none()
+        return None if profile_id is None else await self.get(profile_id)
+
+    async def members(self, *, after: str | None = None, limit: int = 100) -> People:
+        people = select(profiles).where(*self._mine(profiles), profiles.c.merged_into.is_(None))
+        if after is not None:
+            people = people.where(profiles.c.id > domain.place(after, tuple[UUID])[0])
+        rows = (await self.tx.execute(people.order_by(profiles.c.id).limit(limit + 1))).all()
+        end = domain.cursor(rows[limit - 1].id) if len(rows) > limit else None
+        return People(data=await self._views(rows[:limit]), next=end)
+
+    async def counts(self) -> Counts:
+        row = (await self.tx.execute(select(counts).where(*self._mine(counts)))).one_or_none()
+        if row is None:
+            return Counts(people=0, identities=0, activities=0)
+        return Counts(people=row.people, identities=row.identities, activities=row.activities)
+
+    async def _views(self, rows: Sequence[Row[*tuple[object, ...]]]) -> list[Profile]:
+        people = [row.id for row in rows]
+        names = await self._names(people)
+        merged: dict[UUID, list[UUID]] = {}
+        for chunk in chunks(people):
+            gone = select(profiles.c.id, profiles.c.merged_into).where(
+                *self._mine(profiles), profiles.c.merged_into.in_(padded(chunk))
+            )
+            for row in await self.tx.execute(gone.order_by(profiles.c.id)):
+                merged.setdefault(row.merged_into, []).append(row.id)
+        return [
+            Profile(
+                id=row.id,
+                identities=[Identity(name.kind, name.value) for name in names[row.id]],
+                traits=domain.shown(stored.decode(row.traits)),
+                first_seen=row.first_seen,
+                merged=merged.get(row.id, []),
+            )
+            for row in rows
+        ]

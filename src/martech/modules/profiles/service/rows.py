@@ -1,0 +1,90 @@
+"""The rows that several use cases read."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import ColumnElement, Row, Table, insert, select
+
+from martech.kernel.db import Transaction
+from martech.kernel.errors import NotFound
+from martech.modules.profiles import domain
+from martech.modules.profiles.contract import ConsentChanged, Kind
+from martech.modules.profiles.domain import Fact
+from martech.modules.profiles.tables import consents, identities, profiles
+
+T = TypeVar("T")
+
+KINDS: tuple[Kind, ...] = ("user_id", "email", "anonymous_id")
+MOST = 500  # values in one IN, items in one fold
+
+stored = msgspec.json.Decoder(dict[str, domain.Written])
+
+
+class Rows:
+    def __init__(self, tx: Transaction) -> None:
+        self.tx = tx
+
+    def _mine(self, table: Table) -> tuple[ColumnElement[bool]]:
+        return (table.c.tenant == self.tx.tenant,)
+
+    async def _kept(self, profile_id: UUID) -> UUID:
+        """The id itself, or the one it was merged into."""
+        mine = select(profiles.c.merged_into).where(
+            *self._mine(profiles), profiles.c.id == profile_id
+        )
+        row = (await self.tx.execute(mine)).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no person {profile_id}.")
+        return row.merged_into or profile_id
+
+    async def _names(self, people: Sequence[UUID]) -> dict[UUID, list[Row[*tuple[object, ...]]]]:
+        """The rows of everybody's names, the strongest first."""
+        names: dict[UUID, list[Row[*tuple[object, ...]]]] = {number: [] for number in people}
+        for chunk in chunks(people):
+            theirs = select(identities).where(
+                *self._mine(identities), identities.c.profile_id.in_(padded(chunk))
+            )
+            for row in await self.tx.execute(theirs):
+                names[row.profile_id].append(row)
+        for rows in names.values():
+            rows.sort(key=lambda row: (KINDS.index(row.kind), row.id))
+        return names
+
+    async def _facts(self, people: Iterable[UUID]) -> dict[UUID, list[Fact]]:
+        facts: dict[UUID, list[Fact]] = {}
+        for chunk in chunks(sorted(people)):
+            theirs = (
+                select(identities.c.profile_id, *consents.c)
+                .join_from(identities, consents, consents.c.identity == identities.c.id)
+                .where(*self._mine(identities), *self._mine(consents))
+                .where(identities.c.profile_id.in_(padded(chunk)))
+            )
+            for row in await self.tx.execute(theirs):
+                fact = Fact(row.channel, row.status, row.at, row.source)
+                facts.setdefault(row.profile_id, []).append(fact)
+        return facts
+
+    async def _keep_facts(self, facts: Sequence[tuple[int, Fact]]) -> None:
+        fixed = {"tenant": self.tx.tenant, "recorded_at": self.tx.now}
+        rows = [{"identity": number, **fixed, **fact._asdict()} for number, fact in facts]
+        if rows:
+            await self.tx.execute(insert(consents), rows)
+
+    def _tell(self, profile_id: UUID, fact: Fact) -> None:
+        self.tx.publish(
+            ConsentChanged(
+                profile_id=profile_id, channel=fact.channel, status=fact.status, at=fact.at
+            )
+        )
+
+
+def chunks(things: Sequence[T], size: int = MOST) -> Iterator[list[T]]:
+    for start in range(0, len(things), size):
+        yield list(things[start : start + size])
+
+
+def padded(values: list[T]) -> list[T]:
+    """*values*, the first repeated up to a power of two: few different statements to prepare."""
+    return values + values[:1] * ((1 << (len(values) - 1).bit_length()) - len(values))
