@@ -76,6 +76,17 @@ def a_job_is_its_modules_own(module: Module) -> list[str]:
     ]
 
 
+def an_inward_job_stays_at_home(module: Module) -> list[str]:
+    """It is given its command and its service: no port, no adapter, and no unit to open."""
+    return [
+        f"{job.run.__name__} is given {parameter.annotation}"
+        for job in module.jobs
+        if job.inward
+        for parameter in _signature(job.run).parameters.values()
+        if parameter.annotation not in {job.command, module.service}
+    ]
+
+
 def every_route_says_who_may(module: Module) -> list[str]:
     return [
         f"{handler.handler_name} of {path}"
@@ -95,14 +106,9 @@ def a_scope_is_the_modules_own(module: Module) -> list[str]:
 
 def every_operation_has_a_name(modules: Sequence[Module]) -> list[str]:
     """An explicit one, and nobody else's: clients are generated from it."""
-    handlers = [(path, handler) for module in modules for path, handler in _handlers(module)]
-    said = {(handler.operation_id, handler.fn): path for path, handler in handlers}
-    names = [name for name, _ in said]
-    return [
-        f"{path} is {name}"
-        for (name, _), path in said.items()
-        if not isinstance(name, str) or names.count(name) > 1
-    ]
+    names = [(path, name) for module in modules for path, name in _operations(module)]
+    said = [name for _, name in names]
+    return [f"{path} is {name}" for path, name in names if not name or said.count(name) > 1]
 
 
 def a_subject_is_a_field(module: Module) -> list[str]:
@@ -115,12 +121,25 @@ def a_subject_is_a_field(module: Module) -> list[str]:
     ]
 
 
-def _handlers(module: Module) -> Iterator[tuple[str, HTTPRouteHandler]]:
+def _routes(module: Module) -> Iterator[tuple[HTTPRoute, HTTPRouteHandler]]:
     router = Router("/", route_handlers=[*module.controllers, *module.protocols])
     for route in router.routes:
         for handler in route.route_handlers if isinstance(route, HTTPRoute) else []:
             if handler.http_methods != {"OPTIONS"}:
-                yield route.path, handler
+                yield route, handler
+
+
+def _handlers(module: Module) -> Iterator[tuple[str, HTTPRouteHandler]]:
+    return ((route.path, handler) for route, handler in _routes(module))
+
+
+def _operations(module: Module) -> Iterator[tuple[str, str | None]]:
+    """Each path with the name of its operation; one handler of two paths makes two names."""
+    for route, handler in _routes(module):
+        name = handler.operation_id
+        if callable(name):
+            name = name(handler, next(iter(handler.http_methods)), route.path_components)
+        yield route.path, name
 
 
 def _signature(function: object) -> inspect.Signature:

@@ -27,6 +27,16 @@ SKIPS = {("pytest", "skip"), ("pytest", "importorskip"), ("pytest", "xfail")}
 SKIPS |= {("mark", "skip"), ("mark", "skipif"), ("mark", "xfail")}
 MOCKS = {"mock", "Mock", "MagicMock", "AsyncMock", "patch", "create_autospec"}
 
+LOOPS = (
+    ast.For,
+    ast.AsyncFor,
+    ast.While,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+    ast.GeneratorExp,
+)
+
 Rule = Callable[[Path, str], list[str]]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -93,6 +103,41 @@ def what_a_route_takes_is_strict(path: Path, source: str) -> list[str]:
     ]
 
 
+def a_port_is_asked_in_one_round_trip(path: Path, source: str) -> list[str]:
+    """Never in a loop: a neighbour far away would be asked a thousand times."""
+    if kind_of(path) not in {"service", "http", "handlers"}:
+        return []
+    tree = ast.parse(source)
+    ports = {f"self.{name}" for name in _constructor(tree)} - {"self.tx"}
+    return [
+        ast.unparse(asked.value)
+        for loop in ast.walk(tree)
+        if isinstance(loop, LOOPS)
+        for asked in _awaits(loop)
+        if ast.unparse(asked.value).rpartition("(")[0].startswith(tuple(f"{p}." for p in ports))
+    ]
+
+
+def a_unit_holds_nothing_of_the_world(path: Path, source: str) -> list[str]:
+    """Inside `async with unit() as service` a job awaits its service and nothing else."""
+    if kind_of(path) != "jobs":
+        return []
+    units = [
+        (block, str(item.optional_vars and ast.unparse(item.optional_vars)))
+        for block in ast.walk(ast.parse(source))
+        if isinstance(block, ast.AsyncWith)
+        for item in block.items
+        if ast.unparse(item.context_expr).startswith("unit(")
+    ]
+    return [
+        ast.unparse(awaited.value)
+        for block, service in units
+        for statement in block.body
+        for awaited in _awaits(statement)
+        if not ast.unparse(awaited.value).startswith(f"{service}.")
+    ]
+
+
 # --- everything in src --------------------------------------------------------------------------
 
 
@@ -103,19 +148,15 @@ def everything_is_finished(path: Path, source: str) -> list[str]:
 
 
 def an_init_is_empty(path: Path, source: str) -> list[str]:
-    """A file grown to a package has a face: a docstring, imports, `__all__`. Nothing else has one.
-
-    `martech/__init__.py` says the version.
-    """
-    if path.name != "__init__.py" or not source.strip():
+    """A storey's and a module's; `martech` says its version, and a file grown to a package is that
+    file still."""
+    if path.name != "__init__.py":
         return []
-    storey = path.parent.name in {"kernel", "modules"} or path.parent.parent.name == "modules"
-    allowed = "__version__" if path.parent.name == "martech" else "__all__"
-    return [
-        ast.unparse(node).splitlines()[0]
-        for node in ast.parse(source).body
-        if storey or not _is_face(node, allowed)
-    ]
+    folder, above = path.parent.name, path.parent.parent.name
+    if folder == "martech":
+        return [] if _only_says(source, "__version__") else ["more than the version"]
+    empty = folder in {"kernel", "modules"} or above == "modules"
+    return ["not empty"] if empty and source.strip() else []
 
 
 def a_name_says_something(path: Path, source: str) -> list[str]:
@@ -172,12 +213,21 @@ def kind_of(path: Path) -> str:
     return parts[parts.index("modules") + 2] if "modules" in parts[:-2] else path.stem
 
 
-def _is_face(node: ast.stmt, name: str) -> bool:
-    if isinstance(node, ast.Assign):
-        return ast.unparse(node.targets[0]) == name
-    return isinstance(node, ast.ImportFrom) or (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    )
+def _constructor(tree: ast.AST) -> list[str]:
+    """The names that the service's constructor is given."""
+    made = [f for f in _functions(tree) if f.name == "__init__"]
+    return [argument.arg for f in made for argument in [*f.args.args[1:], *f.args.kwonlyargs]]
+
+
+def _awaits(tree: ast.AST) -> list[ast.Await]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Await)]
+
+
+def _only_says(source: str, name: str) -> bool:
+    """Nothing but a docstring and one assignment to *name*."""
+    docstring, *rest = ast.parse(source).body or [ast.Pass()]
+    said = [docstring, *rest] if not isinstance(docstring, ast.Expr) else rest
+    return all(isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == name for n in said)
 
 
 def _is_sqlalchemy(module: str | None) -> bool:

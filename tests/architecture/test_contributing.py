@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,7 +53,7 @@ asyncio.run(main(sys.argv[1]))
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[Path]:
+def house(tmp_path: Path) -> Path:
     """A copy of the tree with the module of CONTRIBUTING.md in it."""
     for folder in ("src", "migrations"):
         shutil.copytree(
@@ -66,7 +65,7 @@ def house(tmp_path: Path) -> Iterator[Path]:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
     (tmp_path / "src/martech/modules/loyalty/__init__.py").touch()
-    yield tmp_path
+    return tmp_path
 
 
 def run(house: Path, *command: str) -> str:

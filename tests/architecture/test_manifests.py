@@ -17,6 +17,7 @@ from martech.kernel.messages import Command, Event
 from martech.kernel.module import Module, job
 from tests.architecture import manifests
 from tests.sample.kitchen.module import module as kitchen
+from tests.sample.shop.contract import Shop
 from tests.sample.shop.module import module as shop
 
 RuleOfOne = Callable[[Module], list[str]]
@@ -30,6 +31,7 @@ OF_ONE: list[RuleOfOne] = [
     manifests.the_schema_is_the_modules_own,
     manifests.every_table_has_a_tenant,
     manifests.a_job_is_its_modules_own,
+    manifests.an_inward_job_stays_at_home,
     manifests.every_route_says_who_may,
     manifests.a_scope_is_the_modules_own,
     manifests.a_subject_is_a_field,
@@ -88,6 +90,10 @@ class Dust(Command, frozen=True): ...
 async def dust(command: Dust) -> None: ...
 
 
+@job(Dust, inward=True)
+async def dust_outside(command: Dust, service: Word, neighbour: Shop) -> None: ...
+
+
 class Open(Controller):
     @get("/open", operation_id="open", sync_to_thread=False)
     def read(self) -> None: ...
@@ -137,6 +143,7 @@ PLANTED = [
         replace(GOOD, tables=tables(Column("tenant", Integer)).metadata),
     ),
     (manifests.a_job_is_its_modules_own, replace(GOOD, jobs=kitchen.jobs)),
+    (manifests.an_inward_job_stays_at_home, replace(GOOD, jobs=[dust_outside])),
     (manifests.every_route_says_who_may, replace(GOOD, controllers=[Open])),
     (manifests.every_route_says_who_may, replace(GOOD, controllers=[Vague])),
     (manifests.every_route_says_who_may, replace(GOOD, protocols=[Private])),

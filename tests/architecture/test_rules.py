@@ -17,6 +17,8 @@ MODULES = [
     rules.statements_are_built,
     rules.a_thing_is_defined_where_it_belongs,
     rules.what_a_route_takes_is_strict,
+    rules.a_port_is_asked_in_one_round_trip,
+    rules.a_unit_holds_nothing_of_the_world,
 ]
 SOURCE = [rules.everything_is_finished, rules.an_init_is_empty, rules.a_name_says_something]
 EVERYTHING = [rules.a_file_is_short, rules.a_function_is_short]
@@ -30,8 +32,22 @@ SHORT_CODE = ["src", "tests", "demo", "benchmarks", "clients"]
 
 HTTP, DOMAIN = "src/martech/modules/plums/http.py", "src/martech/modules/plums/domain.py"
 SERVICE, KERNEL = "src/martech/modules/plums/service.py", "src/martech/kernel/ropes.py"
+JOBS = "src/martech/modules/plums/jobs.py"
 TEST = "tests/modules/plums/test_plums.py"
 LONG = "def f() -> None:\n" + "    x = 1\n" * 40
+
+ASKS = """
+class PlumService:
+    def __init__(self, tx, fruits):
+        self.fruits = fruits
+    async def f(self, ids):
+        {}
+"""
+UNIT = """
+async def pick(command, unit, fruits):
+    async with unit() as plums:
+        {}
+"""
 
 VIOLATIONS: list[tuple[Rule, str, str]] = [
     (rules.the_edge_commits, SERVICE, "async def f(tx):\n    await tx.connection.commit()"),
@@ -62,13 +78,25 @@ VIOLATIONS: list[tuple[Rule, str, str]] = [
     (rules.a_thing_is_defined_where_it_belongs, HTTP, "class Pick(Command): ..."),
     (rules.a_thing_is_defined_where_it_belongs, DOMAIN, "class PickPlum(Request): ..."),
     (rules.what_a_route_takes_is_strict, HTTP, "class PickPlum(msgspec.Struct): ..."),
+    (
+        rules.a_port_is_asked_in_one_round_trip,
+        SERVICE,
+        ASKS.format("for i in ids:\n            x = await self.fruits.get(i)"),
+    ),
+    (
+        rules.a_port_is_asked_in_one_round_trip,
+        SERVICE,
+        ASKS.format("return [await self.fruits.get(i) for i in ids]"),
+    ),
+    (rules.a_unit_holds_nothing_of_the_world, JOBS, UNIT.format("await fruits.get(1)")),
+    (rules.a_unit_holds_nothing_of_the_world, JOBS, UNIT.format("await COURIERS['x'].send(plums)")),
     (rules.everything_is_finished, KERNEL, "def f():\n    raise NotImplementedError"),
     (rules.everything_is_finished, KERNEL, "x = 1  # TODO: more"),
     (rules.everything_is_finished, KERNEL, "# FIXME\nx = 1"),
     (rules.an_init_is_empty, "src/martech/modules/plums/__init__.py", "from x import y"),
     (rules.an_init_is_empty, "src/martech/kernel/__init__.py", "x = 1"),
     (rules.an_init_is_empty, "src/martech/__init__.py", "VERSION = 1"),
-    (rules.an_init_is_empty, "src/martech/kernel/ropes/__init__.py", "def f() -> None: ..."),
+    (rules.an_init_is_empty, "src/martech/modules/__init__.py", "x = 1"),
     (rules.a_name_says_something, "src/martech/kernel/utils.py", "x = 1"),
     (rules.a_name_says_something, "src/martech/kernel/rope_helpers.py", "x = 1"),
     (rules.a_name_says_something, "src/martech/kernel/common/ropes.py", "x = 1"),
