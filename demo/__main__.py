@@ -86,9 +86,13 @@ class Demo:
         )
 
     def _create_tenant(self, state: State) -> None:
-        made = platform.command(self._home, "tenant", "create", "The Complete Journey", "--json")
-        keys = json.loads(made)
-        state.write_key, state.secret_key = keys["write_key"], keys["secret_key"]
+        """Its keys are printed once, each on a line of its own."""
+        printed = platform.command(self._home, "tenant", "create", "The Complete Journey")
+        for line in printed.splitlines():
+            if line.startswith("mtw_"):
+                state.write_key = line
+            elif line.startswith("mts_"):
+                state.secret_key = line
         self._home.save(state)
 
     def _tell(self, journey: Journey, state: State, server: platform.Platform) -> int:

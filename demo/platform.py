@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import IO
 
 from demo.failure import Failure
 from demo.state import Home
@@ -75,10 +76,12 @@ class Platform:
 
 @contextmanager
 def only_one(home: Home) -> Iterator[None]:
-    """One demo a folder: two would tell each other's story."""
-    with (home.folder / "demo.lock").open("a") as lock:
+    """One demo a folder, and no server that outlived an earlier one."""
+    with (home.folder / "demo.lock").open("a") as lock, _lock_of_server(home) as server:
         if not hold(lock.fileno()):
             raise Failure(f"Another demo is running in {home.folder}. Wait for it, or use --home.")
+        end_stale(server.fileno(), home.folder / "server.pid")
+        server.close()
         yield
 
 
@@ -86,8 +89,8 @@ def only_one(home: Home) -> Iterator[None]:
 def serving(home: Home) -> Iterator[Platform]:
     """The platform on a free port, ready; stopped at the end."""
     pid, log = home.folder / "server.pid", home.folder / "server.log"
-    with (home.folder / "server.lock").open("a") as lock:
-        end_stale(lock.fileno(), pid)
+    with _lock_of_server(home) as lock:
+        hold(lock.fileno())
         port = _free_port()
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -107,6 +110,11 @@ def serving(home: Home) -> Iterator[Platform]:
     finally:
         platform.stop()
         pid.unlink(missing_ok=True)
+
+
+def _lock_of_server(home: Home) -> IO[str]:
+    """Held by the server, from its birth to its end, whoever opened it."""
+    return (home.folder / "server.lock").open("a")
 
 
 def command(home: Home, *arguments: str) -> str:

@@ -39,9 +39,12 @@ class Home:
         folder.mkdir(parents=True, exist_ok=True)
 
     def begin(self, limit: int | None, today: date) -> State:
-        """Go on with the story that was interrupted, or throw the last one away and begin."""
+        """Go on with the story that was interrupted, or throw the last one away and begin.
+
+        Before the keys were saved nothing can have been sent.
+        """
         state = self.load()
-        if state is None or state.finished or state.limit != limit:
+        if state is None or state.finished or not state.secret_key or state.limit != limit:
             self.state.unlink(missing_ok=True)
             self.report.unlink(missing_ok=True)
             shutil.rmtree(self.data, ignore_errors=True)

@@ -136,20 +136,23 @@ def test_a_wheel_that_is_not_the_pinned_one_is_not_read(tmp_path: Path) -> None:
 def test_a_story_that_was_interrupted_goes_on_with_its_day_and_keys(tmp_path: Path) -> None:
     home = Home(tmp_path)
     first = home.begin(5, DAY)
-    first.write_key = "mtw_key"
+    first.write_key, first.secret_key = "mtw_key", "mts_key"
     home.save(first)
     again = home.begin(5, DAY + timedelta(weeks=1))
     assert (again.day, again.write_key, again.runs) == (DAY, "mtw_key", 2)
 
 
-@pytest.mark.parametrize(("finished", "limit"), [(True, 5), (False, 6), (False, None)])
-def test_a_finished_story_or_another_limit_begins_anew(
-    tmp_path: Path, finished: bool, limit: int | None
+@pytest.mark.parametrize(
+    ("finished", "key", "limit"),
+    [(True, "mts_key", 5), (False, "mts_key", 6), (False, "mts_key", None), (False, "", 5)],
+)
+def test_a_finished_story_another_limit_or_one_without_keys_begins_anew(
+    tmp_path: Path, finished: bool, key: str, limit: int | None
 ) -> None:
     home = Home(tmp_path)
     state = home.begin(5, DAY)
     home.data.mkdir()
-    state.finished = finished
+    state.finished, state.secret_key = finished, key
     home.save(state)
     again = home.begin(limit, DAY + timedelta(days=1))
     assert (again.day, again.runs) == (DAY + timedelta(days=1), 1)
