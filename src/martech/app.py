@@ -82,12 +82,11 @@ async def prepare(settings: Settings) -> None:
 
     Nothing is ever migrated here, but for one case: SQLite files of which none is there yet.
     """
-    modules = hosted(settings)
-    urls = {module: settings.database_of(module.name) for module in modules}
-    if not any(_is_there(url, module.name) for module, url in urls.items()):
-        for module, url in urls.items():
+    modules = [(module, settings.database_of(module.name)) for module in hosted(settings)]
+    if not any(_is_there(url, module.name) for module, url in modules):
+        for module, url in modules:
             await migrate.upgrade(module, url)
-    for module, url in urls.items():
+    for module, url in modules:
         await migrate.check(module, url)
 
 

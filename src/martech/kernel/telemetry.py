@@ -82,8 +82,8 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("aiosqlite", "asyncio", "uvicorn.access"):
-        logging.getLogger(noisy).setLevel(max(logging.INFO, root.level))
+    for chatty in ("aiosqlite", "alembic", "asyncio", "dramatiq", "uvicorn"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
 def _whose(logger: object, method: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import logging
 import signal
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import uvicorn
 import uvloop
@@ -26,36 +27,39 @@ BEAT = 1.0  # seconds
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
-class Companion(threading.Thread):
+class Companion:
     """Does *work* on an event loop of its own until it is stopped; work that ends is a failure."""
 
     def __init__(self, work: Work, pulse: Pulse, ended: Callable[[], None]) -> None:
-        super().__init__(name="bus and jobs", daemon=True)
         self._work = work
         self._pulse = pulse
         self._ended = ended
         self._loop = uvloop.new_event_loop()
-        self._stop = asyncio.Event()
+        self._enough = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="bus and jobs", daemon=True)
         self.failed = False
 
-    def run(self) -> None:
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, patience: float) -> None:
+        """Let it finish what it has begun, for at most *patience* seconds."""
+        self._pulse.stopping = True
+        with suppress(RuntimeError):  # it has ended already
+            self._loop.call_soon_threadsafe(self._enough.set)
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            log.warning("bus and jobs did not finish in %.0f s; leases will run out", patience)
+
+    def _run(self) -> None:
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(work_until(self._work, self._stop, self._pulse))
+                runner.run(work_until(self._work, self._enough, self._pulse))
         except Exception:
             log.exception("bus and jobs have ended; the process ends with them")
             self.failed = True
         finally:
             self._ended()
-
-    def stop(self, patience: float) -> None:
-        """Let it finish what it has begun, for at most *patience* seconds."""
-        self._pulse.stopping = True
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self.join(patience)
-        if self.is_alive():
-            log.warning("bus and jobs did not finish in %.0f s; leases will run out", patience)
 
 
 async def work_until(work: Work, stop: asyncio.Event, pulse: Pulse | None = None) -> None:
