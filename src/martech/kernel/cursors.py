@@ -22,9 +22,11 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    and_,
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -115,11 +117,12 @@ class Cursors:
         await connection.execute(statement.values(position=place.position, item=place.item))
 
     async def rewind(self, connection: AsyncConnection, to: int, replay_until: int) -> None:
-        """Hear everything behind position *to* again, as a replay up to *replay_until*."""
+        """Hear everything behind position *to* again, as a replay up to *replay_until*; what was
+        set aside there is forgotten, for it is heard again too."""
+        aside = self._parked.c.subscription == self._name, self._parked.c.position > to
+        await connection.execute(delete(self._parked).where(*aside))
         statement = update(self._cursors).where(self._cursors.c.subscription == self._name)
-        await connection.execute(
-            statement.values(position=to, item=0, replay_until=replay_until)
-        )
+        await connection.execute(statement.values(position=to, item=0, replay_until=replay_until))
 
     async def set_aside(
         self,
@@ -158,12 +161,28 @@ class Cursors:
         )
         return {(row.tenant, row.subject) for row in await connection.execute(waiting)}
 
-    async def waiting(self, connection: AsyncConnection, most: int = 500) -> Sequence[Row[Any]]:
-        """What is to be tried again, in the order of the source."""
+    async def due(
+        self, connection: AsyncConnection, now: datetime, most: int = 500
+    ) -> Sequence[Row[Any]]:
+        """What is to be tried again now, in the order of the source; nothing that must wait
+        behind an earlier one of its subject."""
+        row, earlier = self._parked, self._parked.alias("earlier")
+        before = or_(
+            earlier.c.position < row.c.position,
+            and_(earlier.c.position == row.c.position, earlier.c.item < row.c.item),
+        )
+        behind = select(earlier.c.position).where(
+            earlier.c.subscription == self._name,
+            earlier.c.due_at > now,
+            earlier.c.tenant == row.c.tenant,
+            earlier.c.subject == row.c.subject,
+            row.c.subject != "",
+            before,
+        )
         query = (
-            select(self._parked)
-            .where(self._parked.c.subscription == self._name, self._parked.c.due_at.is_not(None))
-            .order_by(self._parked.c.position, self._parked.c.item)
+            select(row)
+            .where(row.c.subscription == self._name, row.c.due_at <= now, ~behind.exists())
+            .order_by(row.c.position, row.c.item)
             .limit(most)
         )
         return (await connection.execute(query)).all()

@@ -1,6 +1,7 @@
 """The in-process event bus: it carries what outboxes hold to those who wait for it."""
 
 import asyncio
+import contextlib
 import logging
 
 from martech.kernel.bus.delivery import Delivery
@@ -19,11 +20,11 @@ LONGEST_WAIT = 5.0  # seconds between looks while something is away
 class Bus:
     """All subscriptions of a host, each on its own: a slow one holds up nobody."""
 
-    def __init__(self, host: Host, **limits: float) -> None:
-        """*limits* are those of `Delivery`: patience, batch, deadline."""
+    def __init__(self, host: Host, *, delivery: type[Delivery] = Delivery, **limits: float) -> None:
+        """*limits* are those of `Delivery`: patience, batch, deadline, shortest."""
         self.host = host
         self.deliveries = [
-            Delivery(host, name, subscription, **limits)  # type: ignore[arg-type]
+            delivery(host, name, subscription, **limits)  # type: ignore[arg-type]
             for name, module in host.modules.items()
             for subscription in module.subscriptions
         ]
@@ -70,5 +71,6 @@ async def _to_the_end(delivery: Delivery) -> bool:
     try:
         return await asyncio.shield(step)
     except asyncio.CancelledError:
-        await step
+        with contextlib.suppress(Exception):  # it is told again; what counts is to stop now
+            await step
         raise

@@ -63,7 +63,10 @@ class Delivery:
         patience: int = PATIENCE,
         batch: int = BATCH,
         deadline: float = DEADLINE,
+        shortest: float = SHORTEST_DEADLINE,
     ) -> None:
+        """*deadline* is for handling a whole batch, and less for a smaller one, but never less
+        than *shortest*; waiting for the database does not count."""
         self.host = host
         self.module = module
         self.subscription = subscription
@@ -73,6 +76,7 @@ class Delivery:
         self.patience = patience
         self.batch = batch
         self.deadline = deadline
+        self.shortest = shortest
 
     @property
     def name(self) -> str:
@@ -100,7 +104,9 @@ class Delivery:
         async with self.database.across(write=False) as connection:
             place, replay_until = await self.cursors.load(connection)
         records = await self.feed.read(
-            after=place.position, types=[self.subscription.event_type], items=self.batch + place.item
+            after=place.position,
+            types=[self.subscription.event_type],
+            items=self.batch + place.item,
         )
         heard = unfold(records, self.subscription, place)
         if not heard:
@@ -128,13 +134,14 @@ class Delivery:
 
     async def _together(self, heard: Sequence[Heard], place: Place, replaying: bool) -> Place:
         """One transaction: the handler's effects for every tenant, and the cursor."""
-        deadline = max(SHORTEST_DEADLINE, self.deadline * len(heard) / self.batch)
-        async with self.database.unit(replaying=replaying) as unit, asyncio.timeout(deadline):
+        deadline = max(self.shortest, self.deadline * len(heard) / self.batch)
+        async with self.database.unit(replaying=replaying) as unit:
             connection = await self._at(unit, place)
             ready = await self._hold_back(unit, connection, heard)
             await failpoints.reach("bus.before_handle")
-            for tenant, facts, origin in _by_tenant(ready):
-                await self._call(unit, tenant, facts, origin)
+            async with asyncio.timeout(deadline):
+                for tenant, facts, origin in _by_tenant(ready):
+                    await self._call(unit, tenant, facts, origin)
             await failpoints.reach("bus.before_cursor")
             await self.cursors.move(await _across(unit), heard[-1].next)
         return heard[-1].next
@@ -169,9 +176,7 @@ class Delivery:
         out = {id(h) for h in (*broken, *behind)}
         return [h for h in heard if id(h) not in out]
 
-    async def _call(
-        self, unit: Unit, tenant: UUID, facts: Sequence[Fact], origin: Origin
-    ) -> None:
+    async def _call(self, unit: Unit, tenant: UUID, facts: Sequence[Fact], origin: Origin) -> None:
         service = self.host.service(self.module, unit.of(tenant, origin=origin))
         if self.subscription.batch:
             await self.subscription.handle(facts, service)
@@ -192,32 +197,27 @@ class Delivery:
     async def _retry_due(self) -> bool:
         """Try what is due again, in the order of the source within each subject."""
         async with self.database.across(write=False) as connection:
-            rows = await self.cursors.waiting(connection)
+            rows = await self.cursors.due(connection, self.host.clock.now())
             replay_until = (await self.cursors.load(connection)).replay_until
-        now, held, tried = self.host.clock.now(), set[Key](), False
+        failed = set[Key]()
         for row in rows:
             key = row.tenant, row.subject
-            if row.due_at > now or (row.subject and key in held):
-                held.add(key)
+            if row.subject and key in failed:
                 continue
-            tried = True
             if not await self._retry(row, replaying=row.position <= replay_until):
-                held.add(key)
-        return tried
+                failed.add(key)
+        return bool(rows)
 
     async def _retry(self, row: Row[Any], *, replaying: bool) -> bool:
         """One more attempt at a row that was set aside; True if it is done or parked for good."""
         place = Place(row.position, row.item)
         try:
-            async with (
-                self.database.unit(replaying=replaying) as unit,
-                asyncio.timeout(SHORTEST_DEADLINE),
-            ):
+            async with self.database.unit(replaying=replaying) as unit:
                 if not await self.cursors.take(await _across(unit), place):
                     return True  # another process did it
                 fact = fact_of(row.data, self.subscription)
-                await self._call(unit, row.tenant, [fact], Origin(row.event, row.event))
-            return True
+                async with asyncio.timeout(self.shortest):
+                    await self._call(unit, row.tenant, [fact], Origin(row.event, row.event))
         except Unavailable:
             raise
         except Exception as exc:
@@ -228,8 +228,9 @@ class Delivery:
                 due_at = None if parked else self.host.clock.now() + wait
                 await self.cursors.failed(connection, place, due_at, _said(exc))
             if parked:
-                log.error("%s parked %s", self.name, row.event, exc_info=exc)
+                log.exception("%s parked %s", self.name, row.event)
             return parked
+        return True
 
 
 async def _across(unit: Unit) -> AsyncConnection:

@@ -6,7 +6,6 @@ works on single items. An item that cannot be decoded is found alone; its neighb
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -50,9 +49,7 @@ class Heard:
         record = self.record
         data = self.raw if self.raw is not None else msgspec.json.encode(self.fact)
         place = Place(record.position, self.item)
-        return Aside(
-            place, record.tenant, record.id, record.type, self.subject, record.time, data
-        )
+        return Aside(place, record.tenant, record.id, record.type, self.subject, record.time, data)
 
 
 def unfold(records: Sequence[Recorded], subscription: Subscription, place: Place) -> list[Heard]:

@@ -12,7 +12,6 @@ import asyncpg
 from sqlalchemy import make_url, text
 
 from martech.kernel.db import Database
-from martech.kernel.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +25,7 @@ async def watch(database: Database) -> None:
     while True:
         try:
             await look(database)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable) as exc:
+        except Exception as exc:  # noqa: BLE001 - whatever it is, polling goes on
             log.warning("cannot watch %s, polling instead: %s", database.name, exc)
             await asyncio.sleep(AGAIN)
 
@@ -50,7 +49,7 @@ async def _glance(database: Database) -> None:
     async with database.engine.connect() as connection:
         await connection.execution_options(scope="*", write=False, isolation_level="AUTOCOMMIT")
         while True:
-            version = (await connection.execute(text(f'PRAGMA "{database.name}".data_version')))
+            version = await connection.execute(text(f'PRAGMA "{database.name}".data_version'))
             now = version.scalar_one()
             if seen not in (None, now):
                 database.process.signals.wake(database.name)

@@ -72,6 +72,8 @@ class Database:
         async with AsyncExitStack() as stack:
 
             async def connect(write: bool) -> AsyncConnection:
+                if write:
+                    await failpoints.reach("unit.before_write")
                 if write and self._turn:
                     await stack.enter_async_context(self._turn.taken())
                 with self._reached():
@@ -109,9 +111,6 @@ class Database:
     async def _write_down(self, unit: Unit) -> None:
         connection = await unit.enter(_scope(unit))
         await connection.execution_options(scope=ACROSS)
-        if unit.audited:
-            await self.publisher.lock(connection, self.metadata)
-            await audit.append(connection, self.metadata, unit.audited, unit.now)
         if unit.enqueued:
             self.dropped += await commands.record(
                 connection,
@@ -121,6 +120,9 @@ class Database:
                 replaying=unit.replaying,
                 inward=self.inward,
             )
+        if unit.audited:  # under the outbox's lock, so after whatever may wait for a row's
+            await self.publisher.lock(connection, self.metadata)
+            await audit.append(connection, self.metadata, unit.audited, unit.now)
         if unit.told:
             rows = outbox.rows_of(unit.told, unit.now)
             await failpoints.reach("outbox.before_insert")

@@ -50,9 +50,7 @@ class Unit:
         """The part of this unit in which a module works for *tenant*."""
         return Transaction(self, tenant, principal, origin or Origin())
 
-    async def across(
-        self, statement: Executable, rows: Rows | None = None
-    ) -> "CursorResult[Any]":
+    async def across(self, statement: Executable, rows: Rows | None = None) -> "CursorResult[Any]":
         """Run a statement of the kernel's own, over all tenants."""
         return await self.execute(statement, rows, ACROSS)
 
@@ -97,9 +95,7 @@ class Transaction:
         """Whether a connection is held; ports must be asked before."""
         return self.unit.connection is not None
 
-    async def execute(
-        self, statement: Executable, rows: Rows | None = None
-    ) -> "CursorResult[Any]":
+    async def execute(self, statement: Executable, rows: Rows | None = None) -> "CursorResult[Any]":
         """Run one statement; with *rows*, once for each. Text is refused, and so is a statement
         on a tenant's table that does not name this tenant."""
         if self.unit.dialect == "postgresql":
