@@ -7,8 +7,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select
-from uuid_utils.compat import uuid7
 
+from martech.kernel.columns import new_id
 from martech.kernel.db import Transaction
 from martech.kernel.errors import Invalid
 from martech.kernel.grouping import Groups
@@ -143,7 +143,7 @@ class TrackingService(Tracking):
         rows = [
             {
                 "tenant": self.tx.tenant,
-                "id": uuid7(),
+                "id": new_id(),
                 "message_id": rejection.message_id,
                 "type": rejection.type,
                 "reason": rejection.reason,
@@ -198,7 +198,7 @@ class Intake:
         """
         arrival = Arrival(
             received_at=self.clock.now(),
-            request_id=str(uuid7()),
+            request_id=str(new_id()),
             kind=kind,
             sent_at=parcel.sent_at,
             context=parcel.context,

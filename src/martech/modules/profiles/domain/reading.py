@@ -33,8 +33,8 @@ class Reading(NamedTuple):
     """By the item's number; an item that is not here has its ids and nothing else to say."""
 
 
-class _Consent(msgspec.Struct, frozen=True):
-    categoryPreferences: dict[str, bool] = {}  # noqa: N815  as Segment's specification spells it
+class _Consent(msgspec.Struct, frozen=True, rename="camel"):
+    category_preferences: dict[str, bool] = {}
 
 
 class _Context(msgspec.Struct, frozen=True):
@@ -84,7 +84,7 @@ def address(value: msgspec.Raw) -> str | None:
 
 def preferences(context: msgspec.Raw) -> dict[str, Status]:
     """The channels of Segment's consent event, by the names of its categories."""
-    given = _context.decode(context).consent.categoryPreferences
+    given = _context.decode(context).consent.category_preferences
     named = {
         _NOT_OF_CHANNEL.sub("_", name.strip().lower())[:64]: yes for name, yes in given.items()
     }
