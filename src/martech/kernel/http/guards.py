@@ -14,9 +14,11 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.types import Guard
 
 from martech.kernel import telemetry
-from martech.kernel.auth import Keyring
+from martech.kernel.auth import Keyring, Principal
 from martech.kernel.clock import Clock
 from martech.kernel.errors import Forbidden, Unauthorized
+
+Connection = ASGIConnection[Any, Any, Any, Any]
 
 
 def key_of(authorization: str | None) -> str | None:
@@ -38,22 +40,31 @@ def key_of(authorization: str | None) -> str | None:
             raise Unauthorized(f"Authorization {scheme[:20]!r} is not known. Send Bearer <key>.")
 
 
+def identify(
+    connection: Connection, keyring: Keyring, clock: Clock, otherwise: object = None
+) -> Principal:
+    """Whose key is in the Authorization header; without one, whose key *otherwise* is.
+
+    Leaves the principal in ``request.auth``. Raises `Unauthorized`.
+    """
+    key = key_of(connection.headers.get("authorization")) or otherwise
+    if not isinstance(key, str):
+        raise Unauthorized("A key is needed. Send it as Authorization: Bearer <key>.")
+    principal = keyring.verify(key, clock.now())
+    connection.scope["auth"] = principal
+    if trace := telemetry.current.get():
+        trace.tenant = principal.tenant
+    return principal
+
+
 def guard(keyring: Keyring, clock: Clock) -> Guard:
     """Refuses whoever may not call the route; leaves the principal in ``request.auth``."""
 
-    async def authorize(
-        connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
-    ) -> None:
+    async def authorize(connection: Connection, handler: BaseRouteHandler) -> None:
         scope = handler.opt.get("scope")
         if scope is None:
             return
-        key = key_of(connection.headers.get("authorization"))
-        if key is None:
-            raise Unauthorized("A key is needed. Send it as Authorization: Bearer <key>.")
-        principal = keyring.verify(key, clock.now())
-        connection.scope["auth"] = principal
-        if trace := telemetry.current.get():
-            trace.tenant = principal.tenant
+        principal = identify(connection, keyring, clock)
         if principal.kind == "write":
             raise Forbidden(
                 f"This is a write key; it can only send. Use a secret key with {scope}."

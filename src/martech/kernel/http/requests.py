@@ -5,8 +5,10 @@ from typing import Any
 from litestar import Request
 from litestar.types import Empty
 
+from martech.kernel.auth import Principal
 from martech.kernel.errors import Malformed
 from martech.kernel.http import bodies
+from martech.kernel.http.guards import identify
 
 
 class JsonRequest(Request[Any, Any, Any]):
@@ -22,6 +24,15 @@ class JsonRequest(Request[Any, Any, Any]):
                 raise Malformed("The body holds a NUL character. Leave it out.")
             self._json = bodies.decode(body, shape)
         return self._json
+
+    def sender(self, key: object = None) -> Principal:
+        """Whose key is in the Authorization header; without one, whose key *key* is.
+
+        For protocols that carry the key elsewhere; other routes declare a scope. Raises
+        `Unauthorized`.
+        """
+        state = self.app.state
+        return identify(self, state.keyring, state.clock, key)
 
     async def plain(self) -> bytes:
         """The body without its gzip, bounded by the route's `request_max_body_size`."""

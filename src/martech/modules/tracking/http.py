@@ -13,10 +13,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types.internal_types import PathParameterDefinition as Step
 
-from martech.kernel.auth import Keyring
-from martech.kernel.errors import Forbidden, Malformed, Unauthorized
+from martech.kernel.errors import Forbidden, Malformed
 from martech.kernel.http.bodies import inflate
-from martech.kernel.http.guards import key_of
 from martech.kernel.http.requests import JsonRequest
 from martech.kernel.messages import Request, View
 from martech.modules.tracking.contract import Counts, Kind, Rejections, Retention
@@ -25,7 +23,7 @@ from martech.modules.tracking.domain.items import Rejection
 from martech.modules.tracking.service import Intake, TrackingService
 
 PUBLIC = {"public": True}
-"""To the guard; `tenant_of` looks for the key where these clients put it."""
+"""To the guard; `tenant_of` takes the key from where these clients put it."""
 
 READ = {"scope": "tracking:read"}
 MANAGE = {"scope": "tracking:manage"}
@@ -33,7 +31,6 @@ GZIP = b"\x1f\x8b"
 
 Service = NamedDependency[TrackingService]
 Door = NamedDependency[Intake]
-Keys = NamedDependency[Keyring]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on a page.")]
 
 
@@ -55,44 +52,44 @@ class TrackingController(Controller):
     request_max_body_size = BATCH_BYTES
 
     @post(["/batch", "/b"], operation_id=last_step, opt=PUBLIC, status_code=200)
-    async def batch(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
+    async def batch(self, request: JsonRequest, intake: Door) -> Received:
         parcel = open_batch(plain(await request.body()))
-        tenant = tenant_of(request, parcel.write_key, keyring, intake)
+        tenant = tenant_of(request, parcel.write_key)
         await intake.receive(tenant, parcel)
         return RECEIVED
 
     @post(["/identify", "/i"], operation_id=last_step, opt=PUBLIC, status_code=200)
-    async def identify(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
-        return await take(request, intake, keyring, "identify")
+    async def identify(self, request: JsonRequest, intake: Door) -> Received:
+        return await take(request, intake, "identify")
 
     @post(["/track", "/t"], operation_id=last_step, opt=PUBLIC, status_code=200)
-    async def track(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
-        return await take(request, intake, keyring, "track")
+    async def track(self, request: JsonRequest, intake: Door) -> Received:
+        return await take(request, intake, "track")
 
     @post(["/page", "/p"], operation_id=last_step, opt=PUBLIC, status_code=200)
-    async def page(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
-        return await take(request, intake, keyring, "page")
+    async def page(self, request: JsonRequest, intake: Door) -> Received:
+        return await take(request, intake, "page")
 
     @post(["/screen", "/s"], operation_id=last_step, opt=PUBLIC, status_code=200)
-    async def screen(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
-        return await take(request, intake, keyring, "screen")
+    async def screen(self, request: JsonRequest, intake: Door) -> Received:
+        return await take(request, intake, "screen")
 
     @post(["/group", "/g"], operation_id=last_step, opt=PUBLIC, status_code=200)
-    async def group(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
-        return await take(request, intake, keyring, "group")
+    async def group(self, request: JsonRequest, intake: Door) -> Received:
+        return await take(request, intake, "group")
 
     @post(["/alias", "/a"], operation_id=last_step, opt=PUBLIC, status_code=200)
-    async def alias(self, request: JsonRequest, intake: Door, keyring: Keys) -> Received:
-        return await take(request, intake, keyring, "alias")
+    async def alias(self, request: JsonRequest, intake: Door) -> Received:
+        return await take(request, intake, "alias")
 
 
 RECEIVED = Received()
 
 
-async def take(request: JsonRequest, intake: Intake, keyring: Keyring, kind: Kind) -> Received:
+async def take(request: JsonRequest, intake: Intake, kind: Kind) -> Received:
     """One event a request: if it is rejected, its sender hears so at once."""
     parcel = open_single(plain(await request.body()))
-    tenant = tenant_of(request, parcel.write_key, keyring, intake)
+    tenant = tenant_of(request, parcel.write_key)
     (verdict,) = await intake.receive(tenant, parcel, kind)
     if isinstance(verdict, Rejection):
         raise Malformed(verdict.reason, field=verdict.field)
@@ -104,11 +101,8 @@ def plain(body: bytes) -> bytes:
     return inflate(body, BATCH_BYTES) if body.startswith(GZIP) else body
 
 
-def tenant_of(request: JsonRequest, write_key: object, keyring: Keyring, intake: Intake) -> UUID:
-    key = key_of(request.headers.get("authorization")) or write_key
-    if not isinstance(key, str):
-        raise Unauthorized("A key is needed, as Basic user name or as writeKey in the body.")
-    principal = keyring.verify(key, intake.clock.now())
+def tenant_of(request: JsonRequest, write_key: object) -> UUID:
+    principal = request.sender(write_key)
     if principal.kind != "write" and not principal.may("tracking:write"):
         raise Forbidden("The key may not track. Use a write key, or one with tracking:write.")
     return principal.tenant
@@ -132,11 +126,9 @@ class BrowserController(Controller):
     path = "/v1/projects"
 
     @get("/{key:str}/settings", opt=PUBLIC, operation_id="browserSettings")
-    async def settings(
-        self, request: JsonRequest, key: FromPath[str], intake: Door, keyring: Keys
-    ) -> BrowserSettings:
+    async def settings(self, request: JsonRequest, key: FromPath[str]) -> BrowserSettings:
         """*key* is a write key: it stands in the page's source anyway."""
-        keyring.verify(key, intake.clock.now())
+        tenant_of(request, key)
         base = request.base_url
         here = Destination(api_key=key, api_host=f"{base.netloc}/v1", protocol=base.scheme)
         return BrowserSettings(
