@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -210,26 +210,28 @@ tenant_option = click.option("--tenant", default=FIRST, show_default=True, help=
 @click.option("--kind", type=click.Choice(["write", "secret"]), default="secret", show_default=True)
 @click.option("--scope", "scopes", multiple=True, help="MODULE:VERB, * for any. Repeatable.")
 @click.option("--name", default="from the command line", help="What it is for.")
+@click.option("--user", "user_id", type=click.UUID, help="Whose role bounds it, and names it.")
+@click.option("--days", type=click.IntRange(1, 36500), help="How long it holds; default: for ever.")
 @settings_of
-def key_issue(settings: Settings, tenant: str, kind: str, scopes: Sequence[str], name: str) -> None:
+def key_issue(settings: Settings, /, tenant: str, days: int | None, **wanted: Any) -> None:
     """Issue a key. It is shown now and never again.
 
     \b
     Examples:
       martech key issue --kind write --name "web shop"
-      martech key issue --scope profiles:read --scope tracking:read
+      martech key issue --scope profiles:read --scope tracking:read --days 90
     """
-    issued = asyncio.run(
-        _ask_access(settings, tenant, lambda a: a.issue(kind, name=name, scopes=scopes))
+    end = None if days is None else datetime.now(UTC) + timedelta(days=days)
+    _print_key(
+        asyncio.run(_ask_access(settings, tenant, lambda a: a.issue(**wanted, expires_at=end)))
     )
-    _print_key(issued)
 
 
 @key.command("list")
 @tenant_option
 @settings_of
 def key_list(settings: Settings, tenant: str) -> None:
-    """List the newest 1000 keys of a tenant; their text is not kept anywhere."""
+    """List the first 1000 keys of a tenant; their tokens are not kept anywhere."""
     page = asyncio.run(_ask_access(settings, tenant, lambda a: a.keys(limit=1000)))
     table = Table("id", "key", "kind", "status", "scopes", "name", box=None)
     for one in page.data:
@@ -241,7 +243,13 @@ def key_list(settings: Settings, tenant: str) -> None:
 
 @key.command("rotate")
 @click.argument("key_id", type=click.UUID)
-@click.option("--overlap", type=float, default=24, show_default=True, help="Hours both work.")
+@click.option(
+    "--overlap",
+    type=click.FloatRange(0, 720),
+    default=24,
+    show_default=True,
+    help="Hours both work.",
+)
 @tenant_option
 @settings_of
 def key_rotate(settings: Settings, key_id: UUID, overlap: float, tenant: str) -> None:

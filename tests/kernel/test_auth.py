@@ -20,6 +20,7 @@ from martech.kernel.auth import (
     within,
 )
 from martech.kernel.errors import Unauthorized, Unavailable
+from martech.kernel.settings import Settings, SettingsError
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 ISSUER = Issuer(Issuer.make())
@@ -191,6 +192,15 @@ def test_a_keyring_remembers_so_many_keys_and_no_more(monkeypatch: pytest.Monkey
 def test_what_is_no_public_key_is_refused_at_start(text: str) -> None:
     with pytest.raises(ValueError, match="43 letters"):
         Keyring([text])
+
+
+def test_a_wrong_issuer_key_is_refused_with_the_name_of_its_setting() -> None:
+    right = ISSUER.published
+    settings = Settings.from_env({"MARTECH_ISSUER_KEYS": f"{right}, {right}="})
+
+    assert Keyring(settings.issuer_keys).issuers == {ISSUER.id: ISSUER.public}
+    with pytest.raises(SettingsError, match="MARTECH_ISSUER_KEYS is wrong: 'abc' is not"):
+        Settings.from_env({"MARTECH_ISSUER_KEYS": f"{right},abc"})
 
 
 @given(scopes, st.frozensets(scopes))

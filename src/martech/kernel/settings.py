@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from martech.kernel.auth.keys import public_key
+
 LEVELS = ("debug", "info", "warning", "error")
 DATABASES = ("sqlite", "postgresql")
 
@@ -69,13 +71,15 @@ class _Reader:
             database_url=self._database("MARTECH_DATABASE_URL", default.database_url),
             database_urls=self._databases(),
             modules=self._names("MARTECH_MODULES"),
-            issuer_keys=self._names("MARTECH_ISSUER_KEYS"),
+            issuer_keys=self._public_keys("MARTECH_ISSUER_KEYS"),
             key_snapshot=self._path("MARTECH_KEY_SNAPSHOT"),
             redis_url=self._url("MARTECH_REDIS_URL", ("redis", "rediss", "unix")),
             host=self._text("MARTECH_HOST", default.host),
             port=int(self._number("MARTECH_PORT", default.port, 0, 65535)),
             log_level=self._choice("MARTECH_LOG_LEVEL", default.log_level, LEVELS),
-            max_requests=int(self._number("MARTECH_MAX_REQUESTS", default.max_requests, 1, 100_000)),
+            max_requests=int(
+                self._number("MARTECH_MAX_REQUESTS", default.max_requests, 1, 100_000)
+            ),
             drain_seconds=self._number("MARTECH_DRAIN_SECONDS", default.drain_seconds, 0, 3600),
             outbox_retention=self._duration("MARTECH_OUTBOX_RETENTION"),
             failpoints=self._text("MARTECH_FAILPOINTS", ""),
@@ -142,6 +146,15 @@ class _Reader:
         start, end = "MARTECH_", "_DATABASE_URL"
         names = [k for k in self.env if k.endswith(end) and len(k) > len(start) + len(end) - 1]
         return {k[len(start) : -len(end)].lower(): self._database(k, "") for k in names}
+
+    def _public_keys(self, name: str) -> tuple[str, ...]:
+        texts = self._names(name)
+        for text in texts:
+            try:
+                public_key(text)
+            except ValueError as exc:
+                raise SettingsError(f"{name} is wrong: {exc}") from None
+        return texts
 
     def _names(self, name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in self._text(name, "").split(",") if part.strip())

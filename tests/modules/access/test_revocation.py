@@ -1,0 +1,112 @@
+"""A key revoked in one process stops working in another, soon."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import httpx
+import pytest
+from anyio.lowlevel import checkpoint
+
+from martech.kernel.auth import Follower, Keyring
+from martech.kernel.host import Host
+from martech.kernel.http.application import application
+from martech.kernel.settings import Settings
+from martech.modules.access.module import module
+from tests.serving import alive
+
+pytestmark = pytest.mark.anyio
+
+SECONDS = 5.0
+
+
+@asynccontextmanager
+async def serving(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A host that is up and follows its issuer by itself."""
+    host, keyring = Host([module], Settings(database_url=url)), Keyring()
+    app = application(host, keyring, Follower(keyring, host.issuer(), host.clock))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        yield client
+
+
+async def martech(url: str, *arguments: str) -> str:
+    """What the command line prints, run as a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "martech", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"MARTECH_DATABASE_URL": url, "MARTECH_MODULES": "access"},
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0
+    return printed.decode()
+
+
+async def answer(client: httpx.AsyncClient, key: str) -> int:
+    headers = {"authorization": f"Bearer {key}"}
+    return (await client.get("/access/v1/tenant", headers=headers)).status_code
+
+
+async def seconds_until(client: httpx.AsyncClient, key: str, status: int) -> float:
+    start = monotonic()
+    async with asyncio.timeout(SECONDS):
+        while await answer(client, key) != status:
+            await checkpoint()
+    return monotonic() - start
+
+
+async def test_a_key_from_another_process_works_and_its_revocation_there_ends_it_here(
+    access_url: str,
+) -> None:
+    async with serving(access_url) as client:
+        printed = (await martech(access_url, "tenant", "create", "acme")).split()
+        key = next(word for word in printed if word.startswith("mts_"))
+        await seconds_until(client, key, 200)
+
+        issued = await client.post(
+            "/access/v1/keys",
+            json={"kind": "secret", "name": "doomed", "scopes": ["access:read"]},
+            headers={"authorization": f"Bearer {key}"},
+        )
+        doomed = issued.json()
+        assert await answer(client, doomed["token"]) == 200
+
+        await martech(access_url, "key", "revoke", doomed["key"]["id"], "--tenant", "acme")
+
+        assert await seconds_until(client, doomed["token"], 401) < SECONDS
+        assert await answer(client, key) == 200
+
+
+async def test_a_host_that_comes_up_after_a_revocation_knows_of_it_at_once(
+    access_url: str,
+) -> None:
+    printed = (await martech(access_url, "tenant", "create", "acme")).split()
+    key = next(word for word in printed if word.startswith("mts_"))
+    async with serving(access_url) as client:
+        assert await answer(client, key) == 200
+        mine = (
+            await client.get("/access/v1/keys", headers={"authorization": f"Bearer {key}"})
+        ).json()
+
+    for row in mine["data"]:
+        await martech(access_url, "key", "revoke", row["id"], "--tenant", "acme")
+
+    async with serving(access_url) as client:
+        assert await answer(client, key) == 401
+
+
+async def test_a_key_issued_while_the_host_is_up_never_counts_as_foreign(access_url: str) -> None:
+    """Clients give up on 401; a key that we have yet to hear of gets 503 and is tried again."""
+    async with serving(access_url) as client:
+        printed = (await martech(access_url, "tenant", "create", "acme")).split()
+        key = next(word for word in printed if word.startswith("mts_"))
+        seen = set()
+        async with asyncio.timeout(SECONDS):
+            while 200 not in seen:
+                seen.add(await answer(client, key))
+                await checkpoint()
+
+    assert seen <= {200, 503}
