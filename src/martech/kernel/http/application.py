@@ -6,14 +6,14 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import chain
 
 from litestar import Litestar, Router
-from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
 
 import martech
 from martech.kernel.admission import Admission
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.host import Host
 from martech.kernel.http import openapi, pages, problems
-from martech.kernel.http.guards import guard
+from martech.kernel.http.cors import Cors
 from martech.kernel.http.health import Numbers, Pulse, health_routes
 from martech.kernel.http.requests import JsonRequest
 from martech.kernel.http.routes import check, routes
@@ -22,13 +22,6 @@ from martech.kernel.telemetry import RequestTimes
 
 LARGEST_BODY = 1_000_000
 """Bytes; a protocol that allows less says so itself, with ``request_max_body_size``."""
-
-CORS = CORSConfig(  # browsers send events to us; no cookie is ever looked at
-    allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-    allow_headers=["authorization", "content-type", "idempotency-key", "traceparent"],
-    expose_headers=["idempotency-replayed", "retry-after", "x-request-id"],
-    max_age=86_400,
-)
 
 
 def application(
@@ -48,15 +41,14 @@ def application(
     app = Litestar(
         route_handlers=list(chain.from_iterable(mounted.values())),
         exception_handlers=problems.handlers(),
-        guards=[guard(keyring, host.clock)],
         request_class=JsonRequest,
+        state=State({"keyring": keyring, "clock": host.clock}),
         request_max_body_size=LARGEST_BODY,
         lifespan=[_open(host, follower)],
-        cors_config=CORS,
         openapi_config=None,
         logging_config=None,
     )
-    numbers.admission = Admission(app, times, host.settings.max_requests)
+    numbers.admission = Admission(Cors(app), times, host.settings.max_requests)
     return numbers.admission
 
 

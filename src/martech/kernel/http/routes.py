@@ -1,7 +1,7 @@
 """From a manifest to routes, and what a host refuses to serve."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from litestar import Controller, Request, Router
@@ -11,6 +11,7 @@ from litestar.routes import HTTPRoute
 
 from martech.kernel.auth import Keyring, Principal
 from martech.kernel.host import Host
+from martech.kernel.http.guards import guard
 from martech.kernel.http.units import begin, keep_answer, service_of
 from martech.kernel.module import ManifestError, Module
 
@@ -20,15 +21,27 @@ _PARAMETER = re.compile(r"\{[^}]*\}")
 def routes(host: Host, module: Module, keyring: Keyring) -> list[Router]:
     """The module's routes: its own under ``/<module>/v1``, its protocols' where they say.
 
-    A handler may ask for ``service``, ``principal``, ``keyring`` and for the module's resources
-    by their class name in snake case.
+    A handler may ask for ``service``, ``principal`` and for the module's resources by their class
+    name in snake case.
     """
-    dependencies = _dependencies(host, module, keyring)
-    mounted = (
-        _router(f"/{module.name}/v1", module.controllers, module.name, dependencies),
-        _router("/", module.protocols, module.name, dependencies),
-    )
-    return [router for router in mounted if router.routes]
+    dependencies = _dependencies(host, module)
+    authorize = guard(keyring, host.clock)
+
+    def mount(path: str, controller: type[Controller]) -> Router:
+        """A router of its own, because what is open to all need not pay for the guard."""
+        open_to_all = not any(_is_scoped(handler) for handler in _handlers(_bare(path, controller)))
+        return Router(
+            path=path,
+            route_handlers=[controller],
+            dependencies=dependencies,
+            guards=[] if open_to_all else [authorize],
+            before_request=None if open_to_all else begin,
+            after_request=None if open_to_all else keep_answer,
+            tags=[module.name],
+        )
+
+    own = [mount(f"/{module.name}/v1", controller) for controller in module.controllers]
+    return own + [mount("/", controller) for controller in module.protocols]
 
 
 def check(mounted: Mapping[str, list[Router]]) -> None:
@@ -62,27 +75,24 @@ def _check_handler(handler: HTTPRouteHandler, where: str) -> None:
         raise ManifestError(f"{where} is public and so has no tenant, but asks for a service.")
 
 
-def _router(
-    path: str,
-    controllers: Sequence[type[Controller]],
-    tag: str,
-    dependencies: Mapping[str, Provide],
-) -> Router:
-    return Router(
-        path=path,
-        route_handlers=list(controllers),
-        dependencies=dependencies,
-        before_request=begin,
-        after_request=keep_answer,
-        tags=[tag],
-    )
+def _bare(path: str, controller: type[Controller]) -> Router:
+    return Router(path=path, route_handlers=[controller])
 
 
-def _dependencies(host: Host, module: Module, keyring: Keyring) -> dict[str, Provide]:
+def _handlers(router: Router) -> Iterator[HTTPRouteHandler]:
+    for route in router.routes:
+        if isinstance(route, HTTPRoute):
+            yield from route.route_handlers
+
+
+def _is_scoped(handler: HTTPRouteHandler) -> bool:
+    return "scope" in handler.opt
+
+
+def _dependencies(host: Host, module: Module) -> dict[str, Provide]:
     made: dict[str, Provide] = {
         "service": Provide(service_of(host, module.name)),
         "principal": Provide(_principal, sync_to_thread=False),
-        "keyring": Provide(lambda: keyring, use_cache=True, sync_to_thread=False),
     }
     for kind in module.resources:
         provide = _resource(host, module.name, kind)
