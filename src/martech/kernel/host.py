@@ -132,7 +132,7 @@ class Host:
 
     async def _subscribe(self, name: str, subscription: Subscription) -> None:
         """Give a new subscription its cursor, before anything can be told behind its back."""
-        head = await self.feed(owner(subscription.event)).head([subscription.type])
+        head = await self.feed(owner(subscription.event)).head([subscription.event_type])
         database = self.databases[name]
         async with database.across() as connection:
             await Cursors(database.metadata, subscription.name).create(connection, head)
