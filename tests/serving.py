@@ -76,5 +76,3 @@ async def _say(inbox: Any, outbox: Any, word: str) -> None:
     await inbox.put({"type": f"lifespan.{word}"})
     answer = await outbox.get()
     assert answer["type"] == f"lifespan.{word}.complete", answer
-
-

@@ -1,4 +1,4 @@
-"""contracts/ and docs/modules/ are what we have promised. Changing it is a decision: it shows in a diff."""
+"""contracts/ and docs/modules/ are what we have promised: a change is a decision, and a diff."""
 
 from pathlib import Path
 

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.anyio
 TENANT, OTHER = uuid4(), uuid4()
 
 
-async def sell(host: Host, numbers: Sequence[int], tenant: UUID = TENANT, buyer: str = "ada") -> None:
+async def sell(
+    host: Host, numbers: Sequence[int], tenant: UUID = TENANT, buyer: str = "ada"
+) -> None:
     async with host.unit("shop", tenant) as shop:
         await shop.sell(numbers, buyer)
 
@@ -103,7 +105,7 @@ async def test_after_its_last_attempt_an_item_is_parked_and_the_rest_of_its_subj
     await sell(sample, [14])
     await Bus(sample, patience=1).settle()
     assert await written(sample) == [("ada", 14)]
-    ((position, item, attempts, done, error),) = await parked(sample)
+    ((_, item, attempts, done, error),) = await parked(sample)
     assert (item, attempts, done) == (0, 1, True)
     assert "thirteen" in error
 

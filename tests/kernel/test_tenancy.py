@@ -1,6 +1,5 @@
 """The second wall: what happens when a query forgets its tenant."""
 
-from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
@@ -17,11 +16,11 @@ MINE, THEIRS = uuid4(), uuid4()
 
 
 @pytest.fixture
-async def two_tenants(sample: Host) -> AsyncIterator[Host]:
+async def two_tenants(sample: Host) -> Host:
     for tenant, article in ((MINE, "mine"), (THEIRS, "theirs")):
         async with sample.unit("shop", tenant) as shop:
             await shop.change_price(article)
-    yield sample
+    return sample
 
 
 FORGETFUL: dict[str, Executable] = {

@@ -26,7 +26,7 @@ class Error(Exception):
     def __init__(
         self, detail: str, *, field: str | None = None, retry_after: int | None = None
     ) -> None:
-        """*field* is the path of the wrong field (``traits.email``); *retry_after* is in seconds."""
+        """*field* is the wrong field's path (``traits.email``); *retry_after* is in seconds."""
         super().__init__(detail)
         self.detail = detail
         self.field = field

@@ -95,7 +95,7 @@ class Grouping(Generic[S, T, R]):
     async def _commit(self, group: Sequence[Waiting[T, R]]) -> None:
         try:
             results = await self._write(group)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - whoever waits is told
             if isinstance(exc, Unavailable) or len(group) == 1:
                 _fail(group, exc)
                 return

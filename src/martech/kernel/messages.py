@@ -2,8 +2,8 @@
 
 View      an answer         what a port or a route returns
 Request   a question        what a route accepts; strict, an unknown field is refused
-Event     a fact            past tense, in contract.py; anybody may hear it; lenient, an unknown field is ignored
-Folded    many small facts  one message with up to 500 items; the bus hands them out one by one or in batches
+Event     a fact            past tense, in contract.py; lenient, an unknown field is ignored
+Folded    many small facts  one message of up to 500 items; the bus hands them out as they are
 Item      one of them
 Command   an intention      imperative, in domain.py; this module's own job carries it out
 
@@ -33,7 +33,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
     SUBJECT: ClassVar[str] = ""
-    """The field that becomes the CloudEvent's ``subject``; events about one subject stay in order."""
+    """Names the CloudEvent's ``subject``; events about one subject stay in order."""
 
 
 class Folded(Event, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from martech.kernel.custody import Custody
 from martech.kernel.db import Transaction
 from martech.kernel.messages import Command, Event, Folded, item_type, owner, wire_name
 
-S = TypeVar("S", covariant=True)
+S_co = TypeVar("S_co", covariant=True)
 Handler = Callable[..., Awaitable[None]]
 
 
@@ -22,10 +22,10 @@ class ManifestError(Exception):
     """A module does not hold together; the sentence says what and where."""
 
 
-class Unit(Protocol[S]):
+class Unit(Protocol[S_co]):
     """How a job opens a unit of work of its own module, as often as it needs."""
 
-    def __call__(self) -> AbstractAsyncContextManager[S]: ...
+    def __call__(self) -> AbstractAsyncContextManager[S_co]: ...
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Module:
             ("jobs for one command", [j.command.__name__ for j in self.jobs]),
         ):
             if twice := {name for name in names if names.count(name) > 1}:
-                raise ManifestError(f"{self.name} has two {what}: {sorted(twice)[0]}.")
+                raise ManifestError(f"{self.name} has two {what}: {min(twice)}.")
 
 
 def _parameters(function: Callable[..., Any]) -> list[Parameter]:

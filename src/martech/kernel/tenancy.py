@@ -67,9 +67,7 @@ def refuse_text(statement: Executable) -> None:
         raise WallBreached(TEXT_REFUSED)
 
 
-def _check_filter(
-    froms: Iterable[FromClause], where: ClauseElement | None, scope: UUID
-) -> None:
+def _check_filter(froms: Iterable[FromClause], where: ClauseElement | None, scope: UUID) -> None:
     walled, conjuncts = [], list(_conjuncts(where))
     for source in froms:
         for part in _flatten(source):
@@ -83,7 +81,7 @@ def _check_filter(
 
 
 def _check_rows(statement: Insert, rows: Rows, scope: UUID) -> None:
-    """Rows come beside the statement; values inside it are refused, so there is one place to look."""
+    """Rows come beside the statement, not as values inside it: one place to look."""
     if "tenant" not in statement.table.c:
         return
     if statement._values or statement._multi_values or statement.select is not None or not rows:

@@ -18,9 +18,7 @@ def files(modules: Sequence[Module], openapi: Mapping[str, Any]) -> dict[str, st
     for module, glance in zip(modules, canvases, strict=True):
         derived[f"docs/modules/{module.name}.md"] = page(glance)
         derived[f"contracts/{module.name}/asyncapi.json"] = _pretty(asyncapi(module))
-        derived[f"contracts/{module.name}/openapi.json"] = _pretty(
-            openapi_of(openapi, module.name)
-        )
+        derived[f"contracts/{module.name}/openapi.json"] = _pretty(openapi_of(openapi, module.name))
     return derived
 
 
