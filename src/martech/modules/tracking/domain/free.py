@@ -28,10 +28,17 @@ class Refused(Exception):
         self.reason, self.field = reason, field
 
 
+class _LargeNumber(Exception): ...
+
+
 def inspect(raw: bytes) -> dict[str, object]:
     """The object that *raw* is. Raises `Refused`, or what msgspec raises on what is no object."""
     value = _decode(raw)
-    names = _count(value, DEPTH)
+    try:
+        names = _count(value, DEPTH)
+    except _LargeNumber:
+        path = _path(value, _too_large)
+        raise Refused("A whole number has more than 64 bits. Send it as text.", path) from None
     if raw.translate(None, _SPACE).count(b'":') != names:  # each name is followed by ": at least
         _check_names(raw, value, names)
     if rb"\u0000" in raw and (path := _path(value, _has_nul)) is not None:
@@ -53,8 +60,7 @@ def _count(value: dict[str, object] | list[object], depth: int) -> int:
         if isinstance(part, (dict, list)):
             names += _count(part, depth - 1)
         elif _too_large(part):
-            path = _path(value, _too_large)
-            raise Refused("A whole number has more than 64 bits. Send it as text.", path)
+            raise _LargeNumber
     return names
 
 
