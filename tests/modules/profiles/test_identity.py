@@ -76,7 +76,9 @@ traits = st.dictionaries(st.sampled_from(["plan", "city"]), st.none() | st.integ
 @st.composite
 def tracked(draw: st.DrawFn, number: int, aliases: bool = True) -> TrackedEvent:
     """Any item: of users and devices shared among people, late or in order."""
-    kind = draw(st.sampled_from(["track", "identify", "alias"] if aliases else ["track", "identify"]))
+    kind = draw(
+        st.sampled_from(["track", "identify", "alias"] if aliases else ["track", "identify"])
+    )
     user, device = draw(st.none() | users), draw(st.none() | anonymous)
     if user is None and (device is None or kind == "alias"):
         user = draw(users)
@@ -169,7 +171,9 @@ def test_per_trait_the_last_word_by_event_time_holds(stream: list[TrackedEvent])
     for each, (_, key) in zip(stream, kept.came, strict=True):
         mine = last[kept.owners[key]]
         if each.type == "identify":
-            for name, value in msgspec.json.decode(each.traits, type=dict[str, msgspec.Raw]).items():
+            for name, value in msgspec.json.decode(
+                each.traits, type=dict[str, msgspec.Raw]
+            ).items():
                 word = (each.timestamp, each.message_id, bytes(value))
                 mine[name] = max(mine.get(name, word), word)
     for number, words in last.items():

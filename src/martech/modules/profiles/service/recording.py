@@ -63,7 +63,10 @@ class Recording(Rows):
     def _owners(self, keys: Sequence[Key]) -> Executable:
         """One SELECT for each kind, so that each walks its index, in one statement."""
         owner = identities.c.profile_id == profiles.c.id
-        columns = (*identities.c, profiles.c.first_seen, profiles.c.identified)
+        columns = (
+            *(identities.c[name] for name in ("id", "kind", "value", "profile_id", "shared")),
+            *(profiles.c[name] for name in ("first_seen", "identified")),
+        )
         selects = [
             select(*columns)
             .join_from(identities, profiles, owner)

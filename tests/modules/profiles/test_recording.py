@@ -1,0 +1,261 @@
+"""What is tracked becomes people and activities: once, whole, and told of. On both databases."""
+
+import random
+from collections.abc import Sequence
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from martech.kernel.bus import Bus
+from martech.kernel.columns import table
+from martech.kernel.host import Host
+from martech.kernel.messages import Event, wire_name
+from martech.modules.profiles import domain
+from martech.modules.profiles.contract import (
+    ActivityRecorded,
+    ConsentChanged,
+    Counts,
+    Identity,
+    Profile,
+    ProfileChanged,
+    ProfilesMerged,
+)
+from martech.modules.profiles.tables import activities, consents, counts, identities, profiles
+from martech.modules.tracking.contract import EventsTracked, TrackedEvent
+from tests.modules.profiles.items import item
+
+pytestmark = pytest.mark.anyio
+
+E = TypeVar("E", bound=Event)
+TENANT, OTHER = uuid4(), uuid4()
+
+
+async def track(host: Host, *batches: Sequence[TrackedEvent], tenant: UUID = TENANT) -> None:
+    """Have tracking tell of *batches*, one after the other, and profiles hear of each."""
+    for batch in batches:
+        async with host.databases["tracking"].transaction(tenant) as tx:
+            tx.publish(EventsTracked(items=list(batch)))
+        await Bus(host).settle()
+
+
+async def told(host: Host, kind: type[E], tenant: UUID = TENANT) -> list[E]:
+    outbox = table(host.databases["profiles"].metadata, "outbox")
+    async with host.databases["profiles"].across(write=False) as connection:
+        rows = await connection.execute(
+            select(outbox.c.data)
+            .where(outbox.c.type == wire_name(kind), outbox.c.tenant == tenant)
+            .order_by(outbox.c.position)
+        )
+        return [msgspec.json.decode(row.data, type=kind) for row in rows]
+
+
+async def person(host: Host, name: str, tenant: UUID = TENANT) -> Profile:
+    async with host.unit("profiles", tenant, write=False) as people:
+        found: Profile = await people.find("user_id", name)
+        return found
+
+
+async def counted(host: Host, tenant: UUID = TENANT) -> Counts:
+    async with host.unit("profiles", tenant, write=False) as people:
+        numbers: Counts = await people.counts()
+        return numbers
+
+
+async def test_people_appear_with_their_names_and_traits(product: Host) -> None:
+    await track(
+        product,
+        [
+            item(1, anonymous="phone", minute=1),
+            item(2, "identify", "ada", "phone", traits={"email": "Ada@X.org", "plan": "pro"}),
+            item(3, user="bob", minute=3),
+        ],
+    )
+    ada = await person(product, "ada")
+    assert ada.identities == [
+        Identity("user_id", "ada"),
+        Identity("email", "ada@x.org"),
+        Identity("anonymous_id", "phone"),
+    ]
+    assert ada.traits == {"email": msgspec.Raw(b'"Ada@X.org"'), "plan": msgspec.Raw(b'"pro"')}
+    assert ada.first_seen == item(0, minute=0).timestamp
+    assert await counted(product) == Counts(people=2, identities=4, activities=3)
+
+
+async def test_each_activity_is_told_with_its_person_and_the_name_it_came_by(
+    product: Host,
+) -> None:
+    items = [
+        item(1, anonymous="phone", properties={"a": 1}),
+        item(2, user="ada", anonymous="phone", group_id="g", context={"ip": "::1"}),
+    ]
+    await track(product, items)
+    (folded,) = await told(product, ActivityRecorded)
+    ada = await person(product, "ada")
+    assert [a.profile_id for a in folded.items] == [ada.id, ada.id]
+    assert [a.identity for a in folded.items] == [
+        Identity("anonymous_id", "phone"),
+        Identity("user_id", "ada"),
+    ]
+    assert [a.message_id for a in folded.items] == ["m001", "m002"]
+    assert folded.items[0].properties == msgspec.Raw(b'{"a":1}')
+    assert folded.items[1].context == msgspec.Raw(b'{"ip":"::1"}')
+    assert folded.items[1].group_id == "g"
+
+
+async def test_a_merge_is_told_before_what_follows_from_it(product: Host) -> None:
+    await track(
+        product,
+        [item(1, "identify", anonymous="phone", minute=1, traits={"city": "Ulm", "plan": "free"})],
+        [item(2, "identify", user="ada", minute=2, traits={"plan": "pro"})],
+    )
+    phone, ada = [c.items[0].profile_id for c in await told(product, ProfileChanged)]
+    await track(product, [item(3, user="ada", anonymous="phone", minute=3)])
+    assert await told(product, ProfilesMerged) == [ProfilesMerged(kept=phone, merged=ada)]
+    *_, change = await told(product, ProfileChanged)
+    assert (change.items[0].profile_id, change.items[0].identities) == (phone, [])
+    assert change.items[0].traits == {"plan": msgspec.Raw(b'"pro"')}
+    (kept,) = {(await person(product, "ada")).id}
+    assert kept == phone
+    assert await counted(product) == Counts(people=1, identities=2, activities=3)
+
+
+async def test_nothing_is_told_of_a_profile_that_did_not_change(product: Host) -> None:
+    same = {"plan": "pro", "email": "ada@x.org"}
+    await track(product, [item(1, "identify", "ada", traits=same)])
+    assert len(await told(product, ProfileChanged)) == 1
+    await track(product, [item(2, "identify", "ada", minute=1, traits=same), item(3, user="ada")])
+    await track(product, [item(4, "identify", "ada", minute=0.5, traits={"plan": "late"})])
+    assert len(await told(product, ProfileChanged)) == 1
+    assert (await person(product, "ada")).traits["plan"] == msgspec.Raw(b'"pro"')
+
+
+async def test_a_trait_set_to_null_is_gone_and_told_so(product: Host) -> None:
+    await track(product, [item(1, "identify", "ada", traits={"plan": "pro", "city": "Ulm"})])
+    await track(product, [item(2, "identify", "ada", minute=1, traits={"plan": None})])
+    assert (await person(product, "ada")).traits == {"city": msgspec.Raw(b'"Ulm"')}
+    assert (await told(product, ProfileChanged))[-1].items[0].traits == {"plan": domain.NULL}
+
+
+async def test_a_late_event_makes_the_person_older(product: Host) -> None:
+    await track(product, [item(1, user="ada", minute=5)], [item(2, user="ada", minute=-9e5)])
+    assert (await person(product, "ada")).first_seen == item(0, minute=-9e5).timestamp
+
+
+async def test_segments_consent_event_is_a_fact_of_that_person(product: Host) -> None:
+    def consent(number: int, yes: bool, **more: object) -> TrackedEvent:
+        context = {"consent": {"categoryPreferences": {"Advertising": yes}}}
+        event = "Segment Consent Preference Updated"
+        return item(number, event=event, context=context, **more)  # type: ignore[arg-type]
+
+    await track(
+        product,
+        [
+            consent(1, True, anonymous="phone", minute=1),
+            consent(2, True, anonymous="phone", minute=2),
+        ],
+        [consent(3, False, user="ada", minute=0)],
+        [item(4, user="ada", anonymous="phone")],
+    )
+    changes = [(c.channel, c.status, c.at) for c in await told(product, ConsentChanged)]
+    assert changes == [
+        ("advertising", "granted", item(0, minute=2).timestamp),
+        ("advertising", "denied", item(0, minute=0).timestamp),
+        ("advertising", "granted", item(0, minute=2).timestamp),  # what the merge brought
+    ]
+
+
+async def test_tenants_share_no_names(product: Host) -> None:
+    items = [item(1, "identify", "ada", "phone", traits={"email": "ada@x.org"})]
+    await track(product, items)
+    await track(product, items, tenant=OTHER)
+    one, other = await person(product, "ada"), await person(product, "ada", OTHER)
+    assert one.id != other.id
+    assert await counted(product) == await counted(product, OTHER)
+
+
+async def test_an_item_that_names_nobody_is_set_aside_and_its_neighbours_are_not(
+    product: Host,
+) -> None:
+    await track(product, [item(1, user="ada"), item(2), item(3, user="bob")])
+    assert (await counted(product)).activities == 2
+
+
+async def kept(host: Host, tenant: UUID) -> dict[str, list[tuple[object, ...]]]:
+    """Everything in the tables, without the numbers of rows."""
+    async with host.databases["profiles"].across(write=False) as connection:
+        names = {
+            row.id: (row.kind, row.value)
+            for row in await connection.execute(
+                select(identities).where(identities.c.tenant == tenant)
+            )
+        }
+        found: dict[str, list[tuple[object, ...]]] = {}
+        for rows in (profiles, identities, activities, consents, counts):
+            shown = [c for c in rows.c if c.name not in {"id", "recorded_at"} or rows is profiles]
+            everything = await connection.execute(select(*shown).where(rows.c.tenant == tenant))
+            found[rows.name] = sorted(
+                [
+                    tuple(
+                        names[v] if c.name == "identity" else v
+                        for c, v in zip(shown, row, strict=True)
+                    )
+                    for row in everything
+                ],
+                key=repr,
+            )
+        return found
+
+
+def stream(seed: int, length: int) -> list[TrackedEvent]:
+    """Few users on few devices, aliased and identified, late and in order: many merges."""
+    dice = random.Random(seed)
+    items = []
+    for number in range(length):
+        kind = dice.choice(["track", "track", "track", "identify", "alias"])
+        user = dice.choice([None, *"uvwxy"]) if kind != "alias" else dice.choice("uvwxy")
+        device = dice.choice("abcdefgh") if user is None else dice.choice([None, *"abcdefgh"])
+        traits = {
+            "plan": dice.choice(["free", "pro", None]),
+            **({"email": f"{dice.choice('pq')}@x.org"} if dice.random() < 0.5 else {}),
+        }
+        items.append(
+            item(
+                number,
+                kind,
+                user,
+                device,
+                minute=dice.randrange(50),
+                traits=traits if kind == "identify" else None,
+                previous_id=dice.choice("uvwxyabcdefgh") if kind == "alias" else None,
+            )
+        )
+    return items
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_is_kept_does_not_depend_on_the_batches(product: Host, seed: int) -> None:
+    items = stream(seed, 60)
+    dice, batches = random.Random(seed), list[list[TrackedEvent]]()
+    rest = list(items)
+    while rest:
+        size = dice.choice([1, 2, 7, 20])
+        batches.append(rest[:size])
+        rest = rest[size:]
+    async with product.databases["profiles"].transaction(TENANT) as tx:
+        await product.service("profiles", tx).record(items)
+    together = await kept(product, TENANT)
+    async with product.databases["profiles"].across() as connection:
+        for rows in (profiles, identities, activities, consents, counts):
+            await connection.execute(rows.delete())
+    for batch in batches:
+        async with product.databases["profiles"].transaction(TENANT) as tx:
+            await product.service("profiles", tx).record(batch)
+    assert await kept(product, TENANT) == together
+    numbers = together["counts"][0][1:4]
+    unmerged = [row for row in together["profiles"] if row[-1] is None]
+    assert numbers == (len(unmerged), len(together["identities"]), len(items))
+    positions = sorted(row[1] for row in together["activities"])
+    assert positions == list(range(1, len(items) + 1))
