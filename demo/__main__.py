@@ -55,18 +55,19 @@ class Demo:
                 journey = Journey(parquet, limit)
                 state = self._home.begin(limit, day)
                 self._say_what(state)
-                platform.command(self._home, "migrate")
                 if not state.secret_key:
                     self._create_tenant(state)
             with platform.serving(self._home) as server:
                 sent = self._tell(journey, state, server)
                 with self._stage("report"):
                     figures = self._ask(journey, state, server)
+                memory = server.peak_memory()
             state.finished = True  # told: whatever the check says, the next run begins anew
             self._home.save(state)
             self._check(figures, sent, state, parquet)
         spent = " · ".join(f"{name} {took:.1f} s" for name, took in self._seconds.items())
-        self._console.print(f"[dim]{spent}[/]", highlight=False)
+        peak = f" · the platform's memory at its peak {memory >> 20} MB" if memory else ""
+        self._console.print(f"[dim]{spent}{peak}[/]", highlight=False, soft_wrap=True)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -83,10 +84,12 @@ class Demo:
         self._console.print(
             f"  {size}; {state.moved.days // 7} weeks later: 1 December 2017 is {friday}{again}",
             highlight=False,
+            soft_wrap=True,
         )
 
     def _create_tenant(self, state: State) -> None:
         """Its keys are printed once, each on a line of its own."""
+        platform.command(self._home, "migrate")
         printed = platform.command(self._home, "tenant", "create", "The Complete Journey")
         for line in printed.splitlines():
             if line.startswith("mtw_"):
@@ -108,7 +111,8 @@ class Demo:
             with self._stage(name):
                 with bar(self._console, "sent", total) as done:
                     sender.send(messages, done)
-                self._catch_up(server, state)
+                if name != "identify":
+                    self._catch_up(server, state)
         sender.close()
         return sender.sent
 

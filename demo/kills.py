@@ -89,6 +89,7 @@ class Killer:
         day = datetime.now(UTC).date()  # one day for all, though midnight may pass between two
         self._options = ["--limit", str(limit), "--cache", str(cache), "--day", f"{day}"]
         self.hits = Counter[str]()
+        self.duplicates = 0
 
     def measure(self) -> tuple[Figures, dict[str, float]]:
         """The undisturbed report and how long each stage took."""
@@ -117,10 +118,16 @@ class Killer:
         run.process.wait(RUN_SECONDS)
         if run.process.returncode == 0:
             return None
-        self.hits[stage] += 1
         self._start(home).finish()
-        self._console.print(f"  killed {victim} in {stage} ({strike}): same story told to its end")
-        return _report(home)
+        self.hits[stage] += 1
+        report = _report(home)
+        self.duplicates += int(report["duplicate"])
+        self._console.print(
+            f"  killed {victim} in {stage} ({strike}): told to its end,"
+            f" {report['duplicate']:,} events sent twice",
+            soft_wrap=True,
+        )
+        return report
 
     def _start(self, home: Path) -> Run:
         process = subprocess.Popen(
@@ -168,6 +175,8 @@ def rounds(killer: Killer, seed: int, each: int, stages: list[str], console: Con
                 raise Failure(f"After {strike} these differ: {', '.join(wrong)}")
         else:
             raise Failure(f"{stage} was hit {killer.hits[stage]} times only.")
+    if not killer.duplicates and {"live", "report"} & {*stages}:
+        raise Failure("No kill made anything be sent twice: they cannot have struck.")
 
 
 def _report(home: Path) -> Figures:
@@ -196,7 +205,11 @@ def main() -> None:
     except Failure as failure:
         console.print(f"[red]✗[/] seed {given.seed}: {failure}")
         sys.exit(1)
-    console.print(f"[green]✓[/] {killer.hits.total()} kills, each time the same report")
+    hits = ", ".join(f"{count} in {stage}" for stage, count in killer.hits.items())
+    console.print(
+        f"[green]✓[/] {killer.hits.total()} kills ({hits}), each time the same report",
+        soft_wrap=True,
+    )
 
 
 if __name__ == "__main__":

@@ -64,6 +64,12 @@ class Platform:
         finally:
             connection.close()
 
+    def peak_memory(self) -> int:
+        """Bytes resident at most so far; 0 where the system does not tell."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        lines = status.read_text().splitlines() if status.exists() else []
+        return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))
+
     def stop(self) -> None:
         """Gracefully: what it has begun, it finishes."""
         self.process.terminate()
