@@ -143,7 +143,7 @@ class Database:
     def _reached(self) -> Iterator[None]:
         try:
             yield
-        except (PoolTimeout, OSError) as exc:
+        except (PoolTimeout, OSError, DBAPIError) as exc:
             raise Unavailable(f"The database of {self.name} does not answer; try again.") from exc
 
     async def close(self) -> None:
