@@ -13,6 +13,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.routes import HTTPRoute
 
 from martech.kernel.http.problems import MEDIA_TYPE, Problem
+from martech.kernel.http.requests import JsonRequest
 from martech.kernel.http.units import READS
 from martech.kernel.idempotency import LONGEST
 
@@ -41,7 +42,12 @@ def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
     config = OpenAPIConfig(
         title=TITLE, version=version, description=DESCRIPTION, use_handler_docstrings=True
     )
-    twin = Litestar(route_handlers=make(), openapi_config=config, logging_config=None)
+    twin = Litestar(
+        route_handlers=make(),
+        request_class=JsonRequest,
+        openapi_config=config,
+        logging_config=None,
+    )
     document: Schema = twin.openapi_schema.to_schema()
     components = document.setdefault("components", {})
     components["securitySchemes"] = {
