@@ -93,7 +93,6 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_issuers")),
         schema="access",
-        info={"tenantless": "one issuer signs for the whole installation; no tenant owns it"},
     )
     op.create_table(
         "keys",

@@ -30,6 +30,8 @@ from martech.kernel.columns import UtcDateTime, tenant_column
 OPERATOR: Final = "operator"
 """The actor where nobody showed a key: the command line, a job, a handler."""
 
+PAGE: Final = 1000
+
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
@@ -50,6 +52,14 @@ class Head(NamedTuple):
     hash: bytes = bytes(32)
 
 
+class Chain(NamedTuple):
+    """A chain as it was found: up to *head* it is known to hold."""
+
+    tenant: UUID
+    head: Head
+    broken_at: int | None = None
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One link, as it is stored. ``detail`` is the JSON that was hashed, byte for byte."""
 
@@ -68,11 +78,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChainBroken(Exception):
-    """The chain was tampered with at entry *number*, or before it."""
+    """The chain was tampered with: it holds up to *head*, and not at the entry behind it."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"The audit chain does not hold at entry {number}.")
-        self.number = number
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        self.number = head.number + 1
+        super().__init__(f"The audit chain does not hold at entry {self.number}.")
 
 
 def audit_table(metadata: MetaData) -> Table:
@@ -116,10 +127,10 @@ def verify(
     at = after or Head()
     for entry in entries:
         if entry.number != at.number + 1 or entry.hash != _seal(at.hash, entry):
-            raise ChainBroken(at.number + 1)
+            raise ChainBroken(at)
         at = entry.head
     if head is not None and head != at:
-        raise ChainBroken(at.number + 1)
+        raise ChainBroken(at)
     return at
 
 
@@ -138,6 +149,27 @@ async def append(
         entries.append(link(head, done, now))
         heads[done.tenant] = entries[-1].head
     await connection.execute(insert(table), list(_rows(entries)))
+
+
+async def check(connection: AsyncConnection, metadata: MetaData) -> list[Chain]:
+    """Every chain of a module, verified from its beginning. *connection* sees all tenants."""
+    table = metadata.tables[f"{metadata.schema}.audit"]
+    tenants = await connection.execute(select(table.c.tenant).distinct().order_by(table.c.tenant))
+    return [await _check(connection, table, tenant) for tenant in tenants.scalars().all()]
+
+
+async def _check(connection: AsyncConnection, table: Table, tenant: UUID) -> Chain:
+    head = Head()
+    while True:
+        behind = select(table).where(table.c.tenant == tenant, table.c.number > head.number)
+        rows = await connection.execute(behind.order_by(table.c.number).limit(PAGE))
+        entries = [Entry(**row) for row in rows.mappings()]
+        try:
+            head = verify(entries, after=head)
+        except ChainBroken as broken:
+            return Chain(tenant, broken.head, broken.number)
+        if len(entries) < PAGE:
+            return Chain(tenant, head)
 
 
 async def _head(connection: AsyncConnection, table: Table, tenant: UUID) -> Head:

@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select, update
 
-from martech.kernel.audit import ChainBroken, Entry, verify
+from martech.kernel import audit
+from martech.kernel.audit import Chain, ChainBroken, Entry, verify
 from martech.kernel.auth import Principal, Revoked
 from martech.kernel.clock import TestClock
 from martech.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
@@ -32,6 +33,11 @@ async def chain(office: Office) -> list[Entry]:
         mine = select(tables.audit).where(tables.audit.c.tenant == office.tenant)
         rows = await connection.execute(mine.order_by(tables.audit.c.number))
         return [Entry(**row) for row in rows.mappings()]
+
+
+async def check(host: Host) -> list[Chain]:
+    async with host.databases["access"].across(write=False) as connection:
+        return await audit.check(connection, tables.metadata)
 
 
 def machine(office: Office, *scopes: str) -> Principal:
@@ -328,6 +334,21 @@ async def test_a_row_that_is_edited_in_the_database_breaks_the_chain(office: Off
     with pytest.raises(ChainBroken) as broken:
         verify(await chain(office))
     assert broken.value.number == 3
+    assert [found.broken_at for found in await check(office.host)] == [3]
+
+
+async def test_every_tenant_s_chain_is_checked_a_page_at_a_time(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "PAGE", 2)
+    offices = [Office(host, name) for name in ("acme", "other")]
+    for office in offices:
+        await office.open()
+
+    heads = {office.tenant: (await chain(office))[-1].head for office in offices}
+    found = await check(host)
+    assert {one.tenant: one.head for one in found} == heads
+    assert not [one for one in found if one.broken_at]
 
 
 async def test_tenants_have_chains_and_keys_of_their_own(host: Host) -> None:

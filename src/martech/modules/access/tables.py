@@ -46,11 +46,11 @@ keys = Table(
     Index(None, "tenant", "user_id"),
 )
 
+# One issuer signs for the whole installation: its rows are no tenant's (docs/decisions/0009).
 issuers = Table(
     "issuers",
     metadata,
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("private", LargeBinary, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
-    info={"tenantless": "one issuer signs for the whole installation; no tenant owns it"},
 )
