@@ -54,8 +54,8 @@ class Entry(View, frozen=True, kw_only=True):
     event: str | None
     timestamp: datetime
     received_at: datetime
-    properties: msgspec.Raw = EMPTY
-    traits: msgspec.Raw = EMPTY
+    properties: msgspec.Raw
+    traits: msgspec.Raw
 
 
 class Entries(View, frozen=True, kw_only=True):
