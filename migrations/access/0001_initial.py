@@ -53,6 +53,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("done_at IS NULL AND parked_at IS NULL"),
         )
         batch_op.create_index(
+            batch_op.f("ix_commands_sent_at"),
+            ["sent_at"],
+            unique=False,
+            sqlite_where=sa.text("sent_at IS NOT NULL"),
+            postgresql_where=sa.text("sent_at IS NOT NULL"),
+        )
+        batch_op.create_index(
             batch_op.f("ix_commands_tenant_type_key"),
             ["tenant", "type", "key"],
             unique=True,
@@ -220,6 +227,11 @@ def downgrade() -> None:
             batch_op.f("ix_commands_tenant_type_key"),
             sqlite_where=sa.text("done_at IS NULL AND parked_at IS NULL"),
             postgresql_where=sa.text("done_at IS NULL AND parked_at IS NULL"),
+        )
+        batch_op.drop_index(
+            batch_op.f("ix_commands_sent_at"),
+            sqlite_where=sa.text("sent_at IS NOT NULL"),
+            postgresql_where=sa.text("sent_at IS NOT NULL"),
         )
         batch_op.drop_index(
             batch_op.f("ix_commands_due_at"),

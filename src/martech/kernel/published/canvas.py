@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from litestar import Controller, Router
 from litestar.routes import HTTPRoute
 
+from martech.kernel.auth import IssuerKeyPublished, Revoked
 from martech.kernel.messages import Event, Folded, item_type, owner, wire_name
 from martech.kernel.module import Module
 
@@ -84,15 +85,16 @@ def canvas(module: Module) -> Canvas:
 
 
 def events(module: Module) -> list[type[Event]]:
-    """What the module's contract can tell, in the order of the file."""
+    """What the module's contract can tell, in the order of the file; an issuer's news besides."""
     contract = sys.modules[module.port.__module__]
-    return [
+    own = [
         told
         for told in vars(contract).values()
         if isinstance(told, type)
         and issubclass(told, Event)
         and told.__module__ == contract.__name__
     ]
+    return [*own, IssuerKeyPublished, Revoked] if module.issuer else own
 
 
 def shape(event: type[Event]) -> type:
