@@ -8,13 +8,13 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 
 from demo import dataset, platform, report, show, story
 from demo.bars import bar
@@ -33,7 +33,7 @@ STAGES = {
     "report": "what the REST API says of it",
 }
 KEPT_SECONDS = 1.0
-"""How long the landing page's look at things is good for; a zero from before then may be old."""
+"""How long the landing page shows one look at things; only a later one knows the last answer."""
 ONLY_TRACKED = ("received", "duplicate")
 """How often something was sent again cannot be read from the parquet."""
 
@@ -45,37 +45,41 @@ class Demo:
         self._console = console
         self._home = home
         self._cache = cache
-        self._seconds: dict[str, float] = {}
+        self._entered: dict[str, float] = {}
 
     def run(self, limit: int | None, day: date) -> None:
         """Raises `Failure` when anything was lost or refused, or does not add up."""
         with platform.only_one(self._home):
-            with self._stage("prepare"):
-                parquet = dataset.fetch(self._cache)
-                journey = Journey(parquet, limit)
-                state = self._home.begin(limit, day)
-                self._say_what(state)
-                if not state.secret_key:
-                    self._create_tenant(state)
+            self._enter("prepare")
+            parquet = dataset.fetch(self._cache)
+            journey = Journey(parquet, limit)
+            state = self._home.begin(limit, day)
+            self._say_what(state)
+            if not state.secret_key:
+                self._create_tenant(state)
             with platform.serving(self._home) as server:
                 sent = self._tell(journey, state, server)
-                with self._stage("report"):
-                    figures = self._ask(journey, state, server)
+                self._enter("report")
+                figures = self._ask(journey, state, server)
                 memory = server.peak_memory()
             state.finished = True  # told: whatever the check says, the next run begins anew
             self._home.save(state)
             self._check(figures, sent, state, parquet)
-        spent = " · ".join(f"{name} {took:.1f} s" for name, took in self._seconds.items())
-        peak = f" · the platform's memory at its peak {memory >> 20} MB" if memory else ""
-        self._console.print(f"[dim]{spent}{peak}[/]", highlight=False, soft_wrap=True)
+        self._say_how_long(memory)
 
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
+    def _enter(self, stage: str) -> None:
         """Begins with one plain line: `demo.kills` reads them to know where to strike."""
-        self._console.print(f"[bold cyan]{name}[/]: {STAGES[name]}", highlight=False)
-        began = time.monotonic()
-        yield
-        self._seconds[name] = time.monotonic() - began
+        self._console.print(f"[bold cyan]{stage}[/]: {STAGES[stage]}", highlight=False)
+        self._entered[stage] = time.monotonic()
+
+    def _say_how_long(self, memory: int) -> None:
+        begins = [*self._entered.values(), time.monotonic()]
+        spent = [end - begin for begin, end in pairwise(begins)]
+        each = " · ".join(f"{stage} {s:.1f}" for stage, s in zip(STAGES, spent, strict=True))
+        peak = f" · the platform's memory at its peak {memory >> 20} MB" if memory else ""
+        self._console.print(
+            f"[dim]{sum(spent):.1f} s: {each}{peak}[/]", highlight=False, soft_wrap=True
+        )
 
     def _say_what(self, state: State) -> None:
         size = f"the first {state.limit:,} baskets of each part" if state.limit else "all of it"
@@ -96,6 +100,8 @@ class Demo:
                 state.write_key = line
             elif line.startswith("mts_"):
                 state.secret_key = line
+        if not (state.write_key and state.secret_key):
+            raise Failure(f"`martech tenant create` printed no keys:\n{printed}")
         self._home.save(state)
 
     def _tell(self, journey: Journey, state: State, server: platform.Platform) -> int:
@@ -108,26 +114,26 @@ class Demo:
             ("live", journey.count("live"), story.live(journey)),
         )
         for name, total, messages in told:
-            with self._stage(name):
-                with bar(self._console, "sent", total) as done:
-                    sender.send(messages, done)
-                if name != "identify":
-                    self._catch_up(server, state)
+            self._enter(name)
+            with bar(self._console, "sent", total) as done:
+                sender.send(messages, done)
+            if name != "identify":
+                self._catch_up(server, state)
         sender.close()
         return sender.sent
 
     def _catch_up(self, server: platform.Platform, state: State) -> None:
         """Until every subscription has heard everything, as the landing page tells it."""
-        fresh = time.monotonic() + KEPT_SECONDS
+        time.sleep(KEPT_SECONDS)
         with Rest(server.port, state.secret_key) as rest:
-            behind = total = rest.behind()
+            if not (total := rest.behind()):
+                return
             with bar(self._console, "caught up", total) as done:
-                while behind or time.monotonic() < fresh:
-                    time.sleep(0.05)
+                while behind := rest.behind():
                     server.check()
-                    behind = rest.behind()
-                    total = max(total, behind)
-                    done(total - behind, total)
+                    done(max(0, total - behind))
+                    time.sleep(0.05)
+                done(total)
 
     def _ask(self, journey: Journey, state: State, server: platform.Platform) -> Figures:
         total = journey.count("history") + journey.count("live")
@@ -181,7 +187,7 @@ def main() -> None:
     try:
         Demo(console, Home(given.home), given.cache).run(given.limit, given.day)
     except Failure as failure:
-        console.print(f"[bold red]✗[/] {failure}", highlight=False)
+        console.print(f"[bold red]✗[/] {escape(str(failure))}", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("interrupted; run it again and it goes on")

@@ -1,16 +1,11 @@
 """Progress with its rate, for whatever takes longer than a breath."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
-
-
-class Advance(Protocol):
-    def __call__(self, done: int, total: int | None = None) -> None: ...
 
 
 class Rate(ProgressColumn):
@@ -23,8 +18,8 @@ class Rate(ProgressColumn):
 
 
 @contextmanager
-def bar(console: Console, label: str, total: int) -> Iterator[Advance]:
-    """The function takes how much is done, not how much was added; and a new total, if there is."""
+def bar(console: Console, label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """The function takes how much is done of *total*, not how much was added."""
     columns = (
         TextColumn("  {task.description:<10}"),
         BarColumn(bar_width=32),
@@ -33,4 +28,4 @@ def bar(console: Console, label: str, total: int) -> Iterator[Advance]:
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(label, total=total)
-        yield lambda done, total=None: progress.update(task, completed=done, total=total)
+        yield lambda done: progress.update(task, completed=done)

@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from demo.__main__ import ONLY_TRACKED, STAGES
 from demo.failure import Failure
@@ -203,7 +204,7 @@ def main() -> None:
     try:
         rounds(killer, given.seed, given.each, given.stages, console)
     except Failure as failure:
-        console.print(f"[red]✗[/] seed {given.seed}: {failure}")
+        console.print(f"[red]✗[/] seed {given.seed}: {escape(str(failure))}", soft_wrap=True)
         sys.exit(1)
     hits = ", ".join(f"{count} in {stage}" for stage, count in killer.hits.items())
     console.print(

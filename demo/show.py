@@ -7,9 +7,11 @@ from demo.figures import Figures, differences, sparkline
 
 
 def report(console: Console, figures: Figures) -> None:
-    console.print(_totals(figures), _months(figures), _customers(figures))
+    for table in (_totals(figures), _months(figures), _customers(figures)):
+        console.print()
+        console.print(table)
     console.print(
-        "[bold]tracked[/] {received:,} = {accepted:,} accepted + {duplicate:,} duplicate"
+        "\n[bold]tracked[/] {received:,} = {accepted:,} accepted + {duplicate:,} duplicate"
         " + {rejected:,} rejected".format_map(figures)
     )
 
@@ -37,12 +39,13 @@ def _months(figures: Figures) -> Table:
     """History lies in its moved months; December is now and stands for itself."""
     months = [name.removeprefix("orders ") for name in figures if _is_month(name)]
     cents = [int(str(figures[f"revenue {month}"]).replace(".", "")) for month in months]
+    line = sparkline(cents)
     table = Table("month", "orders", "revenue", "", box=None, pad_edge=False)
-    table.add_row("", "", "", f"[cyan]{sparkline(cents)}[/]")
-    for month, bar in zip(months, sparkline(cents), strict=True):
+    for month, bar in zip(months, line, strict=True):
         orders, revenue = figures[f"orders {month}"], figures[f"revenue {month}"]
         table.add_row(month, _text(orders), _text(revenue), f"[cyan]{bar}[/]")
     table.columns[1].justify = table.columns[2].justify = "right"
+    table.caption, table.caption_justify = f"revenue by month [cyan]{line}[/]", "left"
     return table
 
 
