@@ -192,6 +192,11 @@ class Commands:
         rows = (await unit.across(sent.returning(c.due_at, c.id))).all()
         return [id_ for _, id_ in sorted((row.due_at, row.id) for row in rows)]
 
+    async def recall(self, unit: Unit, ids: Sequence[UUID]) -> None:
+        """Take back that they were sent."""
+        c = self.table.c
+        await unit.across(update(self.table).where(c.id.in_(ids)).values(sent_at=None))
+
     async def lease(self, unit: Unit, id_: UUID, length: timedelta = LEASE) -> Lease | None:
         """Take the command for *length*; None if it is done, parked, not due or in other hands."""
         c = self.table.c

@@ -19,7 +19,7 @@ class KitchenService(Kitchen):
             self.tx.enqueue(command, at=at, key=key)
 
     async def write(self, line: str) -> None:
-        await self.tx.execute(insert(log).values(tenant=self.tx.tenant, line=line))
+        await self.tx.execute(insert(log), [{"tenant": self.tx.tenant, "line": line}])
 
     async def log(self) -> list[str]:
         mine = select(log.c.line).where(log.c.tenant == self.tx.tenant).order_by(log.c.id)

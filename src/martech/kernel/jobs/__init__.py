@@ -6,7 +6,9 @@ transaction with its settlement, an outward one as a story of several, with the 
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 from martech.kernel.commands import LEASE, Commands
 from martech.kernel.errors import Unavailable
@@ -20,7 +22,7 @@ log = logging.getLogger(__name__)
 
 POLL = 1.0  # seconds between looks, when nobody wakes us and no timer goes off
 BUSY = 0.05  # and when there was something to hand out
-AWAY = 5.0  # and when the database is away
+AWAY = 2.0  # and when the database or the broker is away
 WINDOW = 256  # commands of a module on their way at once; the others wait in the table
 AT_ONCE = 8  # commands of a module carried out at once in this process
 
@@ -85,18 +87,26 @@ class Jobs:
         """One sweep; returns the seconds until the next."""
         try:
             ids, coming = await carrier.sweep(WINDOW)
+            if ids:
+                await _send(carrier, queue, ids)
+                return BUSY
         except Unavailable as exc:
             log.warning("the commands of %s wait: %s", carrier.name, exc.detail)
             return AWAY
         except Exception:
             log.exception("the sweep of %s stumbled and tries again", carrier.name)
             return AWAY
-        if ids:
-            await queue.send(ids)
-            return BUSY
         if coming is None:
             return POLL
         return min(POLL, max(BUSY, (coming - self.host.clock.now()).total_seconds()))
+
+
+async def _send(carrier: Carrier, queue: Queue, ids: Sequence[UUID]) -> None:
+    try:
+        await queue.send(ids)
+    except Unavailable:
+        await carrier.recall(ids)
+        raise
 
 
 async def _once(carrier: Carrier) -> bool:

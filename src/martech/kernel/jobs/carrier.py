@@ -11,7 +11,7 @@ runs out and the next sweep hands the command to another.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from inspect import Parameter, signature
@@ -67,6 +67,11 @@ class Carrier:
             return [], coming
         async with self.database.unit() as unit:
             return await self.commands.due(unit, window), coming
+
+    async def recall(self, ids: Sequence[UUID]) -> None:
+        """They never left: hand them out again at the next sweep."""
+        async with self.database.unit() as unit:
+            await self.commands.recall(unit, ids)
 
     async def carry_out(self, id_: UUID) -> bool:
         """Do it, if it is still to be done. Never raises but when cancelled."""

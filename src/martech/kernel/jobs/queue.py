@@ -14,6 +14,9 @@ import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import BrokerConnectionError
+from redis.exceptions import RedisError
+
+from martech.kernel.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ class Queue:
         self._worker.start()
 
     async def send(self, ids: Sequence[UUID]) -> None:
-        """Hand *ids* over. A broker that is away loses them until they are sent again."""
+        """Hand *ids* over. Raises `Unavailable` when the broker is away; some may be there."""
 
         def send() -> None:
             for id_ in ids:
@@ -51,8 +54,8 @@ class Queue:
 
         try:
             await asyncio.to_thread(send)
-        except BrokerConnectionError as exc:
-            log.warning("the broker of %s is away, its commands wait: %s", self.name, exc)
+        except (BrokerConnectionError, RedisError) as exc:
+            raise Unavailable(f"The broker of {self.name} does not answer: {exc}") from exc
 
     async def close(self, patience: float) -> None:
         """Take nothing more; wait *patience* seconds for what is being carried out."""

@@ -1,0 +1,287 @@
+"""What jobs promise, on both databases: effect exactly once inside, nothing lost outside."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+
+from martech.kernel.clock import TestClock
+from martech.kernel.commands import ATTEMPTS, LEASE, RESEND
+from martech.kernel.errors import Unavailable
+from martech.kernel.host import Host
+from martech.kernel.jobs import Carrier, Jobs, Queue
+from martech.kernel.module import ManifestError, Module, Unit, job
+from martech.kernel.settings import Settings
+from tests import databases, servers
+from tests.kitchen import OTHER, log, order, rows, running, street
+from tests.sample.kitchen.adapters import Street
+from tests.sample.kitchen.domain import Bake, Deliver
+from tests.sample.kitchen.module import module as kitchen_module
+from tests.sample.kitchen.service import KitchenService
+from tests.sample.ledger.contract import Ledger
+
+pytestmark = pytest.mark.anyio
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+Open = Callable[..., Awaitable[Host]]
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    return TestClock(NOON)
+
+
+@pytest.fixture
+async def hosts(sample_url: str, clock: TestClock) -> AsyncIterator[Open]:
+    """Opens hosts of the sample on one database, each as if in a process of its own."""
+    async with AsyncExitStack() as stack:
+
+        async def open_host(**settings: Any) -> Host:
+            host = Host(
+                databases.SAMPLE, Settings(database_url=sample_url, **settings), clock=clock
+            )
+            return await stack.enter_async_context(host)
+
+        yield open_host
+
+
+@pytest.fixture
+async def host(hosts: Open) -> Host:
+    return await hosts()
+
+
+async def test_timers_go_off_in_the_order_of_their_time(host: Host, clock: TestClock) -> None:
+    for number in (5, 1, 4, 2, 3):
+        await order(host, Bake(number=number), at=NOON + number * MINUTE)
+    assert not await Jobs(host).settle()
+    clock.move(3 * MINUTE)
+    assert await Jobs(host).settle()
+    assert await log(host) == ["baked 1", "baked 2", "baked 3"]
+    clock.move(2 * MINUTE)
+    await Jobs(host).settle()
+    assert await log(host) == [f"baked {n}" for n in range(1, 6)]
+
+
+async def test_each_command_is_carried_out_for_its_own_tenant(host: Host) -> None:
+    await order(host, Bake(number=1), Deliver(number=1))
+    await order(host, Bake(number=2), tenant=OTHER)
+    await Jobs(host).settle()
+    assert await log(host) == ["baked 1", "left with 1, 1000 in the shop", "delivered 1"]
+    assert await log(host, OTHER) == ["baked 2"]
+
+
+async def test_an_inward_job_that_fails_leaves_no_trace_but_its_error(
+    host: Host, clock: TestClock
+) -> None:
+    await order(host, Bake(number=-1), Bake(number=1))
+    for _ in range(ATTEMPTS):
+        await Jobs(host).settle()
+        clock.move(timedelta(hours=2))
+    assert await log(host) == ["baked 1"]
+    poison, _ = await rows(host)
+    assert (poison["attempts"], poison["parked_at"] is not None) == (ATTEMPTS, True)
+    assert poison["error"] == "ValueError: less than nothing cannot be baked"
+
+
+async def test_what_is_away_costs_no_attempt(host: Host, clock: TestClock) -> None:
+    street(host).closed = True
+    await order(host, Deliver(number=1))
+    for _ in range(ATTEMPTS + 2):
+        await Jobs(host).settle()
+        clock.move(MINUTE)  # the street says: in 60 seconds
+    (row,) = await rows(host)
+    assert (row["attempts"], row["parked_at"]) == (0, None)
+    assert row["error"] == "The street is closed."
+    street(host).closed = False
+    await Jobs(host).settle()
+    assert (await log(host))[-1] == "delivered 1"
+
+
+async def test_an_attempt_that_hangs_has_failed(host: Host) -> None:
+    street(host).clear.clear()
+    await order(host, Deliver(number=1))
+    await Jobs(host, deadline=0.1).settle()
+    (row,) = await rows(host)
+    assert (row["attempts"], row["lease_until"]) == (1, None)
+    assert "TimeoutError" in row["error"]
+
+
+async def test_a_command_nobody_knows_waits_for_whoever_does(host: Host, clock: TestClock) -> None:
+    await order(host, Bake(number=1))
+    stranger = replace(kitchen_module, jobs=[kitchen_module.jobs[1]])
+    async with Host([stranger, *databases.SAMPLE[:2]], host.settings, clock=clock) as without:
+        await Jobs(without).settle()
+    (row,) = await rows(host)
+    assert row["error"] == "LookupError: kitchen has no job for kitchen.bake.v1."
+    clock.move(MINUTE)
+    await Jobs(host).settle()
+    assert await log(host) == ["baked 1"]
+
+
+async def test_a_holder_that_was_taken_over_commits_nothing(hosts: Open, clock: TestClock) -> None:
+    paused, other = await hosts(), await hosts()
+    street(paused).clear.clear()
+    await order(paused, Deliver(number=1))
+    holding = asyncio.create_task(Jobs(paused).settle())
+    await street(paused).underway.get()
+    clock.move(LEASE)
+    await Jobs(other).settle()
+    street(paused).clear.set()
+    await holding
+    assert (await log(other)).count("delivered 1") == 1
+    assert [row["fence"] for row in await rows(other)] == [2]
+
+
+async def test_a_lease_is_renewed_while_the_job_lasts(hosts: Open, clock: TestClock) -> None:
+    slow, other = await hosts(), await hosts()
+    street(slow).clear.clear()
+    await order(slow, Deliver(number=1))
+    carrier = Carrier(slow, "kitchen")
+    (id_,), _ = await carrier.sweep(1)
+    holding = asyncio.create_task(carrier.carry_out(id_))
+    await street(slow).underway.get()
+    clock.move(LEASE * 0.9)
+    await carrier.renew()
+    clock.move(LEASE * 0.9)
+    assert not await Jobs(other).settle()
+    street(slow).clear.set()
+    await holding
+    assert (await log(other)).count("delivered 1") == 1
+
+
+async def noted(what: str) -> None:
+    """Wait until *what* is in the log."""
+    found = asyncio.Event()
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if what in record.getMessage():
+                found.set()
+
+    ear = Ear()
+    logging.getLogger("martech").addHandler(ear)
+    try:
+        await found.wait()
+    finally:
+        logging.getLogger("martech").removeHandler(ear)
+
+
+@pytest.fixture(params=["in process", "redis"])
+def redis_url(request: pytest.FixtureRequest) -> str | None:
+    return servers.fresh_redis() if request.param == "redis" else None
+
+
+async def test_the_running_jobs_carry_out_what_is_enqueued(
+    hosts: Open, redis_url: str | None
+) -> None:
+    host = await hosts(redis_url=redis_url)
+    async with running(Jobs(host)):
+        for start in range(0, 40, 10):
+            await order(host, *(Deliver(number=n) for n in range(start, start + 10)))
+        seen = {await street(host).underway.get() for _ in range(40)}
+    assert seen == set(range(40))
+    delivered = [line for line in await log(host) if line.startswith("delivered")]
+    assert len(delivered) == len(set(delivered)) == 40
+    assert all(row["done_at"] and row["fence"] == 1 for row in await rows(host))
+
+
+async def test_two_processes_share_the_work_and_do_nothing_twice(
+    hosts: Open, redis_url: str | None
+) -> None:
+    one, two = await hosts(redis_url=redis_url), await hosts(redis_url=redis_url)
+    await order(one, *(Deliver(number=n) for n in range(60)))
+    street(two).underway = street(one).underway
+    async with running(Jobs(one)), running(Jobs(two)):
+        seen = [await street(one).underway.get() for _ in range(60)]
+    assert sorted(seen) == list(range(60))
+    delivered = [line for line in await log(one) if line.startswith("delivered")]
+    assert len(delivered) == len(set(delivered)) == 60
+
+
+async def test_a_broker_that_forgets_everything_loses_nothing(
+    hosts: Open, clock: TestClock
+) -> None:
+    url = servers.fresh_redis()
+    host = await hosts(redis_url=url)
+    await order(host, *(Deliver(number=n) for n in range(20)))
+    ids, _ = await Carrier(host, "kitchen").sweep(100)
+    queue = Queue("kitchen", url)
+    await queue.send(ids)
+    await queue.close(1)
+    with redis.Redis.from_url(url) as client:
+        assert client.keys("*")
+        client.flushdb()
+    clock.move(RESEND)
+    async with running(Jobs(host)):
+        seen = {await street(host).underway.get() for _ in range(20)}
+    assert seen == set(range(20))
+    assert all(row["done_at"] for row in await rows(host))
+
+
+async def test_a_broker_that_is_away_is_waited_for(hosts: Open) -> None:
+    away, back = await hosts(redis_url="redis://127.0.0.1:1"), await hosts()
+    await order(away, Deliver(number=1))
+    with pytest.raises(Unavailable, match="does not answer"):
+        await Queue("kitchen", away.settings.redis_url).send([UUID(int=1)])
+    async with running(Jobs(away)):
+        await noted("the commands of kitchen wait")
+    assert (await rows(back))[0]["sent_at"] is None
+    assert await Jobs(back).settle()
+    assert "delivered 1" in await log(back)
+
+
+async def test_stopping_finishes_what_has_begun(hosts: Open, redis_url: str | None) -> None:
+    host = await hosts(redis_url=redis_url)
+    street(host).clear.clear()
+    await order(host, Deliver(number=1))
+    async with running(Jobs(host)) as work:
+        await street(host).underway.get()
+        work.cancel()
+        asyncio.get_running_loop().call_later(0.2, street(host).clear.set)
+        await asyncio.wait([work])
+    assert (await log(host))[-1] == "delivered 1"
+    assert (await rows(host))[0]["done_at"] == NOON
+
+
+async def test_what_does_not_finish_in_time_is_given_back_at_once(hosts: Open) -> None:
+    host, other = await hosts(drain_seconds=0.2), await hosts()
+    street(host).clear.clear()
+    await order(host, Deliver(number=1))
+    async with running(Jobs(host)):
+        await street(host).underway.get()
+    assert await Jobs(other).settle()
+    street(host).clear.set()
+    assert (await log(other)).count("delivered 1") == 1
+    assert (await rows(other))[0]["attempts"] == 0
+
+
+@job(Bake, inward=True)
+async def greedy(command: Bake, kitchen: KitchenService, street: Street) -> None: ...
+
+
+@job(Deliver)
+async def lonely(command: Deliver) -> None: ...
+
+
+@job(Deliver)
+async def astray(command: Deliver, unit: Unit[KitchenService], other: Ledger) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [(greedy, "is inward"), (lonely, "must take a Unit second"), (astray, "neither a port")],
+)
+def test_a_job_that_cannot_be_given_what_it_takes_is_refused_at_start(wrong: Any, why: str) -> None:
+    module: Module = replace(kitchen_module, jobs=[wrong])
+    host = Host([module, databases.SAMPLE[0]], Settings(database_url="sqlite:///nowhere"))
+    with pytest.raises(ManifestError, match=why):
+        Jobs(host)
