@@ -82,7 +82,7 @@ def configure_logs(level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("aiosqlite", "alembic", "asyncio", "dramatiq", "uvicorn"):
+    for chatty in ("alembic", "asyncio", "dramatiq", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 

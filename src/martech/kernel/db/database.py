@@ -4,6 +4,7 @@
 connection: 30 of 30 launches timed out; with a pool each, none.)
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from uuid import UUID
@@ -16,13 +17,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from martech.kernel import audit, commands, failpoints, outbox
 from martech.kernel.auth import Principal
 from martech.kernel.clock import Clock
-from martech.kernel.db.engines import create_engine, is_passing, is_sqlite, sqlite_file
+from martech.kernel.db.engines import create_engine, is_busy, is_passing, is_sqlite, sqlite_file
 from martech.kernel.db.transaction import Transaction, Unit
 from martech.kernel.errors import Unavailable
 from martech.kernel.messages import Command
 from martech.kernel.outbox import Origin, Publisher
 from martech.kernel.process import Process
 from martech.kernel.tenancy import ACROSS, Scope
+
+PATIENCE = 15.0  # seconds to wait for a writer of another process
+PAUSE = 0.01
 
 
 class Database:
@@ -78,8 +82,8 @@ class Database:
                     await stack.enter_async_context(self._turn.taken())
                 with self._reached():
                     connection = await stack.enter_async_context(self.engine.connect())
-                    await connection.execution_options(write=write)
-                    await connection.begin()
+                    await connection.execution_options(write=write, postgresql_readonly=not write)
+                    await _begin(connection)
                 return connection
 
             unit = Unit(connect, self.engine.dialect.name, self.clock.now(), write, replaying)
@@ -148,6 +152,20 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+async def _begin(connection: AsyncConnection) -> None:
+    """Begin; on SQLite wait for another process's write lock with the event loop free."""
+    give_up = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        try:
+            await connection.begin()
+        except DBAPIError as exc:
+            if not is_busy(exc) or asyncio.get_running_loop().time() > give_up:
+                raise
+            await asyncio.sleep(PAUSE)
+        else:
+            return
 
 
 def _scope(unit: Unit) -> Scope:

@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.sql.elements import ClauseElement
 
 from martech.kernel import tenancy
+from martech.kernel.db import inline  # noqa: F401
 
-BUSY_SECONDS = 15.0  # how long SQLite waits for a writer of another process
+BUSY_SECONDS = 0.02  # how long a statement may hold up its event loop for another process's lock
 
 SQLITE_PASSING = {5, 6, 8, 10, 13, 14}  # busy, locked, read-only, I/O error, disk full, cannot open
 POSTGRESQL_PASSING = ("08", "40", "53", "57", "58")  # connection, rollback, resources, operator
@@ -40,6 +41,11 @@ def is_passing(error: DBAPIError) -> bool:
     return error.connection_invalidated or (cause is not None and cause & 0xFF in SQLITE_PASSING)
 
 
+def is_busy(error: DBAPIError) -> bool:
+    """Whether another process holds SQLite's one write lock."""
+    return (getattr(error.orig, "sqlite_errorcode", None) or 0) & 0xFF in (5, 6)
+
+
 def create_engine(url: str, module: str) -> AsyncEngine:
     return _sqlite(url, module) if is_sqlite(url) else _postgresql(url, module)
 
@@ -58,7 +64,7 @@ def _postgresql(url: str, role: str) -> AsyncEngine:
 def _sqlite(url: str, module: str) -> AsyncEngine:
     file = sqlite_file(url, module)
     engine = create_async_engine(
-        "sqlite+aiosqlite:///:memory:",
+        "sqlite+inline:///:memory:",
         connect_args={"timeout": BUSY_SECONDS},
         poolclass=AsyncAdaptedQueuePool,
         pool_size=4,
@@ -81,6 +87,7 @@ def _sqlite(url: str, module: str) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("write", True)
+        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if write else 'ON'}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     @event.listens_for(engine.sync_engine, "before_execute")

@@ -1,0 +1,69 @@
+"""What a database of a module promises beside its walls."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from martech.kernel.db.engines import sqlite_file
+from martech.kernel.errors import Unavailable
+from martech.kernel.host import Host
+from martech.kernel.settings import Settings
+from tests import databases
+from tests.sample.shop.tables import prices
+
+pytestmark = pytest.mark.anyio
+
+TENANT = uuid4()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return databases.fresh("sqlite", databases.SAMPLE, tmp_path)
+
+
+async def test_while_another_process_writes_the_loop_is_free_and_the_writer_waits(
+    sqlite_url: str,
+) -> None:
+    other = sqlite3.connect(sqlite_file(sqlite_url, "shop"), isolation_level=None)
+    async with Host(databases.SAMPLE, Settings(database_url=sqlite_url)) as host:
+        other.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(change_price(host))
+        beats = 0
+        while beats < 20:  # each beat is a turn of the loop that the waiting writer does not stop
+            await asyncio.wait([writing], timeout=0.005)
+            beats += 1
+        assert not writing.done()
+        other.execute("COMMIT")
+        await writing
+    other.close()
+
+
+async def change_price(host: Host) -> None:
+    async with host.unit("shop", TENANT) as shop:
+        await shop.change_price("tea")
+
+
+async def test_a_database_that_is_away_is_unavailable(kind: str, tmp_path: Path) -> None:
+    away = {"sqlite": f"sqlite:///{tmp_path}/nowhere", "postgresql": "postgresql://x@127.0.0.1:1/x"}
+    host = Host(databases.SAMPLE, Settings(database_url=away[kind]))
+    with pytest.raises(Unavailable, match="shop"):
+        await change_price(host)
+
+
+async def test_a_mistake_in_a_statement_is_no_outage(sample: Host) -> None:
+    row = {"tenant": TENANT, "article": "tea", "version": None}
+    with pytest.raises(IntegrityError):
+        async with sample.databases["shop"].transaction(TENANT) as tx:
+            await tx.insert_new(prices, [row], returning=["article"])
+
+
+async def test_a_unit_that_reads_cannot_write(sample: Host) -> None:
+    row = {"tenant": TENANT, "article": "tea", "version": 1}
+    with pytest.raises((DBAPIError, Unavailable)):
+        async with sample.databases["shop"].transaction(TENANT, write=False) as tx:
+            await tx.insert_new(prices, [row], returning=["article"])
+    await change_price(sample)
