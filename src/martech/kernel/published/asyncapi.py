@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from martech.kernel.messages import Folded, wire_name
+from martech.kernel.messages import Event, Folded, wire_name
 from martech.kernel.module import Module
 from martech.kernel.outbox import SOURCE
 from martech.kernel.published.canvas import canvas, events, shape
@@ -32,7 +32,7 @@ CLOUDEVENT = {
 def asyncapi(module: Module) -> dict[str, Any]:
     glance, told = canvas(module), events(module)
     payloads, schemas = msgspec.json.schema_components(
-        told, ref_template="#/components/schemas/{name}"
+        [_described(event) for event in told], ref_template="#/components/schemas/{name}"
     )
     names = [wire_name(event) for event in told]
     heard = sorted({event for _, event, _ in glance.hears})
@@ -68,6 +68,30 @@ def asyncapi(module: Module) -> dict[str, Any]:
             },
         },
     }
+
+
+def _described(event: type[Event]) -> type:
+    """*event* as msgspec can describe it: it knows no JSON for a default that is `Raw`."""
+    if not issubclass(event, Folded):
+        return _twin(event)
+    item: Any = _twin(shape(event))
+    return _twin(event, items=list[item])
+
+
+def _twin(struct: type, **types: Any) -> type:
+    """A struct of the same name, words and fields, where a raw default is the JSON it holds."""
+    fields: list[Any] = []
+    for each in msgspec.structs.fields(struct):
+        default: Any = each.default
+        if isinstance(default, msgspec.Raw):
+            fields.append((each.name, each.type, msgspec.field(default_factory=dict)))
+        elif each.required:
+            fields.append((each.name, types.get(each.name, each.type)))
+        else:
+            given: dict[str, Any] = {"default": default, "default_factory": each.default_factory}
+            fields.append((each.name, each.type, msgspec.field(**given)))
+    words: dict[str, Any] = {"__doc__": struct.__doc__}
+    return msgspec.defstruct(struct.__name__, fields, namespace=words, kw_only=True)
 
 
 def _channel(name: str, source: str) -> dict[str, Any]:
