@@ -71,9 +71,11 @@ def describe() -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, process: Process | None = None) -> AsyncIterator[Host]:
-    """A host of all modules of *settings*, for as long as it is needed."""
-    async with Host(hosted(settings), settings, process=process) as host:
+async def opened(
+    settings: Settings, process: Process | None = None, modules: Sequence[Module] | None = None
+) -> AsyncIterator[Host]:
+    """A host of *modules*, or of all of *settings*, for as long as it is needed."""
+    async with Host(modules or hosted(settings), settings, process=process) as host:
         yield host
 
 
@@ -100,23 +102,33 @@ async def is_unused(host: Host) -> bool:
     return feed is not None and not await feed.read(after=0, types=list(NEWS_TYPES), items=1)
 
 
-async def work(settings: Settings, process: Process | None = None) -> None:
+async def work(
+    settings: Settings, process: Process | None = None, modules: Sequence[Module] | None = None
+) -> None:
     """Bus and jobs, until cancelled; then what has begun is finished."""
-    async with opened(settings, process) as host, asyncio.TaskGroup() as tasks:
+    async with opened(settings, process, modules) as host, asyncio.TaskGroup() as tasks:
         tasks.create_task(Bus(host).run(), name="bus")
         tasks.create_task(Jobs(host).run(), name="jobs")
 
 
-def serve(settings: Settings, *, http_only: bool, started: Callable[[], None]) -> int:
+def serve(
+    settings: Settings,
+    *,
+    http_only: bool,
+    started: Callable[[], None],
+    modules: Sequence[Module] | None = None,
+) -> int:
     """HTTP, and bus and jobs beside it, until SIGTERM; the exit code.
+
+    *modules* are those of *settings*, unless given (a benchmark adds one of its own).
 
     Raises `SettingsError` if the work is to be done elsewhere and the databases cannot be shared.
     """
     if http_only:
         _refuse_unshareable(settings)
     process, pulse = Process(), Pulse()
-    beside = None if http_only else partial(work, settings, process)
-    app = create_app(settings, process=process, pulse=None if http_only else pulse)
+    beside = None if http_only else partial(work, settings, process, modules)
+    app = create_app(settings, process=process, pulse=None if http_only else pulse, modules=modules)
     return server.serve(app, settings, started, beside, pulse)
 
 
