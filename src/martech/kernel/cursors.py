@@ -116,13 +116,22 @@ class Cursors:
         statement = update(self._cursors).where(self._cursors.c.subscription == self._name)
         await connection.execute(statement.values(position=place.position, item=place.item))
 
-    async def rewind(self, connection: AsyncConnection, to: int, replay_until: int) -> None:
-        """Hear everything behind position *to* again, as a replay up to *replay_until*; what was
-        set aside there is forgotten, for it is heard again too."""
+    async def rewind(self, connection: AsyncConnection, to: int) -> bool:
+        """Hear everything behind position *to* again; what was heard before is heard as a replay.
+
+        What was set aside there is forgotten, for it is heard again too. False, with nothing done,
+        while the cursor stands in the middle of a folded event: half of it would be news, and half
+        of it a replay. Try again when the bus has gone on.
+        """
+        place, replay_until = await self.load(connection, lock=True)
+        if place.item:
+            return False
         aside = self._parked.c.subscription == self._name, self._parked.c.position > to
         await connection.execute(delete(self._parked).where(*aside))
+        until = max(place.position, replay_until)
         statement = update(self._cursors).where(self._cursors.c.subscription == self._name)
-        await connection.execute(statement.values(position=to, item=0, replay_until=replay_until))
+        await connection.execute(statement.values(position=to, item=0, replay_until=until))
+        return True
 
     async def set_aside(
         self,

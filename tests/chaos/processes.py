@@ -1,0 +1,74 @@
+"""Processes of their own, which are really killed.
+
+They are forked from a server that has imported everything, so that a life costs milliseconds.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from functools import cache
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+from typing import Any
+
+Say = Callable[[Any], None]
+Work = Callable[..., Awaitable[None]]
+
+PATIENCE = 30.0  # seconds until a child that says nothing counts as stuck
+KILLED = -9
+
+
+@cache
+def _server() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pytest", "tests.chaos.children"])
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+    return context
+
+
+class Child:
+    """A process doing *work*, which is given a way to say things and *args*."""
+
+    def __init__(self, work: Work, *args: Any) -> None:
+        context = _server()
+        self._ear, mouth = context.Pipe(duplex=False)
+        self._process = context.Process(target=_do, args=(work, mouth, args), daemon=True)
+        self._process.start()
+        mouth.close()
+
+    async def said(self) -> Any:
+        """What it says next. Raises `EOFError` if it ended instead."""
+        return await asyncio.to_thread(self._hear)
+
+    async def ended(self, patience: float = PATIENCE) -> int | None:
+        """Its exit code (`KILLED` after a kill), or None if it still lives after *patience*."""
+        await asyncio.to_thread(self._process.join, patience)
+        return self._process.exitcode
+
+    async def kill(self) -> None:
+        self._process.kill()
+        assert await self.ended() is not None
+        self._ear.close()
+
+    def _hear(self) -> Any:
+        if not self._ear.poll(PATIENCE):
+            raise TimeoutError("The child says nothing.")
+        return self._ear.recv()
+
+
+def _do(work: Work, mouth: Connection, args: tuple[Any, ...]) -> None:
+    asyncio.run(_main(work, mouth, args))
+
+
+async def _main(work: Work, mouth: Connection, args: tuple[Any, ...]) -> None:
+    await work(mouth.send, *args)

@@ -1,0 +1,123 @@
+"""M8: what cannot be handled is tried so often and parked, and holds up nobody else's key."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from sqlalchemy import select, update
+
+from martech.kernel.bus import Bus, Delivery
+from martech.kernel.clock import TestClock
+from martech.kernel.columns import table
+from martech.kernel.host import Host
+from martech.kernel.settings import Settings
+from tests.chaos.defects import NeverHalves
+from tests.chaos.history import GuaranteeBroken, insist
+from tests.chaos.loads import TENANT, lines, set_aside
+from tests.chaos.moody import HANGS, RAISES, Mood, moody
+from tests.sample.shop.contract import Sale, Sold
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
+
+BROKEN = -3
+POISONS = {RAISES: "raises", HANGS: "hangs", BROKEN: "broken"}
+BUYERS = 40
+AN_HOUR = timedelta(hours=1)
+
+
+async def tell(host: Host, events: int, folded: int) -> set[int]:
+    """*events* healthy sales in folded events, with the poisons among them; the healthy ones."""
+    sales = [Sale(buyer=f"buyer {number % BUYERS}", number=number) for number in range(events)]
+    for share, (number, buyer) in enumerate(POISONS.items(), 1):
+        place = events * share // 4
+        sales.insert(place, Sale(buyer=buyer, number=number))
+        sales.insert(place + folded, Sale(buyer=buyer, number=events + share))  # later of that key
+    for start in range(0, len(sales), folded):
+        async with host.unit("shop", TENANT) as shop:
+            shop.tx.publish(Sold(items=sales[start : start + folded]))
+    await _spoil(host)
+    return {sale.number for sale in sales} - POISONS.keys()
+
+
+async def _spoil(host: Host) -> None:
+    """Make one item what an older or broken producer might have written."""
+    database = host.databases["shop"]
+    outbox = table(database.metadata, "outbox")
+    async with database.across() as connection:
+        rows = (await connection.execute(select(outbox.c.position, outbox.c.data))).all()
+        spoilt = b'"number":%d' % BROKEN
+        ((position, data),) = [row for row in rows if spoilt in row.data]
+        data = data.replace(spoilt, b'"number":"three"')
+        change = update(outbox).where(outbox.c.position == position).values(data=data)
+        await connection.execute(change)
+
+
+async def park_three(url: str, delivery: type[Delivery], *, full: bool) -> None:
+    mood, clock = Mood(), TestClock(datetime(2026, 3, 1, tzinfo=UTC))
+    events, folded, patience = (10_000, 500, 8) if full else (600, 50, 3)
+    async with Host(moody(mood), Settings(database_url=url), clock=clock) as host:
+        healthy = await tell(host, events, folded)
+        bus = Bus(
+            host,
+            delivery=delivery,
+            patience=patience,
+            batch=folded,
+            deadline=2.0 if full else 1.0,
+            shortest=0.2,
+        )
+        await bus.settle()
+        first = await _written(host)
+        while any(row.due_at is not None for row in await set_aside(host)):
+            clock.move(AN_HOUR)
+            await bus.settle()
+        parked, last = await set_aside(host), await _written(host)
+        insist(
+            faults=sum(n in {n for call in mood.calls for n in call} for n in (RAISES, HANGS)),
+            wanted=2,
+            tried=len(last),
+            planned=events,
+            outstanding=sum([await d.lag() for d in bus.deliveries]),
+        )
+    behind = {events + 1, events + 2}  # of the keys of those that are tried again
+    if missing := healthy - behind - set(first):
+        raise GuaranteeBroken(f"{len(missing)} of other keys waited for a second attempt")
+    if sorted(last) != sorted(healthy):
+        raise GuaranteeBroken(f"{len(last)} handled of {len(healthy)}")
+    _check_parked(parked, patience)
+    for poison in (RAISES, HANGS):
+        if len(mood.alone(poison)) != patience:
+            raise GuaranteeBroken(f"{POISONS[poison]}: {len(mood.alone(poison))} attempts")
+
+
+async def _written(host: Host) -> list[int]:
+    return [number for _, number in await lines(host)]
+
+
+def _check_parked(parked: list[object], patience: int) -> None:
+    """Three, each with its bytes, its error and its attempts."""
+    found = {
+        msgspec.json.decode(row.data)["buyer"]: (row.attempts, row.error)  # type: ignore[attr-defined]
+        for row in parked
+    }
+    if found.keys() != set(POISONS.values()) or len(parked) != len(POISONS):
+        raise GuaranteeBroken(f"{len(parked)} parked: {sorted(found)}")
+    (tried, raised), (waited, hung), (once, undecodable) = (
+        found["raises"],
+        found["hangs"],
+        found["broken"],
+    )
+    if (tried, waited, once) != (patience, patience, 1):
+        raise GuaranteeBroken(f"attempts {tried}, {waited}, {once}")
+    if "always" not in raised or "Timeout" not in hung or "number" not in undecodable:
+        raise GuaranteeBroken(f"errors {raised!r}, {hung!r}, {undecodable!r}")
+
+
+async def test_three_that_cannot_be_handled_are_parked_and_nobody_else_waits(
+    sample_url: str, full: bool
+) -> None:
+    await park_three(sample_url, Delivery, full=full)
+
+
+async def test_a_bus_that_never_halves_a_batch_is_found_out(sample_url: str, full: bool) -> None:
+    with pytest.raises(GuaranteeBroken, match="of other keys waited"):
+        await park_three(sample_url, NeverHalves, full=full)

@@ -1,0 +1,137 @@
+"""M11: a projection is built anew beside live traffic, and nobody outside notices."""
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+
+import msgspec
+import pytest
+from sqlalchemy import delete, func, select
+
+from martech.kernel.bus import Bus, Delivery
+from martech.kernel.columns import table
+from martech.kernel.cursors import Cursors
+from martech.kernel.host import Host
+from martech.kernel.jobs import Jobs
+from martech.kernel.messages import wire_name
+from martech.kernel.outbox import read
+from martech.kernel.settings import Settings
+from tests.chaos.defects import ActsWhileReplaying
+from tests.chaos.history import GuaranteeBroken, insist
+from tests.chaos.loads import TENANT, lines, set_aside
+from tests.chaos.reminding import REMINDING, Expire, Outside
+from tests.sample.ledger import tables
+from tests.sample.shop.contract import Sold
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
+
+SUBSCRIPTION = "write_sales_down"
+
+
+async def sell(host: Host, numbers: Iterable[int]) -> None:
+    """In folded events of 1 to 12."""
+    waiting: list[int] = []
+    for number in numbers:
+        waiting.append(number)
+        if len(waiting) > number % 12:
+            async with host.unit("shop", TENANT) as shop:
+                await shop.sell(waiting, f"buyer {number % 9}")
+            waiting = []
+    async with host.unit("shop", TENANT) as shop:
+        await shop.sell(waiting, "the last")
+
+
+async def build_anew(host: Host) -> int:
+    """Empty the projection and rewind its cursor, in one transaction; how many lines there were."""
+    database = host.databases["ledger"]
+    cursors = Cursors(database.metadata, SUBSCRIPTION)
+    while True:
+        async with database.across() as connection:
+            if await cursors.rewind(connection, 0):
+                counted = await connection.execute(select(func.count()).select_from(tables.lines))
+                await connection.execute(delete(tables.lines))
+                return int(counted.scalar_one())
+        await asyncio.sleep(0)
+
+
+async def told(host: Host) -> list[tuple[str, int]]:
+    """What the projection has to say in the end: the outbox, in its order."""
+    database = host.databases["shop"]
+    async with database.across(write=False) as connection:
+        records = await read(
+            connection,
+            database.metadata,
+            after=0,
+            types=[wire_name(Sold)],
+            items=1_000_000,
+            size=1_000_000_000,
+        )
+    folded = [msgspec.json.decode(record.data, type=Sold) for record in records]
+    return [(sale.buyer, sale.number) for sold in folded for sale in sold.items]
+
+
+def digest(rows: Iterable[tuple[str, int]]) -> str:
+    return hashlib.sha256(msgspec.json.encode(list(rows))).hexdigest()
+
+
+async def replay(url: str, delivery: type[Delivery], events: int) -> None:
+    async with Host(REMINDING, Settings(database_url=url)) as host:
+        bus, jobs = Bus(host, delivery=delivery, batch=50), Jobs(host)
+        await sell(host, range(events))
+        await bus.settle()
+        await jobs.settle()
+        before = digest(await lines(host))
+        erased = await beside_live_traffic(host, bus, events)
+        await bus.settle()
+        await jobs.settle()
+        after, wanted = await lines(host), await told(host)
+        outstanding = sum([await d.lag() for d in bus.deliveries]) + len(await set_aside(host))
+        insist(
+            faults=erased, wanted=events, tried=len(wanted), planned=2 * events,
+            progress=len(after) - erased, outstanding=outstanding,
+        )  # fmt: skip
+        if digest(after[:events]) != before or digest(after) != digest(wanted):
+            raise GuaranteeBroken("the projection built anew is another")
+        await _check_commands(host, {number for _, number in wanted}, erased)
+
+
+async def beside_live_traffic(host: Host, bus: Bus, events: int) -> int:
+    """Build anew while the bus runs and the shop sells as much again; how much was erased."""
+    running = asyncio.create_task(bus.run())
+    selling = asyncio.create_task(sell(host, range(events, 2 * events)))
+    await asyncio.sleep(0)
+    erased = await build_anew(host)
+    await selling
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    return erased
+
+
+async def _check_commands(host: Host, numbers: set[int], replayed: int) -> None:
+    """Outside everything happened once; inside, what was heard twice was done twice."""
+    outside = host.resources["ledger"][Outside]
+    assert isinstance(outside, Outside)
+    reminded = Counter(outside.reminded)
+    if more := [n for n, times in reminded.items() if times > 1]:
+        raise GuaranteeBroken(f"{len(more)} reminded again")
+    if reminded.keys() != numbers:
+        raise GuaranteeBroken(f"{len(numbers - reminded.keys())} never reminded")
+    database = host.databases["ledger"]
+    commands = table(database.metadata, "commands")
+    inward = select(func.count()).where(commands.c.type == wire_name(Expire))
+    async with database.across(write=False) as connection:
+        expired = (await connection.execute(inward)).scalar_one()
+    if (expired, database.dropped) != (len(numbers) + replayed, replayed):
+        raise GuaranteeBroken(f"{expired} inward commands, {database.dropped} outward dropped")
+
+
+async def test_a_projection_is_built_anew_beside_live_traffic(sample_url: str, full: bool) -> None:
+    await replay(sample_url, Delivery, 10_000 if full else 120)
+
+
+async def test_acting_while_replaying_is_found_out(sample_url: str, full: bool) -> None:
+    with pytest.raises(GuaranteeBroken, match=r"[1-9]\d* reminded again"):
+        await replay(sample_url, ActsWhileReplaying, 2_000 if full else 60)
