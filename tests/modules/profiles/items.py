@@ -1,10 +1,14 @@
 """Tracked items for tests, in the fewest words."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import msgspec
 
-from martech.modules.tracking.contract import TrackedEvent
+from martech.kernel.bus import Bus
+from martech.kernel.host import Host
+from martech.modules.tracking.contract import EventsTracked, TrackedEvent
 
 START = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
@@ -34,3 +38,11 @@ def item(
         **more,
     }
     return msgspec.json.decode(msgspec.json.encode(plain), type=TrackedEvent)
+
+
+async def track(host: Host, tenant: UUID, *batches: Sequence[TrackedEvent]) -> None:
+    """Have tracking tell of *batches*, one after the other, and profiles hear of each."""
+    for batch in batches:
+        async with host.databases["tracking"].transaction(tenant) as tx:
+            tx.publish(EventsTracked(items=list(batch)))
+        await Bus(host).settle()

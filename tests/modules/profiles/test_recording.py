@@ -1,7 +1,6 @@
 """What is tracked becomes people and activities: once, whole, and told of. On both databases."""
 
 import random
-from collections.abc import Sequence
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -9,7 +8,6 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from martech.kernel.bus import Bus
 from martech.kernel.columns import table
 from martech.kernel.host import Host
 from martech.kernel.messages import Event, wire_name
@@ -24,21 +22,13 @@ from martech.modules.profiles.contract import (
     ProfilesMerged,
 )
 from martech.modules.profiles.tables import activities, consents, counts, identities, profiles
-from martech.modules.tracking.contract import EventsTracked, TrackedEvent
-from tests.modules.profiles.items import item
+from martech.modules.tracking.contract import TrackedEvent
+from tests.modules.profiles.items import item, track
 
 pytestmark = pytest.mark.anyio
 
 E = TypeVar("E", bound=Event)
 TENANT, OTHER = uuid4(), uuid4()
-
-
-async def track(host: Host, *batches: Sequence[TrackedEvent], tenant: UUID = TENANT) -> None:
-    """Have tracking tell of *batches*, one after the other, and profiles hear of each."""
-    for batch in batches:
-        async with host.databases["tracking"].transaction(tenant) as tx:
-            tx.publish(EventsTracked(items=list(batch)))
-        await Bus(host).settle()
 
 
 async def told(host: Host, kind: type[E], tenant: UUID = TENANT) -> list[E]:
@@ -67,6 +57,7 @@ async def counted(host: Host, tenant: UUID = TENANT) -> Counts:
 async def test_people_appear_with_their_names_and_traits(product: Host) -> None:
     await track(
         product,
+        TENANT,
         [
             item(1, anonymous="phone", minute=1),
             item(2, "identify", "ada", "phone", traits={"email": "Ada@X.org", "plan": "pro"}),
@@ -91,7 +82,7 @@ async def test_each_activity_is_told_with_its_person_and_the_name_it_came_by(
         item(1, anonymous="phone", properties={"a": 1}),
         item(2, user="ada", anonymous="phone", group_id="g", context={"ip": "::1"}),
     ]
-    await track(product, items)
+    await track(product, TENANT, items)
     (folded,) = await told(product, ActivityRecorded)
     ada = await person(product, "ada")
     assert [a.profile_id for a in folded.items] == [ada.id, ada.id]
@@ -108,11 +99,12 @@ async def test_each_activity_is_told_with_its_person_and_the_name_it_came_by(
 async def test_a_merge_is_told_before_what_follows_from_it(product: Host) -> None:
     await track(
         product,
+        TENANT,
         [item(1, "identify", anonymous="phone", minute=1, traits={"city": "Ulm", "plan": "free"})],
         [item(2, "identify", user="ada", minute=2, traits={"plan": "pro"})],
     )
     phone, ada = [c.items[0].profile_id for c in await told(product, ProfileChanged)]
-    await track(product, [item(3, user="ada", anonymous="phone", minute=3)])
+    await track(product, TENANT, [item(3, user="ada", anonymous="phone", minute=3)])
     assert await told(product, ProfilesMerged) == [ProfilesMerged(kept=phone, merged=ada)]
     *_, change = await told(product, ProfileChanged)
     assert (change.items[0].profile_id, change.items[0].identities) == (phone, [])
@@ -124,23 +116,29 @@ async def test_a_merge_is_told_before_what_follows_from_it(product: Host) -> Non
 
 async def test_nothing_is_told_of_a_profile_that_did_not_change(product: Host) -> None:
     same = {"plan": "pro", "email": "ada@x.org"}
-    await track(product, [item(1, "identify", "ada", traits=same)])
+    await track(product, TENANT, [item(1, "identify", "ada", traits=same)])
     assert len(await told(product, ProfileChanged)) == 1
-    await track(product, [item(2, "identify", "ada", minute=1, traits=same), item(3, user="ada")])
-    await track(product, [item(4, "identify", "ada", minute=0.5, traits={"plan": "late"})])
+    await track(
+        product, TENANT, [item(2, "identify", "ada", minute=1, traits=same), item(3, user="ada")]
+    )
+    await track(product, TENANT, [item(4, "identify", "ada", minute=0.5, traits={"plan": "late"})])
     assert len(await told(product, ProfileChanged)) == 1
     assert (await person(product, "ada")).traits["plan"] == msgspec.Raw(b'"pro"')
 
 
 async def test_a_trait_set_to_null_is_gone_and_told_so(product: Host) -> None:
-    await track(product, [item(1, "identify", "ada", traits={"plan": "pro", "city": "Ulm"})])
-    await track(product, [item(2, "identify", "ada", minute=1, traits={"plan": None})])
+    await track(
+        product, TENANT, [item(1, "identify", "ada", traits={"plan": "pro", "city": "Ulm"})]
+    )
+    await track(product, TENANT, [item(2, "identify", "ada", minute=1, traits={"plan": None})])
     assert (await person(product, "ada")).traits == {"city": msgspec.Raw(b'"Ulm"')}
     assert (await told(product, ProfileChanged))[-1].items[0].traits == {"plan": domain.NULL}
 
 
 async def test_a_late_event_makes_the_person_older(product: Host) -> None:
-    await track(product, [item(1, user="ada", minute=5)], [item(2, user="ada", minute=-9e5)])
+    await track(
+        product, TENANT, [item(1, user="ada", minute=5)], [item(2, user="ada", minute=-9e5)]
+    )
     assert (await person(product, "ada")).first_seen == item(0, minute=-9e5).timestamp
 
 
@@ -152,6 +150,7 @@ async def test_segments_consent_event_is_a_fact_of_that_person(product: Host) ->
 
     await track(
         product,
+        TENANT,
         [
             consent(1, True, anonymous="phone", minute=1),
             consent(2, True, anonymous="phone", minute=2),
@@ -169,8 +168,8 @@ async def test_segments_consent_event_is_a_fact_of_that_person(product: Host) ->
 
 async def test_tenants_share_no_names(product: Host) -> None:
     items = [item(1, "identify", "ada", "phone", traits={"email": "ada@x.org"})]
-    await track(product, items)
-    await track(product, items, tenant=OTHER)
+    await track(product, TENANT, items)
+    await track(product, OTHER, items)
     one, other = await person(product, "ada"), await person(product, "ada", OTHER)
     assert one.id != other.id
     assert await counted(product) == await counted(product, OTHER)
@@ -179,7 +178,7 @@ async def test_tenants_share_no_names(product: Host) -> None:
 async def test_an_item_that_names_nobody_is_set_aside_and_its_neighbours_are_not(
     product: Host,
 ) -> None:
-    await track(product, [item(1, user="ada"), item(2), item(3, user="bob")])
+    await track(product, TENANT, [item(1, user="ada"), item(2), item(3, user="bob")])
     assert (await counted(product)).activities == 2
 
 

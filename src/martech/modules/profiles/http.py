@@ -40,7 +40,7 @@ WRITE = {"scope": "profiles:write"}
 
 class RecordConsent(Request, frozen=True, kw_only=True):
     status: Status
-    at: datetime | None = None
+    at: Annotated[datetime, Meta(tz=True)] | None = None
     """When the person said so; now, if left out."""
 
     source: Annotated[str, Meta(min_length=1, max_length=200)] = "api"
