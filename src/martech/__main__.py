@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,7 +41,7 @@ class Martech(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
-        except (SettingsError, ManifestError, DatabaseUnfit, FailpointError) as refused:
+        except (SettingsError, ManifestError, DatabaseUnfit) as refused:
             err.print(f"martech: {escape(str(refused))}")
             context.exit(2)
         except Error as refused:
@@ -50,8 +51,7 @@ class Martech(click.Group):
 
 @click.group(cls=Martech, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="martech")
-@click.pass_context
-def main(context: click.Context) -> None:
+def main() -> None:
     """A marketing platform in one process that can be taken apart.
 
     \b
@@ -65,15 +65,22 @@ def main(context: click.Context) -> None:
     module, or postgresql://…), MARTECH_<MODULE>_DATABASE_URL, MARTECH_REDIS_URL, MARTECH_MODULES,
     MARTECH_HOST, MARTECH_PORT, MARTECH_LOG_LEVEL, MARTECH_MAX_REQUESTS, MARTECH_DRAIN_SECONDS.
     """
-    if context.resilient_parsing:
-        return
-    settings = Settings.from_env(os.environ)
-    failpoints.arm(settings.failpoints)
-    telemetry.configure_logs(settings.log_level)
-    context.obj = settings
 
 
-settings_of = click.make_pass_decorator(Settings)
+def settings_of(command: Callable[..., None]) -> Callable[..., None]:
+    """Give *command* the settings; read only when it runs, so that --help always helps."""
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        settings = Settings.from_env(os.environ)
+        telemetry.configure_logs(settings.log_level)
+        try:
+            failpoints.arm(settings.failpoints)
+        except FailpointError as refused:
+            raise SettingsError(f"MARTECH_FAILPOINTS: {refused}") from None
+        command(settings, **arguments)
+
+    return run
 
 
 @main.command()

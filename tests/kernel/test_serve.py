@@ -1,0 +1,303 @@
+"""The process itself: how it starts, how it stops, and what survives when it is killed."""
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from martech.__main__ import main
+from tests import servers
+
+pytestmark = pytest.mark.timeout(120)
+
+USER = {"email": "ada@example.com", "role": "viewer"}
+
+
+class Serving:
+    """A running ``martech serve``: its address, and what it has printed."""
+
+    def __init__(
+        self, process: "subprocess.Popen[str]", said: list[str], logged: list[str], port: int
+    ) -> None:
+        self.process = process
+        self.said = said
+        self.logged = logged
+        self.url = f"http://127.0.0.1:{port}"
+
+    def keys(self) -> dict[str, str]:
+        words = [line.strip() for line in self.said]
+        return {word[:3]: word for word in words if word.startswith(("mtw_", "mts_"))}
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    own = {k: v for k, v in os.environ.items() if not k.startswith("MARTECH_")}
+    source = Path(__file__).parents[2] / "src"
+    url = f"sqlite:///{folder}/data"
+    return {**own, "PYTHONPATH": str(source), "MARTECH_DATABASE_URL": url, **more}
+
+
+def run(*arguments: str, env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "martech", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+
+
+@contextmanager
+def serving(env: dict[str, str], *options: str) -> Iterator[Serving]:
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "martech", "serve", *options],
+        env={**env, "MARTECH_PORT": str(port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    errors: list[str] = []
+    assert process.stdout is not None
+    assert process.stderr is not None
+    drain = threading.Thread(target=errors.extend, args=[process.stderr], daemon=True)
+    drain.start()
+    said: list[str] = []
+    for line in process.stdout:
+        said.append(line)
+        if "serves on" in line:
+            break
+    else:
+        process.wait()
+        drain.join()
+        raise AssertionError(f"it did not start: {errors}")
+    try:
+        yield Serving(process, said, errors, port)
+    finally:
+        process.kill()
+        process.wait()
+        drain.join()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def stop(serving: Serving) -> int:
+    serving.process.send_signal(signal.SIGTERM)
+    return serving.process.wait(timeout=30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_first_start_makes_the_databases_and_prints_keys_once(tmp_path: Path) -> None:
+    env = environment(tmp_path)
+    with serving(env) as first:
+        keys = first.keys()
+        assert set(keys) == {"mtw", "mts"}
+        ready = httpx.get(f"{first.url}/health/ready")
+        assert ready.json()["ready"], ready.text
+        assert ready.json()["checks"]["bus"] == "ok"
+        answer = httpx.get(
+            f"{first.url}/access/v1/tenant", headers={"authorization": f"Bearer {keys['mts']}"}
+        )
+        assert answer.json()["name"] == "first"
+        assert "/docs" in httpx.get(first.url).text
+        assert stop(first) == 0
+    with serving(env) as second:
+        assert second.keys() == {}
+        answer = httpx.get(
+            f"{second.url}/access/v1/tenant", headers={"authorization": f"Bearer {keys['mts']}"}
+        )
+        assert answer.status_code == 200
+
+
+def test_sigterm_lets_a_request_finish(tmp_path: Path) -> None:
+    slow = environment(tmp_path, MARTECH_FAILPOINTS="http.before_reply=sleep:1500")
+    with serving(slow) as served, ThreadPoolExecutor(1) as pool:
+        headers = {"authorization": f"Bearer {served.keys()['mts']}"}
+        began = threading.Event()
+
+        def add() -> httpx.Response:
+            with httpx.Client() as client:
+                client.get(f"{served.url}/health/live")
+                began.set()
+                return client.post(f"{served.url}/access/v1/users", headers=headers, json=USER)
+
+        request = pool.submit(add)
+        began.wait(10)
+        wait_until_inside(served.url, 1)
+        assert stop(served) == 0
+        assert request.result().status_code == 201
+
+
+def wait_until_inside(url: str, requests: int) -> None:
+    """Until *requests* others are being answered; the one that asks is inside too."""
+    while f"martech_http_inside {requests + 1}.0" not in httpx.get(f"{url}/metrics").text:
+        pass
+
+
+def test_what_was_committed_before_a_kill_is_answered_after_it(tmp_path: Path) -> None:
+    fatal = environment(tmp_path, MARTECH_FAILPOINTS="http.before_reply=kill@1")
+    key = str(uuid4())
+    with serving(fatal) as served:
+        headers = {"authorization": f"Bearer {served.keys()['mts']}", "idempotency-key": key}
+        with pytest.raises(httpx.TransportError):
+            httpx.post(f"{served.url}/access/v1/users", headers=headers, json=USER)
+        assert served.process.wait() == -signal.SIGKILL
+    with serving(environment(tmp_path)) as served:
+        again = httpx.post(f"{served.url}/access/v1/users", headers=headers, json=USER)
+        assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
+        page = httpx.get(f"{served.url}/access/v1/users", headers=headers).json()
+        assert [user["email"] for user in page["data"]] == ["ada@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("MARTECH_DATABASE_URL", "mysql://x"),
+        ("MARTECH_PORT", "many"),
+        ("MARTECH_LOG_LEVEL", "loud"),
+        ("MARTECH_MODULES", "accounting"),
+        ("MARTECH_COLOUR", "red"),
+        ("MARTECH_FAILPOINTS", "nowhere=kill"),
+        ("MARTECH_MAX_REQUESTS", "0"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_a_sentence(tmp_path: Path, setting: str, value: str) -> None:
+    refused = run("serve", env=environment(tmp_path, **{setting: value}))
+    assert refused.returncode == 2
+    said = " ".join(refused.stderr.split())
+    assert said.startswith("martech: ")
+    assert said.endswith(".")
+    assert value in said or setting in said
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_database_that_is_not_what_is_needed_stops_the_start_unchanged(tmp_path: Path) -> None:
+    env = environment(tmp_path)
+    assert run("migrate", env=env).returncode == 0
+    (tmp_path / "data" / "profiles.db").unlink()
+    refused = run("serve", env=env)
+    assert refused.returncode == 2
+    assert "martech migrate" in refused.stderr
+    assert not (tmp_path / "data" / "profiles.db").exists()
+    away = environment(tmp_path, MARTECH_DATABASE_URL="postgresql://nobody@127.0.0.1:1/x")
+    refused = run("serve", env=away)
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_taken_port_ends_the_process(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        refused = run("serve", env=environment(tmp_path, MARTECH_PORT=port))
+    assert refused.returncode == 1
+    assert "address already in use" in refused.stderr
+
+
+@pytest.mark.parametrize("command", [["worker"], ["serve", "--http-only"]])
+def test_serving_and_working_apart_is_refused_on_sqlite(
+    tmp_path: Path, command: Sequence[str]
+) -> None:
+    refused = run(*command, env=environment(tmp_path))
+    assert refused.returncode == 2
+    assert "PostgreSQL" in refused.stderr
+
+
+def test_serving_and_working_apart_on_postgresql(tmp_path: Path) -> None:
+    url = servers.fresh_database()
+    env = environment(tmp_path, MARTECH_DATABASE_URL=url)
+    assert run("serve", env=env).returncode == 2  # never migrates what it might share
+    migrated = run("migrate", env=env)
+    assert migrated.returncode == 0, migrated.stderr
+    assert run("migrate", "--check", env=env).returncode == 0
+    worker = subprocess.Popen([sys.executable, "-m", "martech", "worker"], env=env)
+    with serving(env, "--http-only") as served:
+        ready = httpx.get(f"{served.url}/health/ready").json()
+        assert ready["ready"]
+        assert "bus" not in ready["checks"]
+        assert stop(served) == 0
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(30) == 0
+
+
+def test_logs_are_json_and_name_the_request(tmp_path: Path) -> None:
+    failing = environment(tmp_path, MARTECH_FAILPOINTS="http.before_reply=error@1")
+    with serving(failing) as served:
+        headers = {"authorization": f"Bearer {served.keys()['mts']}", "x-request-id": "mine"}
+        answer = httpx.post(f"{served.url}/access/v1/users", headers=headers, json=USER)
+        assert answer.status_code == 500
+        assert answer.json()["request"] == "mine"
+        stop(served)
+    failed = [json.loads(line) for line in served.logged]
+    assert any(line.get("request") == "mine" and line.get("tenant") for line in failed)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["serve"],
+        ["worker"],
+        ["migrate"],
+        ["tenant", "create"],
+        ["key", "issue"],
+        ["key", "rotate"],
+        ["key", "revoke"],
+        ["parked", "list"],
+        ["parked", "retry"],
+    ],
+)
+def test_help_teaches_whatever_the_settings(command: Sequence[str]) -> None:
+    nonsense = {"MARTECH_DATABASE_URL": "nonsense"}
+    shown = CliRunner(env=nonsense).invoke(main, [*command, "--help"])
+    assert shown.exit_code == 0
+    assert "Usage:" in shown.stdout
+
+
+@pytest.fixture
+def root_logger() -> Iterator[None]:
+    """A command configures the logs of its process; here that is the tests'."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_keys_are_issued_rotated_and_revoked_from_the_command_line(tmp_path: Path) -> None:
+    shell = CliRunner(env=environment(tmp_path))
+
+    def martech(*arguments: str, exit_code: int = 0) -> str:
+        done = shell.invoke(main, arguments)
+        assert done.exit_code == exit_code, done.output
+        return done.stdout
+
+    martech("migrate")
+    assert "mtw_" in martech("tenant", "create", "first")
+    assert "was there before" in martech("tenant", "create", "FIRST")
+    issued = martech("key", "issue", "--scope", "access:read")
+    key_id = issued.split()[2]
+    assert "mts_" in issued
+    assert "mts_" in martech("key", "rotate", key_id)
+    assert "revoked" in martech("key", "revoke", key_id)
+    martech("key", "revoke", str(uuid4()), exit_code=1)
+    martech("key", "issue", "--scope", "everything", exit_code=1)
+    assert "Nothing is parked" in martech("parked", "list")
+    martech("parked", "retry", "access", str(uuid4()), exit_code=1)
+    martech("parked", "retry", "profiles", "nothing/1/0", exit_code=1)
+    assert "tracking.events_tracked.v1" in martech("modules")
