@@ -11,13 +11,14 @@ SHOWN = (
     b"access-control-expose-headers",
     b"idempotency-replayed, link, retry-after, x-request-id",
 )
+ALLOWED = (
+    b"authorization, content-type, content-encoding, idempotency-key, traceparent, "
+    b"x-retry-count"  # a tracking client's second try
+)
 PREFLIGHT: list[tuple[bytes, bytes]] = [
     ANYBODY,
     (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
-    (
-        b"access-control-allow-headers",
-        b"authorization, content-type, content-encoding, idempotency-key, traceparent",
-    ),
+    (b"access-control-allow-headers", ALLOWED),
     (b"access-control-max-age", b"86400"),
     (b"content-length", b"0"),
 ]
