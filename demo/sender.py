@@ -5,6 +5,7 @@ What it may do silently is looked at here: a full queue (`track` answers False),
 """
 
 import logging
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Sender:
 
     def __init__(self, host: str, write_key: str, log: Path, alive: Callable[[], None]) -> None:
         """*alive* raises when the platform is gone."""
+        past_proxies()
         self._alive = alive
         self._errors: list[str] = []
         logger = logging.getLogger("segment")
@@ -99,3 +101,9 @@ class Sender:
 
     def close(self) -> None:
         self._client.shutdown()
+
+
+def past_proxies() -> None:
+    """The client asks the environment for a proxy, even on the way to its own machine."""
+    others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    os.environ["no_proxy"] = f"{others},127.0.0.1" if others else "127.0.0.1"
