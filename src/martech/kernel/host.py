@@ -7,7 +7,7 @@ event loop that opened it; a process that has two loops has two hosts and one `P
 import inspect
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from martech.kernel.auth import Principal
@@ -80,7 +80,7 @@ class Host:
         self.resources: dict[str, dict[type, object]] = {}
         self._stack = AsyncExitStack()
 
-    async def __aenter__(self) -> "Host":
+    async def __aenter__(self) -> Self:
         for name, module in self.modules.items():
             self._stack.push_async_callback(self.databases[name].close)
             groups = Groups(self.databases[name], self._maker(name))
