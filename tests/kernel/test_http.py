@@ -123,7 +123,7 @@ async def test_tenants_do_not_see_each_other(served: Served) -> None:
         (b'{"numbers": [1], "traits": {"email": 5}}', 422, "traits.email"),
         (b'{"numbers": [1], "traits": {"name": "x"}}', 422, "traits.name"),
         (b'{"numbers": [1], "buyer": "%s"}' % (b"x" * 21), 422, "buyer"),
-        (b'{"numbers": %s1%s}' % (b"[" * 100_000, b"]" * 100_000), 400, None),
+        (b'{"numbers": %s1%s}' % (b"[" * 100_000, b"]" * 100_000), 422, "numbers[0]"),
     ],
 )
 async def test_a_bad_body_is_refused_with_its_field_and_the_cure(
@@ -169,8 +169,8 @@ async def test_a_large_body_is_refused_before_it_is_read(served: Served) -> None
     sent = 0
     headers = served.headers()
     problem(await served.client.post(SALES, headers=headers, content=endless()), 413)
-    assert sent <= 1_200_000
-    announced = {**headers, "content-length": "1000001"}
+    assert sent <= 400_000
+    announced = {**headers, "content-length": "256001"}
     refused = await served.client.post(SALES, headers=announced, content=b"{}")
     problem(refused, 413)
     assert refused.headers["connection"] == "close"

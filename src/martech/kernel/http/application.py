@@ -20,8 +20,8 @@ from martech.kernel.http.routes import check, routes
 from martech.kernel.standing import Standing
 from martech.kernel.telemetry import RequestTimes
 
-LARGEST_BODY = 1_000_000
-"""Bytes; a protocol that allows less says so itself, with ``request_max_body_size``."""
+LARGEST_BODY = 256_000
+"""Bytes; a route that needs more, or less, says so with ``request_max_body_size``."""
 
 
 def application(

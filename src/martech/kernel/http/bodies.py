@@ -50,7 +50,11 @@ def check_depth(body: bytes, limit: int = MAX_DEPTH) -> None:
         return
     brackets = _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS)
     if max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > limit:
-        raise Malformed(f"The JSON is nested more than {limit} levels deep. Send a flatter one.")
+        raise _too_deep(limit)
+
+
+def _too_deep(limit: int) -> Malformed:
+    return Malformed(f"The JSON is nested more than {limit} levels deep. Send a flatter one.")
 
 
 def check_names(body: bytes) -> None:
@@ -65,15 +69,17 @@ def check_names(body: bytes) -> None:
 
 def decode(body: bytes, shape: type[T]) -> T:
     """*body* as a *shape*, strictly: no coercion, no name twice, no depth beyond `MAX_DEPTH`."""
-    check_depth(body)
     try:
         value = msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
         raise refused_field(str(error)) from None
     except UnicodeDecodeError:
         raise Malformed("The body is not UTF-8. Encode the JSON as UTF-8.") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise _too_deep(MAX_DEPTH) from None
+    except ValueError as error:
         raise Malformed(f"The body is not valid JSON: {error}.") from None
+    check_depth(body)
     check_names(body)
     return value
 
@@ -87,12 +93,12 @@ def verify(raw: bytes) -> None:
 
 
 def _once(pairs: Sequence[tuple[str, object]]) -> None:
-    names = {name for name, _ in pairs}
+    names = dict(pairs)
     if len(names) == len(pairs):
         return
     for name, _ in pairs:
         if name in names:
-            names.remove(name)
+            del names[name]
             continue
         raise Malformed(f"The name {name!r} stands twice in one object. Send it once.")
 
