@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from martech.kernel.bus import Bus, Delivery
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
 from tests import databases
+from tests.chaos.children import carry
 from tests.chaos.defects import OrdersByXid, TakesNoLock
 from tests.chaos.history import GuaranteeBroken, History, insist
 from tests.chaos.loads import TENANT, SlowPublisher, TakenBack, lines
+from tests.chaos.processes import Child
 from tests.sample.shop.service import ShopService
 from tests.sample.shop.tables import sales
 
@@ -32,17 +34,15 @@ def postgresql_url(tmp_path: Path) -> str:
 
 @asynccontextmanager
 async def carried(url: str, delivery: type[Delivery] = Delivery) -> AsyncIterator[Host]:
-    """A bus of its own, as in another process, running until the block ends and then to the end."""
+    """A bus in a process of its own until the block ends; then what it left is delivered."""
     async with Host(databases.SAMPLE, Settings(database_url=url)) as host:
-        bus = Bus(host, delivery=delivery)
-        running = asyncio.create_task(bus.run())
+        child = Child(carry, url, "", 500, delivery)
+        assert await child.said() == "carrying"
         try:
             yield host
         finally:
-            running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
-        await bus.settle()
+            await child.kill()
+        await Bus(host, delivery=delivery).settle()
 
 
 async def write(
@@ -102,7 +102,7 @@ async def test_a_follower_misses_nothing_of_sixteen_writers(
 
 async def test_a_publisher_without_the_lock_is_found_out(postgresql_url: str, full: bool) -> None:
     with pytest.raises(GuaranteeBroken, match=r"lost [1-9]"):
-        await lose_nothing(postgresql_url, TakesNoLock(2, 0.01, 0.03), 500 if full else 15)
+        await lose_nothing(postgresql_url, TakesNoLock(2, 0.01, 0.03), 500 if full else 60)
 
 
 async def change_price(shop: ShopService, what: int, seed: random.Random) -> int:
