@@ -3,11 +3,13 @@
 import logging
 import os
 import signal
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
 
 from martech.kernel import failpoints
+from martech.kernel.clock import TestClock
 from martech.kernel.commands import Commands, Lease, Unit
 from martech.kernel.grouping import Groups
 from martech.kernel.host import Host
@@ -17,7 +19,6 @@ from martech.kernel.module import Job
 from martech.kernel.settings import Settings
 from tests import databases
 from tests.chaos.processes import Say
-from tests.kitchen import street
 from tests.sample.kitchen.adapters import Street
 
 GO_ON = signal.SIGUSR1
@@ -53,11 +54,11 @@ async def hold(say: Say, url: str, ids: list[UUID], commands: type[Commands]) ->
         say("done")
 
 
-async def work(say: Say, url: str, plan: str, carrier: type[Carrier]) -> None:
-    """Carry out what is due, until *plan* ends it."""
+async def work(say: Say, url: str, now: datetime, plan: str, carrier: type[Carrier]) -> None:
+    """Carry out what is due at *now*, until *plan* ends it."""
     logging.disable()
-    async with Host(databases.SAMPLE, Settings(database_url=url)) as host:
-        assert street(host)
+    settings = Settings(database_url=url)
+    async with Host(databases.SAMPLE, settings, clock=TestClock(now)) as host:
         failpoints.arm(plan)
         await Jobs(host, carrier=carrier).settle()
         say("done")

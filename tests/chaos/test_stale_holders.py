@@ -35,7 +35,7 @@ async def take_over(
             await order(host, what(number=number))
             history.attempt(number)
         ids: list[UUID] = [row["id"] for row in await rows(host)]
-    late = TestClock(datetime.now(UTC) + LEASE)
+    late = TestClock(datetime.now(UTC) + 10 * LEASE)
     holder = Child(hold, url, ids, commands)
     stopped = 0
     async with Host(databases.SAMPLE, Settings(database_url=url), clock=late) as host:
@@ -105,7 +105,8 @@ async def die_again_and_again(url: str, carrier: type[Carrier], rounds: int) -> 
             await order(host, *(Bake(number=number) for number in numbers))
             history.attempt(*numbers)
             history.acknowledge(*numbers)
-            child = Child(work, url, f"{PLACES[kill % len(PLACES)]}=kill@{kill % 3 + 1}", carrier)
+            plan = f"{PLACES[kill % len(PLACES)]}=kill@{kill % 3 + 1}"
+            child = Child(work, url, clock.now(), plan, carrier)
             assert await child.ended() == KILLED
             clock.move(LEASE)
             await Jobs(host, carrier=carrier).settle()
@@ -126,5 +127,5 @@ async def test_a_killed_workers_commands_are_taken_over_and_done_once(
 
 
 async def test_settling_apart_from_the_effect_would_do_things_twice(sample_url: str) -> None:
-    with pytest.raises(GuaranteeBroken, match="duplicated [1-9]"):
+    with pytest.raises(GuaranteeBroken, match=r"duplicated [1-9]"):
         await die_again_and_again(sample_url, SettlesAlone, 12)

@@ -34,6 +34,7 @@ class Jobs:
         self,
         host: Host,
         *,
+        carrier: type[Carrier] = Carrier,
         commands: type[Commands] = Commands,
         lease: timedelta = LEASE,
         deadline: float = DEADLINE,
@@ -41,7 +42,7 @@ class Jobs:
         """Raises `ManifestError` for a job that cannot be given what it takes."""
         self.host = host
         self.carriers = {
-            name: Carrier(host, name, commands=commands, lease=lease, deadline=deadline)
+            name: carrier(host, name, commands=commands, lease=lease, deadline=deadline)
             for name, module in host.modules.items()
             if module.jobs
         }
