@@ -30,14 +30,14 @@ class Pulse:
     """Seconds without a beat after which the loop counts as standing still."""
 
     def __init__(self) -> None:
-        self._beat = monotonic()
+        self.beaten = monotonic()
         self.stopping = False
 
     def beat(self) -> None:
-        self._beat = monotonic()
+        self.beaten = monotonic()
 
     def age(self) -> float:
-        return monotonic() - self._beat
+        return monotonic() - self.beaten
 
 
 class Readiness(msgspec.Struct, frozen=True):

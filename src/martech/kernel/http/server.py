@@ -8,6 +8,7 @@ so that a decision takes its milliseconds while a backlog is digested beside it.
 import asyncio
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -24,6 +25,10 @@ log = logging.getLogger(__name__)
 Work = Callable[[], Awaitable[None]]
 
 BEAT = 1.0  # seconds
+TURN = 0.001
+"""Seconds for which a busy thread may keep the interpreter while the other one waits for it.
+(Beside a saturated thread a POST took 7 ms, p99 28, at Python's own 5 ms; 2 and 8 at this.)"""
+
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -108,6 +113,7 @@ def serve(
     for number in STOPPING:  # uvicorn raises them again when it is done, and we are not
         signal.signal(number, lambda *_: None)
     if companion:
+        sys.setswitchinterval(TURN)
         companion.start()
     try:
         server.run()

@@ -1,0 +1,155 @@
+"""The pages for people and programs: complete, true, and nothing from elsewhere."""
+
+import re
+from collections.abc import AsyncIterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from martech.kernel.bus import Bus
+from martech.kernel.http import docs, pages
+from martech.kernel.http.application import described
+from martech.kernel.http.health import Pulse, Readier
+from martech.kernel.settings import Settings
+from martech.kernel.standing import ModuleStanding, SubscriptionStanding
+from tests import databases
+from tests.serving import Served, serve
+
+pytestmark = pytest.mark.anyio
+
+AS_JSON = {"accept": "application/json"}
+
+
+@pytest.fixture
+async def served(sample_url: str) -> AsyncIterator[Served]:
+    async with serve(databases.SAMPLE, Settings(database_url=sample_url)) as served:
+        yield served
+
+
+class Page(HTMLParser):
+    """Its links, the ids they may point to, what it loads, and what is left open."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+        self.loads: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "a":
+            self.links.append(str(given.get("href")))
+        if tag in ("script", "img", "link", "iframe") and tag != "link":
+            self.loads.append(tag)
+        if tag == "link" and given.get("href") != "data:,":
+            self.loads.append(str(given.get("href")))
+        if given.get("id"):
+            self.ids.add(str(given["id"]))
+        if tag not in ("meta", "link", "br", "input"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_a_page_is_whole_and_needs_nothing_from_elsewhere(served: Served, path: str) -> None:
+    answer = await served.client.get(path)
+    page = Page(answer.text)
+    assert page.open == []
+    assert page.loads == []
+    assert "url(" not in answer.text
+    assert "@import" not in answer.text
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    for link in page.links:
+        if link.startswith("#"):
+            assert link[1:] in page.ids, link
+        else:
+            assert (await served.client.get(link)).status_code in (200, 503), link
+
+
+async def test_the_landing_page_says_what_runs_and_how_far_it_is(served: Served) -> None:
+    async with served.host.unit("shop", served.tenant) as shop:
+        await shop.sell([1, 2, 3])
+    before = (await served.client.get("/", headers=AS_JSON)).json()
+    (heard,) = [s for s in behind(before) if s["name"] == "ledger.write_sales_down"]
+    assert (heard["source"], heard["behind"], heard["parked"]) == ("shop", 3, 0)
+    await Bus(served.host).settle()
+    async with serve(databases.SAMPLE, served.host.settings) as later:
+        after = (await later.client.get("/", headers=AS_JSON)).json()
+        assert {s["behind"] for s in behind(after)} == {0}
+        assert "Everything told has been heard." in (await later.client.get("/")).text
+
+
+def behind(page: Any) -> list[Any]:
+    return [s for module in page["modules"] for s in module["subscriptions"]]
+
+
+def test_names_and_numbers_cannot_become_html() -> None:
+    hostile = "<script>alert(1)</script>"
+    subscription = SubscriptionStanding(
+        name=f"x.{hostile}", source=hostile, behind=1_000, waiting=0, parked=2
+    )
+    modules = [
+        ModuleStanding(name=hostile, parked=1, subscriptions=(subscription,)),
+        ModuleStanding(name=hostile, available=False),
+    ]
+    shown = pages.home(modules, hostile)
+    assert "<script" not in shown
+    assert "1,000" in shown
+    shown = docs.render(
+        {
+            "info": {"version": hostile, "description": hostile},
+            "paths": {f"/{hostile}": {"get": {"summary": hostile, "tags": [hostile]}}},
+            "components": {"schemas": {hostile: {"description": hostile, "type": hostile}}},
+        }
+    )
+    assert "<script" not in shown
+
+
+async def test_the_description_holds_every_route_and_resolves(served: Served) -> None:
+    document = (await served.client.get("/openapi.json")).json()
+    assert document == described(served.host)
+    text = (await served.client.get("/openapi.json")).text
+    for ref in set(re.findall(r'"#/components/schemas/([^"]+)"', text)):
+        assert ref in document["components"]["schemas"], ref
+    sell = document["paths"]["/shop/v1/sales"]["post"]
+    assert sell["x-scope"] == "shop:write"
+    assert sell["security"]
+    assert "application/problem+json" in sell["responses"]["4XX"]["content"]
+    assert "Idempotency-Key" in [p["name"] for p in sell["parameters"]]
+    assert "security" not in document["paths"]["/v1/ping"]["get"]
+    ids = [o["operationId"] for item in document["paths"].values() for o in item.values()]
+    assert len(ids) == len(set(ids))
+    reference = (await served.client.get("/docs")).text
+    for path in document["paths"]:
+        assert path.split("{")[0] in reference
+
+
+async def test_metrics_are_prometheus_and_name_no_tenant(served: Served) -> None:
+    await served.client.get("/shop/v1/stock", headers=served.headers())
+    text = (await served.client.get("/metrics")).text
+    for name in (
+        'martech_bus_behind_items{source="shop",subscription="ledger.write_sales_down"}',
+        'martech_outbox_head{module="shop"}',
+        'martech_commands_due{module="shop"}',
+        "martech_key_list_age_seconds",
+        'martech_http_request_seconds_count{method="GET",route="/shop/v1/stock",status="2xx"} 1.0',
+        "process_resident_memory_bytes",
+    ):
+        assert name in text
+    assert str(served.tenant) not in text
+
+
+async def test_a_bus_that_stands_still_is_not_ready(served: Served) -> None:
+    pulse = Pulse()
+    readier = Readier(served.host, pulse)
+    assert (await readier.look()).checks["bus"] == "ok"
+    pulse.beaten -= Pulse.LONGEST
+    assert "stands still" in (await readier.look()).checks["bus"]
+    pulse.beat()
+    pulse.stopping = True
+    assert not (await readier.look()).ready
