@@ -54,13 +54,17 @@ class ShopController(Controller):
         return Sales(new=await service.sell(data.numbers, data.buyer))
 
     @put("/prices/{article:str}", operation_id="price", opt={"scope": "shop:write"})
-    async def price(self, article: FromPath[str], service: Service) -> Response[Version]:
+    async def price(
+        self, article: FromPath[str], service: Service, principal: NamedDependency[Principal]
+    ) -> Response[Version]:
+        """Two dependencies: Litestar resolves them in tasks of their own."""
         version = await service.change_price(article)
         if article == "gold":
             raise Conflict("Gold has no price. Choose another article.")
         if article == "glass":
             raise ZeroDivisionError(article)
-        return Response(Version(version=version), status_code=201, headers={"etag": f'"{version}"'})
+        headers = {"etag": f'"{version}"', "x-changed-by": str(principal)}
+        return Response(Version(version=version), status_code=201, headers=headers)
 
     @get("/whose", operation_id="whose", opt={"scope": "shop:read"})
     async def whose(self, principal: NamedDependency[Principal]) -> Whose:
