@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from martech.kernel.db.engines import sqlite_file
@@ -17,7 +18,7 @@ from tests.sample.shop.tables import prices
 
 pytestmark = pytest.mark.anyio
 
-TENANT = uuid4()
+TENANT, OTHER = uuid4(), uuid4()
 
 
 @pytest.fixture
@@ -67,3 +68,17 @@ async def test_a_unit_that_reads_cannot_write(sample: Host) -> None:
         async with sample.databases["shop"].transaction(TENANT, write=False) as tx:
             await tx.insert_new(prices, [row], returning=["article"])
     await change_price(sample)
+
+
+async def test_rows_are_found_by_any_number_of_keys(sample: Host) -> None:
+    rows = [{"tenant": TENANT, "article": f"tea {n}", "version": n} for n in range(1300)]
+    foreign = [{"tenant": OTHER, "article": "tea 7", "version": 70}]
+    async with sample.databases["shop"].transaction(OTHER) as tx:
+        await tx.insert_new(prices, foreign, returning=["article"])
+    async with sample.databases["shop"].transaction(TENANT) as tx:
+        await tx.insert_new(prices, rows, returning=["article"])
+        mine = select(prices.c.version).where(prices.c.tenant == TENANT)
+        for many in (0, 1, 3, 1200):
+            keys = [f"tea {n}" for n in range(100, 100 + many)]
+            found = await tx.among(mine, prices.c.article, [*keys, "coffee"])
+            assert sorted(row.version for row in found) == list(range(100, 100 + many))

@@ -11,13 +11,14 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Executable, Row, Table, text
+from sqlalchemy import Column, CursorResult, Executable, Row, Select, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel.audit import Audited
 from martech.kernel.auth import Principal
 from martech.kernel.commands import Enqueued
+from martech.kernel.db.among import KEYS, among
 from martech.kernel.messages import Command, Event
 from martech.kernel.outbox import Origin, Told
 from martech.kernel.tenancy import ACROSS, Rows, Scope, refuse_text
@@ -102,6 +103,17 @@ class Transaction:
             refuse_text(statement)
         return await self.unit.execute(statement, rows, self.tenant)
 
+    async def among(
+        self, statement: "Select[*tuple[Any, ...]]", key: "Column[Any]", values: Sequence[object]
+    ) -> "list[Row[Any]]":
+        """The rows of *statement* whose *key* is one of *values*, however many those are; each
+        looked up in the index that has *key* and the columns the statement fixes."""
+        rows: list[Row[Any]] = []
+        for start in range(0, len(values), KEYS):
+            part = among(statement, key, values[start : start + KEYS], self.unit.dialect)
+            rows += (await self.execute(part)).all()
+        return rows
+
     async def insert_new(
         self, table: Table, rows: Rows, *, returning: Sequence[str]
     ) -> Sequence[Row[Any]]:
@@ -144,7 +156,9 @@ class Transaction:
     ) -> None:
         """Have this module's job carry out *command*, not before *at*, if and only if this unit
         commits. At most one open command of a type has the same *key*."""
-        self.unit.enqueued.append(Enqueued(self.tenant, command, at or self.now, key))
+        self.unit.enqueued.append(
+            Enqueued(self.tenant, command, at or self.now, key, self.origin)
+        )
 
     def audit(self, action: str, subject: str, **detail: object) -> None:
         """Record, in this unit, who did what to whom; in a chain that shows any later change."""

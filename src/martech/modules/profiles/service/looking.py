@@ -7,7 +7,7 @@ from sqlalchemy import Row, select
 
 from martech.modules.profiles import domain
 from martech.modules.profiles.contract import Counts, Identity, Kind, People, Profile
-from martech.modules.profiles.service.rows import Rows, chunks, padded, stored
+from martech.modules.profiles.service.rows import Rows, stored
 from martech.modules.profiles.tables import counts, identities, profiles
 
 
@@ -48,19 +48,16 @@ class Looking(Rows):
         people = [row.id for row in rows]
         names = await self._names(people)
         merged: dict[UUID, list[UUID]] = {}
-        for chunk in chunks(people):
-            gone = select(profiles.c.id, profiles.c.merged_into).where(
-                *self._mine(profiles), profiles.c.merged_into.in_(padded(chunk))
-            )
-            for row in await self.tx.execute(gone.order_by(profiles.c.id)):
-                merged.setdefault(row.merged_into, []).append(row.id)
+        mine = select(profiles.c.id, profiles.c.merged_into).where(*self._mine(profiles))
+        for row in await self.tx.among(mine, profiles.c.merged_into, people):
+            merged.setdefault(row.merged_into, []).append(row.id)
         return [
             Profile(
                 id=row.id,
                 identities=[Identity(name.kind, name.value) for name in names[row.id]],
                 traits=domain.shown(stored.decode(row.traits)),
                 first_seen=row.first_seen,
-                merged=merged.get(row.id, []),
+                merged=sorted(merged.get(row.id, [])),
             )
             for row in rows
         ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Executable, bindparam, insert, select, union_all, update
+from sqlalchemy import bindparam, insert, select, update
 
 from martech.modules.profiles import domain
 from martech.modules.profiles.contract import (
@@ -18,7 +18,7 @@ from martech.modules.profiles.contract import (
     ProfilesMerged,
 )
 from martech.modules.profiles.domain import Key, Known, Plan, Traits
-from martech.modules.profiles.service.rows import KINDS, Rows, chunks, padded, stored
+from martech.modules.profiles.service.rows import KINDS, Rows, chunks, stored
 from martech.modules.profiles.tables import activities, counts, identities, profiles
 from martech.modules.tracking.contract import TrackedEvent
 
@@ -49,43 +49,32 @@ class Recording(Rows):
         for chunk in chunks(done):
             self.tx.publish(ActivityRecorded(items=chunk))
 
-    async def _known(self, keys: Iterable[Key]) -> tuple[dict[Key, Known], dict[Key, int]]:
+    async def _known(self, keys: set[Key]) -> tuple[dict[Key, Known], dict[Key, int]]:
         """Those of *keys* that are on record: whose they are, and the numbers of their rows."""
         known: dict[Key, Known] = {}
         numbers: dict[Key, int] = {}
-        for chunk in chunks(sorted(keys)):
-            for row in await self.tx.execute(self._owners(chunk)):
+        columns = (
+            *(identities.c[name] for name in ("id", "kind", "value", "profile_id", "shared")),
+            *(profiles.c[name] for name in ("first_seen", "identified")),
+        )
+        owned = (
+            select(*columns)
+            .join_from(identities, profiles, identities.c.profile_id == profiles.c.id)
+            .where(*self._mine(identities), *self._mine(profiles))
+        )
+        for kind in KINDS:
+            values = sorted(value for other, value in keys if other == kind)
+            theirs = owned.where(identities.c.kind == kind)
+            for row in await self.tx.among(theirs, identities.c.value, values):
                 key = row.kind, row.value
                 numbers[key] = row.id
                 known[key] = Known(row.profile_id, row.first_seen, row.identified, row.shared)
         return known, numbers
 
-    def _owners(self, keys: Sequence[Key]) -> Executable:
-        """One SELECT for each kind, so that each walks its index, in one statement."""
-        owner = identities.c.profile_id == profiles.c.id
-        columns = (
-            *(identities.c[name] for name in ("id", "kind", "value", "profile_id", "shared")),
-            *(profiles.c[name] for name in ("first_seen", "identified")),
-        )
-        selects = [
-            select(*columns)
-            .join_from(identities, profiles, owner)
-            .where(*self._mine(identities), *self._mine(profiles))
-            .where(identities.c.kind == kind, identities.c.value.in_(padded(values)))
-            for kind in KINDS
-            if (values := [value for other, value in keys if other == kind])
-        ]
-        return union_all(*selects)
-
     async def _traits(self, people: Iterable[UUID]) -> dict[UUID, Traits]:
-        traits: dict[UUID, Traits] = {}
-        for chunk in chunks(sorted(people)):
-            found = select(profiles.c.id, profiles.c.traits).where(
-                *self._mine(profiles), profiles.c.id.in_(padded(chunk))
-            )
-            for row in await self.tx.execute(found):
-                traits[row.id] = stored.decode(row.traits)
-        return traits
+        mine = select(profiles.c.id, profiles.c.traits).where(*self._mine(profiles))
+        rows = await self.tx.among(mine, profiles.c.id, sorted(people))
+        return {row.id: stored.decode(row.traits) for row in rows}
 
     async def _keep_people(self, plan: Plan, after: Mapping[UUID, Traits]) -> None:
         whole, aged = [], []

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, and_, or_, select, union_all
 
 from martech.modules.profiles import domain
 from martech.modules.profiles.contract import EMPTY, Entries, Entry, Identity
-from martech.modules.profiles.service.rows import Rows, chunks, padded
+from martech.modules.profiles.service.rows import Rows, chunks
 from martech.modules.profiles.tables import activities, identities
 
 BRANCHES = 50  # SELECTs in one UNION
@@ -66,20 +66,17 @@ class Remembering(Rows):
         limit: int = 100,
     ) -> Entries:
         """What everybody did, in the order in which it was recorded."""
-        mine = select(activities).where(*self._mine(activities))
+        done = select(activities).where(*self._mine(activities))
         if event is not None:
-            mine = mine.where(activities.c.event == event)
+            done = done.where(activities.c.event == event)
         if after is not None:
-            mine = mine.where(activities.c.position > domain.place(after, tuple[int])[0])
-        found = await self.tx.execute(mine.order_by(activities.c.position).limit(limit + 1))
+            done = done.where(activities.c.position > domain.place(after, tuple[int])[0])
+        found = await self.tx.execute(done.order_by(activities.c.position).limit(limit + 1))
         rows = found.all()
         end = domain.cursor(rows[limit - 1].position) if len(rows) > limit else None
-        owners: dict[object, Row[*tuple[object, ...]]] = {}
-        for chunk in chunks(sorted({row.identity for row in rows})):
-            named = select(identities).where(
-                *self._mine(identities), identities.c.id.in_(padded(chunk))
-            )
-            owners |= {row.id: row for row in await self.tx.execute(named)}
+        mine = select(identities).where(*self._mine(identities))
+        numbers = sorted({row.identity for row in rows})
+        owners = {row.id: row for row in await self.tx.among(mine, identities.c.id, numbers)}
         data = [_entry(row, owners[row.identity], properties) for row in rows[:limit]]
         return Entries(data=data, next=end)
 

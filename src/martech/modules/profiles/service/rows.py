@@ -17,7 +17,7 @@ from martech.modules.profiles.tables import consents, identities, profiles
 T = TypeVar("T")
 
 KINDS: tuple[Kind, ...] = ("user_id", "email", "anonymous_id")
-MOST = 500  # values in one IN, items in one fold
+MOST = 500  # items in one fold
 
 stored = msgspec.json.Decoder(dict[str, domain.Written])
 
@@ -42,28 +42,24 @@ class Rows:
     async def _names(self, people: Sequence[UUID]) -> dict[UUID, list[Row[*tuple[object, ...]]]]:
         """The rows of everybody's names, the strongest first."""
         names: dict[UUID, list[Row[*tuple[object, ...]]]] = {number: [] for number in people}
-        for chunk in chunks(people):
-            theirs = select(identities).where(
-                *self._mine(identities), identities.c.profile_id.in_(padded(chunk))
-            )
-            for row in await self.tx.execute(theirs):
-                names[row.profile_id].append(row)
+        mine = select(identities).where(*self._mine(identities))
+        for row in await self.tx.among(mine, identities.c.profile_id, people):
+            names[row.profile_id].append(row)
         for rows in names.values():
             rows.sort(key=lambda row: (KINDS.index(row.kind), row.id))
         return names
 
     async def _facts(self, people: Iterable[UUID]) -> dict[UUID, list[Fact]]:
         facts: dict[UUID, list[Fact]] = {}
-        for chunk in chunks(sorted(people)):
-            theirs = (
-                select(identities.c.profile_id, *consents.c)
-                .join_from(identities, consents, consents.c.identity == identities.c.id)
-                .where(*self._mine(identities), *self._mine(consents))
-                .where(identities.c.profile_id.in_(padded(chunk)))
-            )
-            for row in await self.tx.execute(theirs):
-                fact = Fact(row.channel, row.status, row.at, row.source)
-                facts.setdefault(row.profile_id, []).append(fact)
+        said = (consents.c[name] for name in Fact._fields)
+        mine = (
+            select(identities.c.profile_id, *said)
+            .join_from(identities, consents, consents.c.identity == identities.c.id)
+            .where(*self._mine(identities), *self._mine(consents))
+        )
+        for row in await self.tx.among(mine, identities.c.profile_id, sorted(people)):
+            fact = Fact(row.channel, row.status, row.at, row.source)
+            facts.setdefault(row.profile_id, []).append(fact)
         return facts
 
     async def _keep_facts(self, facts: Sequence[tuple[int, Fact]]) -> None:
@@ -83,8 +79,3 @@ class Rows:
 def chunks(things: Sequence[T], size: int = MOST) -> Iterator[list[T]]:
     for start in range(0, len(things), size):
         yield list(things[start : start + size])
-
-
-def padded(values: list[T]) -> list[T]:
-    """*values*, the first repeated up to a power of two: few different statements to prepare."""
-    return values + values[:1] * ((1 << (len(values) - 1).bit_length()) - len(values))
