@@ -76,7 +76,7 @@ class SettlesAlone(Carrier):
 
     async def _inward(self, job: Job, command: Command, lease: Lease) -> None:
         async with self.database.unit() as unit:
-            await job.run(command, self.host.service(self.name, unit.of(lease.tenant)))
+            await job.run(command, self._service(unit, lease))
         await failpoints.reach("jobs.before_settle")
         async with self.database.unit() as unit:
             await self.commands.settle(unit, lease)

@@ -12,15 +12,18 @@ from uuid import UUID
 import pytest
 import redis
 
+from martech.kernel import telemetry
 from martech.kernel.clock import TestClock
 from martech.kernel.commands import ATTEMPTS, LEASE, RESEND
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.jobs import Carrier, Jobs, Queue
+from martech.kernel.messages import Command
 from martech.kernel.module import ManifestError, Module, Unit, job
+from martech.kernel.outbox import Origin
 from martech.kernel.settings import Settings
 from tests import databases, servers
-from tests.kitchen import OTHER, log, order, rows, running, street
+from tests.kitchen import OTHER, TENANT, log, order, rows, running, street
 from tests.sample.kitchen.adapters import Street
 from tests.sample.kitchen.domain import Bake, Deliver
 from tests.sample.kitchen.module import module as kitchen_module
@@ -59,6 +62,10 @@ async def host(hosts: Open) -> Host:
     return await hosts()
 
 
+class BakeTwice(Command, frozen=True):
+    number: int
+
+
 async def test_timers_go_off_in_the_order_of_their_time(host: Host, clock: TestClock) -> None:
     for number in (5, 1, 4, 2, 3):
         await order(host, Bake(number=number), at=NOON + number * MINUTE)
@@ -77,6 +84,29 @@ async def test_each_command_is_carried_out_for_its_own_tenant(host: Host) -> Non
     await Jobs(host).settle()
     assert await log(host) == ["baked 1", "left with 1, 1000 in the shop", "delivered 1"]
     assert await log(host, OTHER) == ["baked 2"]
+
+
+async def test_what_a_job_does_is_traced_to_the_request_behind_it(host: Host) -> None:
+    begun = Origin(UUID(int=5), UUID(int=6), f"00-{5:032x}-{6:016x}-01")
+    async with host.unit("kitchen", TENANT, origin=begun) as kitchen:
+        await kitchen.order(BakeTwice(number=1))
+    seen: list[telemetry.Trace | None] = []
+
+    @job(BakeTwice, inward=True)
+    async def bake_twice(command: BakeTwice, kitchen: KitchenService) -> None:
+        seen.append(telemetry.current.get())
+        await kitchen.order(Bake(number=1), Bake(number=2))
+
+    module = replace(kitchen_module, jobs=[bake_twice])
+    async with Host([module, *databases.SAMPLE[:2]], host.settings, clock=host.clock) as other:
+        await Jobs(other).settle()
+    first, *caused = await rows(host)
+    assert [row["causation"] for row in caused] == [first["id"], first["id"]]
+    assert {(row["correlation"], row["traceparent"]) for row in caused} == {(begun[0], begun[2])}
+    (trace,) = seen
+    assert trace is not None
+    assert (trace.trace, trace.tenant, trace.request) == (f"{5:032x}", TENANT, str(first["id"]))
+    assert telemetry.current.get() is None
 
 
 async def test_an_inward_job_that_fails_leaves_no_trace_but_its_error(

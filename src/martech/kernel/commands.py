@@ -42,6 +42,7 @@ from uuid_utils.compat import uuid7
 from martech.kernel.columns import Id, UtcDateTime, tenant_column
 from martech.kernel.errors import Conflict, NotFound
 from martech.kernel.messages import Command, wire_name
+from martech.kernel.outbox import Origin
 
 LEASE = timedelta(seconds=30)
 """How long a command belongs to whoever took it, unless they renew; then it is taken over."""
@@ -63,6 +64,7 @@ class Enqueued(NamedTuple):
     command: Command
     at: datetime
     key: str | None
+    origin: Origin = Origin()
 
 
 class Lease(NamedTuple):
@@ -74,6 +76,7 @@ class Lease(NamedTuple):
     data: bytes
     attempts: int
     fence: int
+    origin: Origin = Origin()
 
 
 class Stale(Exception):
@@ -100,6 +103,9 @@ def commands_table(metadata: MetaData) -> Table:
         Column("type", String, nullable=False),
         Column("data", LargeBinary, nullable=False),
         Column("key", String),
+        Column("correlation", Id),
+        Column("causation", Id),
+        Column("traceparent", String),
         Column("due_at", UtcDateTime, nullable=False),
         Column("again_at", UtcDateTime),  # asked for once more while it was being carried out
         Column("attempts", Integer, nullable=False, default=0),
@@ -150,6 +156,9 @@ async def record(
                 "type": wire_name(type(e.command)),
                 "data": msgspec.json.encode(e.command),
                 "key": e.key,
+                "correlation": e.origin.correlation,
+                "causation": e.origin.causation,
+                "traceparent": e.origin.traceparent,
                 "due_at": e.at,
             }
             for e in kept
@@ -205,10 +214,14 @@ class Commands:
             update(self.table)
             .where(c.id == id_, self.open, c.due_at <= unit.now, free)
             .values(fence=c.fence + 1, lease_until=unit.now + length, sent_at=None, again_at=None)
-            .returning(c.id, c.tenant, c.type, c.data, c.attempts, c.fence)
+            .returning(self.table)
         )
         row = taken.one_or_none()
-        return None if row is None else Lease._make(row)
+        if row is None:
+            return None
+        # what the job tells and enqueues was caused by this command
+        origin = Origin(row.correlation or row.id, row.id, row.traceparent)
+        return Lease(row.id, row.tenant, row.type, row.data, row.attempts, row.fence, origin)
 
     async def renew(self, unit: Unit, lease: Lease, length: timedelta = LEASE) -> None:
         """Hold on to the command for another *length*. Raises `Stale`."""

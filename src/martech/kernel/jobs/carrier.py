@@ -11,8 +11,8 @@ runs out and the next sweep hands the command to another.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from inspect import Parameter, signature
 from typing import Any, get_origin
@@ -20,8 +20,9 @@ from uuid import UUID
 
 import msgspec
 
-from martech.kernel import failpoints
+from martech.kernel import failpoints, telemetry
 from martech.kernel.commands import LEASE, Commands, Lease, Stale
+from martech.kernel.db import Unit as DatabaseUnit
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import Command, owner, wire_name
@@ -85,8 +86,9 @@ class Carrier:
             return False
         self.held[lease.id] = lease
         try:
-            await failpoints.reach("jobs.after_lease")
-            await self._attempt(lease)
+            with _named_in_logs(lease):
+                await failpoints.reach("jobs.after_lease")
+                await self._attempt(lease)
         except Stale:
             log.warning("%s: %s was taken over, nothing was committed", self.name, id_)
         finally:
@@ -152,7 +154,7 @@ class Carrier:
 
     async def _inward(self, job: Job, command: Command, lease: Lease) -> None:
         async with self.database.unit() as unit:
-            await job.run(command, self.host.service(self.name, unit.of(lease.tenant)))
+            await job.run(command, self._service(unit, lease))
             await failpoints.reach("jobs.before_settle")
             await self.commands.settle(unit, lease)
         await failpoints.reach("jobs.after_settle")
@@ -161,7 +163,7 @@ class Carrier:
         @asynccontextmanager
         async def open_unit() -> AsyncIterator[Any]:
             async with self.database.unit() as unit:
-                yield self.host.service(self.name, unit.of(lease.tenant))
+                yield self._service(unit, lease)
                 await self.commands.holds(unit, lease)
 
         given = self.given[lease.type]
@@ -171,6 +173,9 @@ class Carrier:
         async with self.database.unit() as unit:
             await self.commands.settle(unit, lease)
         await failpoints.reach("jobs.after_settle")
+
+    def _service(self, unit: DatabaseUnit, lease: Lease) -> Any:
+        return self.host.service(self.name, unit.of(lease.tenant, origin=lease.origin))
 
     def _hand(self, kind: type, tenant: UUID) -> Any:
         resources = self.host.resources[self.name]
@@ -202,3 +207,17 @@ class Carrier:
                 "a port that is answered here nor a resource of the module."
             )
         return kind
+
+
+@contextmanager
+def _named_in_logs(lease: Lease) -> Iterator[None]:
+    """Whatever is logged meanwhile carries the trace of the request that led here, the tenant,
+    and the command's id in place of a request's."""
+    parent = lease.origin.traceparent
+    trace = telemetry.Trace(str(lease.id), parent.encode() if parent else None)
+    trace.tenant = lease.tenant
+    token = telemetry.current.set(trace)
+    try:
+        yield
+    finally:
+        telemetry.current.reset(token)

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT = 15_000  # milliseconds after which a silent process counts as dead
 MAINTENANCE = 1_000_000  # in a million: look after dead processes' messages at every command
-GLANCE = 100  # milliseconds between looks at an empty queue
+GLANCE = 200  # milliseconds between looks at an empty queue in Redis
+IDLE = 500  # milliseconds until a thread without work looks whether it is to stop
 
 CarryOut = Callable[[UUID], Awaitable[bool]]
 
