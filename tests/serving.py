@@ -13,6 +13,7 @@ from martech.kernel.auth import Claims, Follower, Issuer, Keyring, Kind
 from martech.kernel.clock import SystemClock
 from martech.kernel.host import Host
 from martech.kernel.http.application import application
+from martech.kernel.http.requests import JsonRequest
 from martech.kernel.module import Module
 from martech.kernel.settings import Settings
 
@@ -50,9 +51,12 @@ class Served:
 
 
 @asynccontextmanager
-async def serve(modules: Sequence[Module], settings: Settings) -> AsyncIterator[Served]:
+async def serve(
+    modules: Sequence[Module], settings: Settings, request: type[JsonRequest] = JsonRequest
+) -> AsyncIterator[Served]:
     host, keyring = Host(modules, settings), Keyring()
-    app = application(host, keyring, Follower(keyring, None, SystemClock()))
+    follower = Follower(keyring, None, SystemClock())
+    app = application(host, keyring, follower, request=request)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         yield Served(host, keyring, app, client)

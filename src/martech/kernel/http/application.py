@@ -25,7 +25,11 @@ LARGEST_BODY = 256_000
 
 
 def application(
-    host: Host, keyring: Keyring, follower: Follower, pulse: Pulse | None = None
+    host: Host,
+    keyring: Keyring,
+    follower: Follower,
+    pulse: Pulse | None = None,
+    request: type[JsonRequest] = JsonRequest,
 ) -> Admission:
     """Everything that *host* serves. *pulse* is that of the bus, where one runs beside it.
 
@@ -41,7 +45,7 @@ def application(
     app = Litestar(
         route_handlers=list(chain.from_iterable(mounted.values())),
         exception_handlers=problems.handlers(),
-        request_class=JsonRequest,
+        request_class=request,
         state=State({"keyring": keyring, "clock": host.clock}),
         request_max_body_size=LARGEST_BODY,
         lifespan=[_open(host, follower)],
