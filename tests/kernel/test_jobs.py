@@ -157,6 +157,32 @@ async def test_a_command_nobody_knows_waits_for_whoever_does(host: Host, clock: 
     assert await log(host) == ["baked 1"]
 
 
+@job(BakeTwice)
+async def count_lines(command: BakeTwice, unit: Unit[KitchenService], street: Street) -> None:
+    async with unit() as kitchen:
+        lines = len(await kitchen.log())
+    await street.bring(lines)
+    async with unit() as kitchen:
+        await kitchen.write(f"saw {lines}")
+
+
+async def test_what_changes_after_a_job_has_looked_is_looked_at_again(
+    host: Host, clock: TestClock
+) -> None:
+    module = replace(kitchen_module, jobs=[count_lines])
+    async with Host([module, *databases.SAMPLE[:2]], host.settings, clock=clock) as other:
+        street(other).clear.clear()
+        await order(host, BakeTwice(number=0), key="count")
+        counting = asyncio.create_task(Jobs(other).settle())
+        assert await street(other).underway.get() == 0
+        async with host.unit("kitchen", TENANT) as kitchen:
+            await kitchen.write("new")
+            await kitchen.order(BakeTwice(number=0), key="count")
+        street(other).clear.set()
+        await counting
+    assert await log(host) == ["new", "saw 0", "saw 2"]
+
+
 async def test_a_holder_that_was_taken_over_commits_nothing(hosts: Open, clock: TestClock) -> None:
     paused, other = await hosts(), await hosts()
     street(paused).clear.clear()
