@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import MetaData, Row, insert, literal_column, select, text
+from sqlalchemy import ColumnElement, MetaData, Row, insert, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel import failpoints

@@ -1,0 +1,157 @@
+"""The product with two tenants in it: acme, whose every field holds a canary, and globex."""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import msgspec
+
+from martech.app import installed, load
+from martech.kernel.auth import Follower, Keyring
+from martech.kernel.bus import Bus
+from martech.kernel.clock import SystemClock
+from martech.kernel.host import Host
+from martech.kernel.http.application import application
+from martech.kernel.settings import Settings
+from martech.modules.access.domain import tenant_id
+from tests.serving import alive
+
+CANARY = "kanarienvogel"
+ROLES = ("viewer", "editor", "admin", "owner")
+
+
+class Town:
+    def __init__(self, host: Host, client: httpx.AsyncClient, follower: Follower) -> None:
+        self.host = host
+        self.client = client
+        self.follower = follower
+        self.secret: dict[str, str] = {}
+        self.write: dict[str, str] = {}
+        self.ids: dict[str, str] = {}
+        """What acme's things are called, by the name of the parameter that asks for them."""
+
+        self.places: dict[str, str] = {}
+        """Where acme stands in its lists, by the list's path: the ``next`` of the first page."""
+
+        self.strangers: dict[str, str] = {}
+        """A key of globex of each kind and role."""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        key: str | None,
+        query: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        headers = {"authorization": f"Bearer {key}"} if key else {}
+        return await self.client.request(method, path, json=body, headers=headers, params=query)
+
+    async def document(self) -> dict[str, Any]:
+        document: dict[str, Any] = (await self.client.get("/openapi.json")).json()
+        return document
+
+    async def do(self, method: str, path: str, body: object = None, **query: str) -> Any:
+        """As acme's owner, who may."""
+        answer = await self.call(method, path, body, key=self.secret["acme"], query=query)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    async def open(self) -> None:
+        for name in ("acme", "globex"):
+            async with self.host.unit("access", tenant_id(name)) as access:
+                write, secret = (await access.open_tenant(name)).keys
+            self.write[name], self.secret[name] = write.token, secret.token
+        await self.follower.catch_up()
+        await self._fill()
+        await self._look_around()
+        self.strangers = await self._keys_of_globex()
+        await self.follower.catch_up()
+
+    async def _fill(self) -> None:
+        user = {"email": f"{CANARY}@example.com", "name": CANARY, "role": "viewer"}
+        self.ids["user_id"] = (await self.do("POST", "/access/v1/users", user))["id"]
+        key = {"kind": "secret", "name": CANARY, "user_id": self.ids["user_id"]}
+        self.ids["key_id"] = (await self.do("POST", "/access/v1/keys", key))["key"]["id"]
+        for tenant, person in (("acme", CANARY), ("acme", f"{CANARY} 2"), ("globex", "jane")):
+            await self._track(tenant, person)
+        await Bus(self.host).settle()
+        lookup = {"kind": "user_id", "value": CANARY}
+        person = await self.do("GET", "/profiles/v1/people/lookup", **lookup)
+        self.ids["person_id"] = person["id"]
+        consent = {"status": "granted", "source": CANARY}
+        await self.do("PUT", f"/profiles/v1/people/{person['id']}/consents/email", consent)
+        self.ids["channel"] = "email"
+        await Bus(self.host).settle()
+
+    async def _track(self, tenant: str, person: str) -> None:
+        items = [
+            {
+                "type": "identify",
+                "userId": person,
+                "anonymousId": f"{person}-device",
+                "messageId": f"{person}-1",
+                "traits": {"email": f"{person.replace(' ', '')}@example.com", "name": person},
+            },
+            {
+                "type": "track",
+                "userId": person,
+                "messageId": f"{person}-2",
+                "event": f"Seen by {person}",
+                "properties": {"bird": person},
+            },
+            {"type": "track", "userId": person, "messageId": f"{person}-3", "event": ""},
+        ]
+        answer = await self.call("POST", "/v1/batch", {"batch": items}, key=self.write[tenant])
+        assert answer.status_code == 200, answer.text
+
+    async def _keys_of_globex(self) -> dict[str, str]:
+        """One of each kind and role, all of the other tenant."""
+        owner = self.secret["globex"]
+        keys = {"every scope": owner, "write": self.write["globex"]}
+        for role in ROLES:
+            user = {"email": f"{role}@globex.example", "name": role, "role": role}
+            made = (await self.call("POST", "/access/v1/users", user, key=owner)).json()
+            wanted = {"kind": "secret", "name": role, "user_id": made["id"]}
+            issued = await self.call("POST", "/access/v1/keys", wanted, key=owner)
+            keys[role] = issued.json()["token"]
+        return keys
+
+    async def _look_around(self) -> None:
+        for path, methods in (await self.document())["paths"].items():
+            taken = {p["name"] for p in methods.get("get", {}).get("parameters", [])}
+            if "after" in taken:
+                page = await self.do("GET", path.format_map(self.ids), limit="1")
+                self.places[path] = page["next"] or ""
+
+    async def state_of_acme(self) -> dict[str, str]:
+        """A digest of acme's rows in each table, as the kernel sees them."""
+        return {
+            name: await self._digest(name, table)
+            for name, module in self.host.modules.items()
+            for table in sorted(module.tables.tables)
+        }
+
+    async def _digest(self, name: str, table: str) -> str:
+        rows = self.host.modules[name].tables.tables[table]
+        if "tenant" not in rows.c:
+            return ""
+        mine = rows.select().where(rows.c.tenant == tenant_id("acme"))
+        async with self.host.databases[name].across(write=False) as connection:
+            found = sorted(repr(tuple(row)) for row in await connection.execute(mine))
+        return hashlib.sha256(msgspec.json.encode(found)).hexdigest()
+
+
+@asynccontextmanager
+async def town(url: str) -> AsyncIterator[Town]:
+    host, keyring = Host(load(installed()), Settings(database_url=url)), Keyring()
+    follower = Follower(keyring, host.issuer(), SystemClock())
+    app = application(host, keyring, follower)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        made = Town(host, client, follower)
+        await made.open()
+        yield made
