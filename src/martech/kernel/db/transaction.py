@@ -156,9 +156,7 @@ class Transaction:
     ) -> None:
         """Have this module's job carry out *command*, not before *at*, if and only if this unit
         commits. At most one open command of a type has the same *key*."""
-        self.unit.enqueued.append(
-            Enqueued(self.tenant, command, at or self.now, key, self.origin)
-        )
+        self.unit.enqueued.append(Enqueued(self.tenant, command, at or self.now, key, self.origin))
 
     def audit(self, action: str, subject: str, **detail: object) -> None:
         """Record, in this unit, who did what to whom; in a chain that shows any later change."""
