@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from litestar import Controller, Router
+from litestar.enums import HttpMethod
 from litestar.routes import HTTPRoute
 
 from martech.kernel.auth import IssuerKeyPublished, Revoked
@@ -102,7 +103,11 @@ def shape(event: type[Event]) -> type:
     return item_type(event) if issubclass(event, Folded) else event
 
 
-def _routes(path: str, controllers: Sequence[type[Controller]]) -> Iterator[Route]:
+def _routes(path: str, controllers: Sequence[type[Controller]]) -> list[Route]:
+    return sorted(_read(path, controllers), key=lambda route: (route.path, route.method))
+
+
+def _read(path: str, controllers: Sequence[type[Controller]]) -> Iterator[Route]:
     if not controllers:
         return
     for route in Router(path=path, route_handlers=list(controllers)).routes:
@@ -111,8 +116,10 @@ def _routes(path: str, controllers: Sequence[type[Controller]]) -> Iterator[Rout
         for handler in route.route_handlers:
             for method in sorted({str(m) for m in handler.http_methods} - {"OPTIONS", "HEAD"}):
                 needs = handler.opt.get("scope") or handler.opt.get("needs") or "nothing"
-                path = _CONVERTER.sub("}", route.path)
-                yield Route(method, path, str(handler.operation_id), str(needs))
+                name = handler.operation_id
+                if callable(name):
+                    name = name(handler, HttpMethod(method), route.path_components)
+                yield Route(method, _CONVERTER.sub("}", route.path), str(name), str(needs))
 
 
 def _signature(method: Callable[..., object]) -> str:

@@ -11,7 +11,7 @@ _REF = re.compile(r'"#/components/schemas/([^"]+)"')
 def openapi_of(document: Mapping[str, Any], module: str) -> dict[str, Any]:
     """The routes tagged *module*, and only the schemas that they reach."""
     paths = {}
-    for path, item in document["paths"].items():
+    for path, item in sorted(document["paths"].items()):
         mine = {
             method: operation
             for method, operation in item.items()
