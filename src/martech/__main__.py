@@ -3,8 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from importlib import import_module
@@ -20,6 +19,7 @@ from rich.table import Table
 
 from martech import __version__, app
 from martech.kernel import audit, failpoints, migrate, parked, published, telemetry
+from martech.kernel.bus.replay import replay
 from martech.kernel.errors import Error
 from martech.kernel.failpoints import FailpointError
 from martech.kernel.migrate import DatabaseUnfit
@@ -301,11 +301,14 @@ def parked_() -> None:
 @parked_.command("list")
 @settings_of
 def parked_list(settings: Settings) -> None:
-    """List parked items and commands, the oldest first."""
-    table = Table("module", "id", "type", "attempts", "error", box=None)
-    for one in asyncio.run(_with_host(settings, parked.parked)):
-        table.add_row(one.module, one.id, one.type, str(one.attempts), escape(one.error[:200]))
-    out.print(table if table.row_count else "Nothing is parked.")
+    """List parked items and commands, the oldest first: module, id, type, error."""
+    found = asyncio.run(_with_host(settings, parked.parked))
+    for one in found:
+        said = escape(" ".join(one.error.split())[:200])
+        line = f"{one.module} [bold]{one.id}[/] {one.type}, {one.attempts} attempts: {said}"
+        out.print(line, soft_wrap=True)
+    if not found:
+        out.print("Nothing is parked.")
 
 
 @parked_.command("retry")
@@ -324,6 +327,23 @@ def parked_retry(settings: Settings, module: str, id_: str) -> None:
     out.print("It is due again.")
 
 
+@main.command("replay")
+@click.argument("subscription")
+@click.option("--from", "position", type=click.IntRange(0), required=True, help="0 is everything.")
+@settings_of
+def replay_(settings: Settings, subscription: str, position: int) -> None:
+    """Have SUBSCRIPTION hear its source again, from behind a position. Nothing happens outside.
+
+    Its handler writes again what it wrote: empty its tables first to build them anew.
+
+    \b
+    Example:
+      martech replay profiles.record_what_was_tracked --from 0
+    """
+    asyncio.run(_with_host(settings, lambda host: replay(host, subscription, position)))
+    out.print(f"{subscription} hears everything behind {position} again.")
+
+
 async def _with_host(settings: Settings, do: Callable[[Any], Awaitable[T]]) -> T:
     async with app.opened(settings) as host:
         return await do(host)
@@ -338,21 +358,12 @@ async def _chains(host: Any) -> list[tuple[str, audit.Chain]]:
     return found
 
 
-@asynccontextmanager
-async def _access(settings: Settings, tenant: str) -> AsyncIterator[Any]:
-    """The service of access, in a unit of work of *tenant*."""
+async def _ask_access(settings: Settings, tenant: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Ask the service of access, in a unit of work of *tenant*."""
     if "access" not in {module.name for module in app.hosted(settings)}:
         raise SettingsError("access is not hosted here. Ask where it is, or set MARTECH_MODULES.")
-    domain = import_module("martech.modules.access.domain")
-    async with (
-        app.opened(settings) as host,
-        host.unit("access", domain.tenant_id(tenant)) as access,
-    ):
-        yield access
-
-
-async def _ask_access(settings: Settings, tenant: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
-    async with _access(settings, tenant) as access:
+    tenant_id = import_module("martech.modules.access.domain").tenant_id(tenant)
+    async with app.opened(settings) as host, host.unit("access", tenant_id) as access:
         return await ask(access)
 
 

@@ -259,6 +259,7 @@ def test_logs_are_json_and_name_the_request(tmp_path: Path) -> None:
         ["key", "revoke"],
         ["parked", "list"],
         ["parked", "retry"],
+        ["replay"],
     ],
 )
 def test_help_teaches_whatever_the_settings(command: Sequence[str]) -> None:
@@ -300,4 +301,8 @@ def test_keys_are_issued_rotated_and_revoked_from_the_command_line(tmp_path: Pat
     assert "Nothing is parked" in martech("parked", "list")
     martech("parked", "retry", "access", str(uuid4()), exit_code=1)
     martech("parked", "retry", "profiles", "nothing/1/0", exit_code=1)
+    assert "hears everything" in martech(
+        "replay", "profiles.record_what_was_tracked", "--from", "0"
+    )
+    martech("replay", "profiles.nothing", "--from", "0", exit_code=1)
     assert "tracking.events_tracked.v1" in martech("modules")
