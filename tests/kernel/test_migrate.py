@@ -232,7 +232,7 @@ async def test_looking_at_a_database_that_is_not_there_makes_none(
     with pytest.raises(DatabaseUnfit, match=r"does not exist\. Run `martech migrate`"):
         await migrate.check(first(), absent, folder)
     assert not (tmp_path / "absent").exists()
-    with pytest.raises(DatabaseUnfit, match="cannot be used"):
+    with pytest.raises(DatabaseUnfit, match="does not answer"):
         await migrate.upgrade(first(), "postgresql://nobody:secret@127.0.0.1:1/none", folder)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "shelf.db").write_text("a letter, and not a database" * 100)

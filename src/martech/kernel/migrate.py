@@ -255,13 +255,16 @@ def _on_sqlite(url: str, name: str, work: Callable[[Connection], T], write: bool
 
 
 def _on_postgresql(url: str, name: str, work: Callable[[Connection], T], write: bool) -> T:
-    target = make_url(url).set(drivername="postgresql+asyncpg")
+    given = make_url(url)
+    target = given.set(drivername="postgresql+asyncpg")
 
     async def run() -> T:
         try:
             connection = await create_async_engine(target, poolclass=NullPool).connect()
         except Exception as exc:  # asyncpg raises its own and the system's
-            raise DatabaseUnfit(f"{target!r} cannot be used: {exc}.") from exc
+            raise DatabaseUnfit(
+                f"{given!r} does not answer: {exc}. Start it, or correct MARTECH_DATABASE_URL."
+            ) from exc
         async with aclosing(connection):
             if write:
                 await connection.execute(text(LOCK), {"lock": f"martech.{name}"})
