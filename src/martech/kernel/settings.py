@@ -1,9 +1,10 @@
 """Settings come from the environment, are read once, and are refused in a sentence."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -75,11 +76,9 @@ class _Reader:
             key_snapshot=self._path("MARTECH_KEY_SNAPSHOT"),
             redis_url=self._url("MARTECH_REDIS_URL", ("redis", "rediss", "unix")),
             host=self._text("MARTECH_HOST", default.host),
-            port=int(self._number("MARTECH_PORT", default.port, 0, 65535)),
+            port=self._whole("MARTECH_PORT", default.port, 0, 65535),
             log_level=self._choice("MARTECH_LOG_LEVEL", default.log_level, LEVELS),
-            max_requests=int(
-                self._number("MARTECH_MAX_REQUESTS", default.max_requests, 1, 100_000)
-            ),
+            max_requests=self._whole("MARTECH_MAX_REQUESTS", default.max_requests, 1, 100_000),
             drain_seconds=self._number("MARTECH_DRAIN_SECONDS", default.drain_seconds, 0, 3600),
             outbox_retention=self._duration("MARTECH_OUTBOX_RETENTION"),
             failpoints=self._text("MARTECH_FAILPOINTS", ""),
@@ -108,13 +107,19 @@ class _Reader:
             raise SettingsError(f"{name} is {value}; it must lie between {low} and {high}.")
         return number
 
+    def _whole(self, name: str, default: int, low: int, high: int) -> int:
+        number = self._number(name, default, low, high)
+        if not number.is_integer():
+            raise SettingsError(f"{name} is {number}; it must be a whole number.")
+        return int(number)
+
     def _duration(self, name: str) -> timedelta | None:
         value = self._text(name, "")
         if not value:
             return None
-        units = {"h": "hours", "d": "days", "w": "weeks"}
-        if value[:-1].isdigit() and value[-1] in units:
-            return timedelta(**{units[value[-1]]: int(value[:-1])})
+        if written := re.fullmatch(r"([0-9]{1,4})([hdw])", value):
+            unit = {"h": "hours", "d": "days", "w": "weeks"}[written[2]]
+            return timedelta(**{unit: int(written[1])})
         raise SettingsError(f"{name} is {value!r}; write hours, days or weeks: 12h, 30d, 8w.")
 
     def _path(self, name: str) -> Path | None:
@@ -125,13 +130,13 @@ class _Reader:
 
     def _url(self, name: str, schemes: tuple[str, ...]) -> str | None:
         value = self._text(name, "")
-        if value and urlsplit(value).scheme not in schemes:
+        if value and self._split(name, value).scheme not in schemes:
             raise SettingsError(f"{name} is {value!r}; it must begin with {schemes[0]}://.")
         return value or None
 
     def _database(self, name: str, default: str) -> str:
         url = self._text(name, default)
-        parts = urlsplit(url)
+        parts = self._split(name, url)
         if parts.scheme not in DATABASES:
             raise SettingsError(
                 f"{name} is {url!r}; it must be sqlite:///FOLDER or postgresql://HOST/DATABASE."
@@ -141,6 +146,12 @@ class _Reader:
         if parts.scheme == "sqlite" and Path(parts.path[1:]).is_file():
             raise SettingsError(f"{name} names a file; it must be a folder, one file per module.")
         return url
+
+    def _split(self, name: str, url: str) -> SplitResult:
+        try:
+            return urlsplit(url)
+        except ValueError as exc:
+            raise SettingsError(f"{name} is {url!r}, which is no URL: {exc}.") from None
 
     def _databases(self) -> dict[str, str]:
         start, end = "MARTECH_", "_DATABASE_URL"

@@ -19,7 +19,7 @@ from martech.kernel.audit import Audited
 from martech.kernel.auth import Principal
 from martech.kernel.commands import Enqueued
 from martech.kernel.db.among import KEYS, among
-from martech.kernel.messages import Command, Event
+from martech.kernel.messages import Command, Event, Folded
 from martech.kernel.outbox import Origin, Told
 from martech.kernel.tenancy import ACROSS, Rows, Scope, refuse_text
 
@@ -148,7 +148,10 @@ class Transaction:
         )
 
     def publish(self, event: Event) -> None:
-        """Tell the other modules, if and only if this unit commits."""
+        """Tell the other modules, if and only if this unit commits. A folded event without items
+        tells nothing."""
+        if isinstance(event, Folded) and not event.items:
+            return
         self.unit.told.append(Told(self.tenant, event, self.origin))
 
     def enqueue(

@@ -1,0 +1,110 @@
+"""Settings come from the environment, and a wrong one is refused in a sentence that names it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from martech.kernel.auth import Issuer
+from martech.kernel.settings import Settings, SettingsError
+
+ONE, TWO = (Issuer(Issuer.make()).published for _ in range(2))
+
+WRONG = [
+    ("MARTECH_DATABASE_URL", "mysql://localhost/x", "sqlite:///FOLDER"),
+    ("MARTECH_DATABASE_URL", "sqlite://", "names no folder"),
+    ("MARTECH_DATABASE_URL", "sqlite://host/var", "names no folder"),
+    ("MARTECH_DATABASE_URL", f"sqlite:///{__file__}", "names a file"),
+    ("MARTECH_PROFILES_DATABASE_URL", "var/martech", "postgresql://HOST/DATABASE"),
+    ("MARTECH_REDIS_URL", "localhost:6379", "redis://"),
+    ("MARTECH_REDIS_URL", "http://localhost", "redis://"),
+    ("MARTECH_DATABASE_URL", "postgresql://[::1/martech", "no URL"),
+    ("MARTECH_ISSUER_KEYS", "one,two", "public key"),
+    ("MARTECH_PORT", "eighty", "must be a number"),
+    ("MARTECH_PORT", "65536", "between 0 and 65535"),
+    ("MARTECH_PORT", "-1", "between 0 and 65535"),
+    ("MARTECH_PORT", "8000.5", "whole number"),
+    ("MARTECH_PORT", "nan", "between 0 and 65535"),
+    ("MARTECH_LOG_LEVEL", "loud", "debug, info, warning, error"),
+    ("MARTECH_MAX_REQUESTS", "0", "between 1 and"),
+    ("MARTECH_MAX_REQUESTS", "many", "must be a number"),
+    ("MARTECH_DRAIN_SECONDS", "-1", "between 0 and 3600"),
+    ("MARTECH_DRAIN_SECONDS", "inf", "between 0 and 3600"),
+    ("MARTECH_OUTBOX_RETENTION", "30", "hours, days or weeks"),
+    ("MARTECH_OUTBOX_RETENTION", "d", "hours, days or weeks"),
+    ("MARTECH_OUTBOX_RETENTION", "3y", "hours, days or weeks"),
+    ("MARTECH_OUTBOX_RETENTION", "-3d", "hours, days or weeks"),
+    ("MARTECH_OUTBOX_RETENTION", "²d", "hours, days or weeks"),
+    ("MARTECH_OUTBOX_RETENTION", "99999999999d", "hours, days or weeks"),
+    ("MARTECH_KEY_SNAPSHOT", "/no/such/folder/keys.json", "no such folder"),
+    ("MARTECH_MODULE", "profiles", "not a setting"),
+    ("MARTECH_DATABASE", "sqlite:///var", "not a setting"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "cure"), WRONG, ids=[f"{n}={v}" for n, v, _ in WRONG])
+def test_a_wrong_setting_is_refused_in_a_sentence_that_names_it(
+    name: str, value: str, cure: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env({name: value})
+    assert name in str(refused.value)
+    assert cure in str(refused.value)
+    assert str(refused.value).endswith(".")
+
+
+def test_without_settings_there_is_a_file_a_module_on_this_machine() -> None:
+    assert Settings.from_env({}) == Settings()
+    assert Settings().database_of("profiles") == "sqlite:///var/martech"
+
+
+def test_an_empty_setting_is_none_and_spaces_do_not_count() -> None:
+    env = {"MARTECH_PORT": "  ", "MARTECH_REDIS_URL": "", "MARTECH_LOG_LEVEL": " debug "}
+    settings = Settings.from_env(env)
+    assert (settings.port, settings.redis_url, settings.log_level) == (8000, None, "debug")
+
+
+def test_everything_can_be_set(tmp_path: Path) -> None:
+    settings = Settings.from_env(
+        {
+            "MARTECH_DATABASE_URL": "postgresql://localhost/martech",
+            "MARTECH_PROFILES_DATABASE_URL": f"sqlite:///{tmp_path}",
+            "MARTECH_MODULES": "access, profiles,",
+            "MARTECH_ISSUER_KEYS": f"{ONE}, {TWO}",
+            "MARTECH_KEY_SNAPSHOT": str(tmp_path / "keys.json"),
+            "MARTECH_REDIS_URL": "redis://localhost:6379/1",
+            "MARTECH_HOST": "0.0.0.0",
+            "MARTECH_PORT": "9000",
+            "MARTECH_LOG_LEVEL": "warning",
+            "MARTECH_MAX_REQUESTS": "64",
+            "MARTECH_DRAIN_SECONDS": "2.5",
+            "MARTECH_OUTBOX_RETENTION": "8w",
+            "MARTECH_FAILPOINTS": "outbox.after_insert=kill@3",
+            "PATH": "/usr/bin",
+        }
+    )
+    assert settings == Settings(
+        database_url="postgresql://localhost/martech",
+        database_urls={"profiles": f"sqlite:///{tmp_path}"},
+        modules=("access", "profiles"),
+        issuer_keys=(ONE, TWO),
+        key_snapshot=tmp_path / "keys.json",
+        redis_url="redis://localhost:6379/1",
+        host="0.0.0.0",
+        port=9000,
+        log_level="warning",
+        max_requests=64,
+        drain_seconds=2.5,
+        outbox_retention=timedelta(weeks=8),
+        failpoints="outbox.after_insert=kill@3",
+    )
+
+
+def test_one_module_can_live_elsewhere() -> None:
+    settings = Settings.from_env({"MARTECH_PROFILES_DATABASE_URL": "postgresql://there/x"})
+    assert settings.database_of("profiles") == "postgresql://there/x"
+    assert settings.database_of("access") == "sqlite:///var/martech"
+
+
+def test_what_only_the_tests_read_is_none_of_our_business() -> None:
+    assert Settings.from_env({"MARTECH_TEST_POSTGRES_URL": "postgresql://x"}) == Settings()
