@@ -38,7 +38,7 @@ class Bodies:
         self.path, self._make = {
             "track": ("/v1/track", self._track),
             "batch": ("/v1/batch", self._batch),
-            "empty": ("/access/v1/ping", self._empty),
+            "empty": ("/v1/batch", self._empty),
         }[shape]
         self._run = run.encode()
         self._now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()).encode()
@@ -63,7 +63,7 @@ class Bodies:
         return b'{"batch":[' + events + b'],"sentAt":"' + self._now + b'"}'
 
     def _empty(self) -> bytes:
-        return b""
+        return b'{"batch":[]}'
 
 
 class Connection(asyncio.Protocol):

@@ -1,0 +1,83 @@
+"""Questions with numbers: `make bench`, or `python -m benchmarks --only track --kind sqlite`.
+
+Load comes from a process of its own that reports its own CPU; misses count as misses; at the end
+the server is killed and what it acknowledged is counted. Writes benchmarks/results.json.
+"""
+
+import argparse
+import json
+import os
+import platform as machine
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import questions
+from benchmarks.questions import Answer
+
+RESULTS = Path(__file__).parent / "results.json"
+KINDS = ("sqlite", "postgresql")
+ASK = {
+    "track": questions.track,
+    "batch": questions.batch,
+    "hops": questions.hops,
+    "lag": questions.lag,
+    "memory": questions.memory,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--only", choices=ASK, action="append", help="ask this; may be repeated")
+    parser.add_argument("--kind", choices=KINDS, action="append", help="on this database only")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of load a question")
+    options = parser.parse_args()
+    console, answers = Console(), list[Answer]()
+    for kind in options.kind or KINDS:
+        for name in options.only or ASK:
+            if name == "memory" and kind != "sqlite":
+                continue
+            with console.status(f"{name} on {kind}"):
+                said = ASK[name](kind, options.seconds)
+            answers += said if isinstance(said, list) else [said]
+            _show(console, answers[-(len(said) if isinstance(said, list) else 1) :])
+    if not options.only and not options.kind:
+        RESULTS.write_text(json.dumps(_report(answers), indent=2, ensure_ascii=False) + "\n")
+        console.print(f"written to {RESULTS.name}")
+    return 0
+
+
+def _show(console: Console, answers: list[Answer]) -> None:
+    table = Table(show_header=False, box=None)
+    for answer in answers:
+        mark = "[green]met[/]" if answer.met else "[red]missed[/]"
+        table.add_row(mark, answer.database, answer.question, answer.measured, f"bar {answer.bar}")
+        if answer.limit:
+            table.add_row("", "", "", "", f"limit {answer.limit}")
+    console.print(table)
+
+
+def _report(answers: list[Answer]) -> dict[str, object]:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    return {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "commit": commit,
+        "machine": {
+            "cpus": os.cpu_count(),
+            "python": machine.python_version(),
+            "system": f"{machine.system()} {machine.machine()}",
+        },
+        "answers": [vars(answer) for answer in answers],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
