@@ -253,7 +253,8 @@ def _dismiss(watcher: "subprocess.Popen[str]") -> None:
     assert watcher.stdin
     with contextlib.suppress(BrokenPipeError):
         watcher.stdin.close()
-    watcher.wait(PATIENCE)
+    with contextlib.suppress(subprocess.TimeoutExpired):  # many databases take long to remove
+        watcher.wait(PATIENCE)
 
 
 def watch(home: Path, ready: str, user: str | None, program: list[str]) -> None:

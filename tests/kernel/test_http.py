@@ -23,6 +23,9 @@ from tests.serving import Served, serve
 
 pytestmark = pytest.mark.anyio
 
+one_is_enough = pytest.mark.parametrize("kind", ["sqlite"])
+"""What never reaches a database need not be told on both."""
+
 SALES = "/shop/v1/sales"
 
 
@@ -60,6 +63,7 @@ async def test_a_key_may_come_as_basic(served: Served) -> None:
     assert answer.json() == {"tenant": str(served.tenant)}
 
 
+@one_is_enough
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer x", "Basic %%%", "Basic /w==", "Digest a", "Bearer é"]
 )
@@ -84,6 +88,7 @@ async def test_an_expired_a_revoked_and_a_mistyped_key_are_refused(served: Serve
         problem(await served.client.get("/shop/v1/stock", headers=headers), 401)
 
 
+@one_is_enough
 async def test_a_write_key_never_opens_a_scoped_route(served: Served) -> None:
     key = served.key("*:*", kind="write")
     headers = {"authorization": f"Bearer {key}"}
@@ -98,6 +103,7 @@ async def test_tenants_do_not_see_each_other(served: Served) -> None:
     assert (await served.client.get("/shop/v1/stock", headers=mine)).json() == {"left": 997}
 
 
+@one_is_enough
 @pytest.mark.parametrize(
     ("body", "status", "field"),
     [
@@ -117,7 +123,6 @@ async def test_tenants_do_not_see_each_other(served: Served) -> None:
         (b"{}", 422, "numbers"),
         (b'{"numbers": ["1"]}', 422, "numbers[0]"),
         (b'{"numbers": [1.5]}', 422, "numbers[0]"),
-        (b'{"numbers": [99999999999999999999]}', 422, None),
         (b'{"numbers": [%s]}' % (b"9" * 5000), 422, "numbers[0]"),
         (b'{"numbers": [1], "colour": "red"}', 422, "colour"),
         (b'{"numbers": [1], "traits": {"email": 5}}', 422, "traits.email"),
@@ -135,11 +140,18 @@ async def test_a_bad_body_is_refused_with_its_field_and_the_cure(
     assert stock.json() == {"left": 1000}
 
 
+async def test_a_number_that_no_column_holds_is_refused(served: Served) -> None:
+    body = b'{"numbers": [99999999999999999999]}'
+    refused = await served.client.post(SALES, headers=served.headers(), content=body)
+    assert "range" in str(problem(refused, 422)["detail"])
+
+
 async def test_a_json_escape_that_only_looks_like_nul_is_no_nul(served: Served) -> None:
     body = rb'{"numbers": [1], "buyer": "a\\u0000"}'
     assert (await served.client.post(SALES, headers=served.headers(), content=body)).is_success
 
 
+@one_is_enough
 async def test_a_bad_parameter_is_named(served: Served) -> None:
     for value in ("0", "1001", "x", "1e9", ""):
         path = f"/shop/v1/stock?limit={value}"
@@ -147,11 +159,15 @@ async def test_a_bad_parameter_is_named(served: Served) -> None:
         assert problem(refused, 422)["field"] == "limit"
 
 
+@one_is_enough
 @pytest.mark.parametrize("path", ["/shop/v1/prices/a%00b", "/shop/v1/prices/a?x=%00"])
-async def test_a_nul_in_the_address_is_refused_on_both_databases(served: Served, path: str) -> None:
+async def test_a_nul_in_the_address_is_refused_whatever_the_database_would_say(
+    served: Served, path: str
+) -> None:
     problem(await served.client.put(path, headers=served.headers()), 400)
 
 
+@one_is_enough
 async def test_what_is_not_there_and_what_is_not_allowed(served: Served) -> None:
     assert "/docs" in str(problem(await served.client.get("/nowhere"), 404)["detail"])
     refused = await served.client.delete("/shop/v1/stock", headers=served.headers())
@@ -159,6 +175,7 @@ async def test_what_is_not_there_and_what_is_not_allowed(served: Served) -> None
     assert "GET" in refused.headers["allow"]
 
 
+@one_is_enough
 async def test_a_large_body_is_refused_before_it_is_read(served: Served) -> None:
     async def endless() -> AsyncIterator[bytes]:
         nonlocal sent
@@ -176,6 +193,7 @@ async def test_a_large_body_is_refused_before_it_is_read(served: Served) -> None
     assert refused.headers["connection"] == "close"
 
 
+@one_is_enough
 async def test_gzip_is_taken_up_to_a_limit_on_what_comes_out(served: Served) -> None:
     headers = served.headers(content_encoding="gzip")
     good = gzip.compress(b'{"numbers": [1]}')
@@ -202,6 +220,7 @@ async def test_a_bug_shows_an_id_and_nothing_of_the_inside(served: Served) -> No
     assert "glass" not in refused.text
 
 
+@one_is_enough
 async def test_a_request_keeps_the_ids_it_came_with(served: Served) -> None:
     sent = {"x-request-id": "order-7", "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
     answer = await served.client.get("/v1/ping", headers=sent)
@@ -219,6 +238,7 @@ async def test_an_event_carries_the_trace_of_its_request(served: Served) -> None
     assert str(told.traceparent).startswith(f"00-{'ab' * 16}-")
 
 
+@one_is_enough
 async def test_a_browser_of_another_site_may_call(served: Served) -> None:
     asked = {
         "origin": "https://shop.example",
