@@ -43,7 +43,8 @@ class Queue:
     def open(self, carry_out: CarryOut, at_once: int) -> None:
         """Bring what arrives to *carry_out* on the running loop, *at_once* at a time."""
         self._loop, self._carry_out = asyncio.get_running_loop(), carry_out
-        self._worker = dramatiq.Worker(self.broker, worker_threads=at_once, worker_timeout=GLANCE)
+        glance = IDLE if isinstance(self.broker, StubBroker) else GLANCE
+        self._worker = dramatiq.Worker(self.broker, worker_threads=at_once, worker_timeout=glance)
         self._worker.start()
 
     async def send(self, ids: Sequence[UUID]) -> None:
