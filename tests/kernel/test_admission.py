@@ -84,6 +84,46 @@ async def test_a_place_is_given_back_whatever_happens() -> None:
     assert door.inside == 0
 
 
+async def test_a_body_that_stops_coming_gives_its_place_back() -> None:
+    pieces = [{"type": "http.request", "body": b"{", "more_body": True}]
+    told: list[Any] = []
+
+    async def stuck() -> Any:
+        return pieces.pop() if pieces else await asyncio.Event().wait()
+
+    async def reader(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive())["more_body"]:
+            pass
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    door = Admission(reader, RequestTimes(), most=1, patience=0.01)
+    await door(scope("/slow"), stuck, send)
+    assert told[0]["status"] == 408
+    assert (b"connection", b"close") in told[0]["headers"]
+    assert door.inside == 0
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+
+
+async def test_an_answer_may_take_longer_than_a_body() -> None:
+    slow = Slow()
+    door = Admission(slow, RequestTimes(), most=1, patience=0.01)
+
+    async def read_then_wait(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await slow(scope, receive, send)
+
+    door.app = read_then_wait
+    answering = asyncio.create_task(call(door, "/slow"))
+    await slow.entered.acquire()
+    await asyncio.sleep(0.05)  # time itself is what is waited for
+    slow.go.set()
+    assert (await answering)[0]["status"] == 200
+
+
 async def test_requests_are_counted_by_route_and_not_by_address() -> None:
     times = RequestTimes()
     door = Admission(Slow(), times, most=9)

@@ -4,6 +4,7 @@ Pure ASGI, and counted in microseconds: it wraps every request, the one that mus
 5,000 times a second included. (Bodies are bounded by Litestar's `request_max_body_size`.)
 """
 
+import asyncio
 import logging
 from time import perf_counter
 from typing import Any
@@ -34,15 +35,24 @@ def _problem(slug: str, title: str, status: int, detail: str) -> bytes:
 
 FULL = _problem("unavailable", "Not available at the moment", 503, "Too busy. Try again shortly.")
 BROKEN = _problem("error", "Something went wrong here", 500, "This is our fault. Send it again.")
+LATE = _problem(
+    "late", "The request did not arrive", 408, "The body stopped coming. Send it again."
+)
 
 
 class Admission:
-    """Lets at most *most* requests in at once; the others are told at once to come back."""
+    """Lets at most *most* requests in at once; the others are told at once to come back.
 
-    def __init__(self, app: ASGIApp, times: RequestTimes, most: int) -> None:
+    A place is not held by who stops sending: a body has *patience* seconds to arrive.
+    """
+
+    def __init__(
+        self, app: ASGIApp, times: RequestTimes, most: int, patience: float = 30.0
+    ) -> None:
         self.app = app
         self.times = times
         self.most = most
+        self.patience = patience
         self.inside = 0
         self.shed = 0
 
@@ -70,20 +80,65 @@ class Admission:
                 ]
             await send(message)
 
+        body = _Body(receive, self.patience)
         self.inside += 1
         try:
-            await self.app(scope, receive, reply)
+            await self.app(scope, body.take, reply)
+        except asyncio.CancelledError:
+            if not body.ended_by_us():
+                raise
+            if not status:
+                await _say(reply, 408, LATE, (b"connection", b"close"))
         except Exception:
             log.exception("%s %s failed beyond every handler", scope["method"], scope["path"])
             if not status:
                 await _say(reply, 500, BROKEN)
         finally:
             self.inside -= 1
+            body.close()
             took = perf_counter() - began
             route = scope.get("path_template", NO_ROUTE)
             self.times.add(route, scope["method"], status or 500, took)
             if took > SLOW:
                 log.warning("%s %s took %.1f s", scope["method"], route, took)
+
+
+class _Body:
+    """Ends the request that waits for a body in vain. (A third of what `asyncio.timeout` costs.)"""
+
+    __slots__ = ("_late", "_patience", "_receive", "_task", "_timer")
+
+    def __init__(self, receive: Receive, patience: float) -> None:
+        self._receive = receive
+        self._patience = patience
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._late = False
+
+    async def take(self) -> Any:
+        if self._timer is None:
+            self._task = asyncio.current_task()
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._patience, self._expire)
+        message = await self._receive()
+        if not message.get("more_body"):
+            self._timer.cancel()
+        return message
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def ended_by_us(self) -> bool:
+        """Whether a cancellation ends the waiting for this body, and not the task."""
+        if self._late and self._task is not None:
+            self._task.uncancel()
+        return self._late
+
+    def _expire(self) -> None:
+        if self._task is not None:
+            self._late = True
+            self._task.cancel()
 
 
 async def _say(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
