@@ -4,6 +4,7 @@ Litestar's own pages load their scripts from elsewhere, so its OpenAPI routes ar
 description comes from a twin of the application that serves nothing.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ DESCRIPTION = (
 )
 
 Schema = dict[str, Any]
+
+_GOOD = {"200": "Done, or found.", "201": "Made.", "204": "Done; there is nothing to say."}
 
 KEY: Schema = {
     "name": "Idempotency-Key",
@@ -73,9 +76,12 @@ def _complete(operations: Schema, route: HTTPRoute, problem: Schema) -> None:
             operation = operations.get(method.lower())
             if operation is None:
                 continue
+            operation["summary"] = _words(operation["operationId"])
             refusal = {"content": {MEDIA_TYPE: {"schema": problem}}}
             responses = operation["responses"]
             responses.pop("400", None)
+            for status, answer in responses.items():
+                answer["description"] = _GOOD.get(status, answer["description"])
             responses["4XX"] = {"description": "The request is refused, and why.", **refusal}
             responses["5XX"] = {"description": "It could not be answered now.", **refusal}
             if scope := handler.opt.get("scope"):
@@ -83,3 +89,8 @@ def _complete(operations: Schema, route: HTTPRoute, problem: Schema) -> None:
                 operation["x-scope"] = scope
                 if method not in READS:
                     operation.setdefault("parameters", []).append(KEY)
+
+
+def _words(operation_id: str) -> str:
+    """``listKeys`` is "List keys"."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", operation_id).capitalize()
