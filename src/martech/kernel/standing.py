@@ -3,6 +3,7 @@
 Counts only, and over all tenants: the landing page and the metrics show them to anybody.
 """
 
+import asyncio
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -57,12 +58,15 @@ class Standing:
         self._deliveries = Bus(host).deliveries
         self._seen: list[ModuleStanding] = []
         self._seen_at: datetime | None = None
+        self._looking = asyncio.Lock()
 
     async def look(self) -> list[ModuleStanding]:
-        now = self._host.clock.now()
-        if self._seen_at is None or (now - self._seen_at).total_seconds() >= KEPT_SECONDS:
-            self._seen = [await self._module(name) for name in self._host.modules]
-            self._seen_at = now
+        """Many who ask at once cause one look."""
+        async with self._looking:
+            now = self._host.clock.now()
+            if self._seen_at is None or (now - self._seen_at).total_seconds() >= KEPT_SECONDS:
+                self._seen = [await self._module(name) for name in self._host.modules]
+                self._seen_at = self._host.clock.now()
         return self._seen
 
     async def _module(self, name: str) -> ModuleStanding:
