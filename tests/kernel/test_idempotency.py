@@ -94,6 +94,16 @@ async def test_many_at_once_have_one_effect_and_one_answer(served: Served) -> No
     assert len(told) == 2
 
 
+async def test_who_stumbles_over_his_own_twin_gets_its_answer(served: Served) -> None:
+    headers = served.headers(idempotency_key="k")
+    answers = await asyncio.gather(
+        *(served.client.post("/shop/v1/orders/7", headers=headers) for _ in range(10))
+    )
+    assert {(answer.status_code, answer.content) for answer in answers} == {(201, b'{"new":[7]}')}
+    refused = await served.client.post("/shop/v1/orders/7", headers=served.headers())
+    assert refused.status_code == 409
+
+
 async def test_what_failed_left_nothing_and_may_be_sent_again(served: Served) -> None:
     headers = served.headers(idempotency_key="k")
     for path in ("/shop/v1/prices/gold", "/shop/v1/prices/glass"):

@@ -53,6 +53,14 @@ class ShopController(Controller):
         """Sell some; those sold before are left out."""
         return Sales(new=await service.sell(data.numbers, data.buyer))
 
+    @post("/orders/{number:int}", operation_id="order", opt={"scope": "shop:write"})
+    async def order(self, number: FromPath[int], service: Service) -> Sales:
+        """One article, which somebody else may have bought."""
+        new = await service.sell([number])
+        if not new:
+            raise Conflict("It is sold. Choose another.")
+        return Sales(new=new)
+
     @put("/prices/{article:str}", operation_id="price", opt={"scope": "shop:write"})
     async def price(
         self, article: FromPath[str], service: Service, principal: NamedDependency[Principal]
