@@ -1,15 +1,22 @@
 """What the bus promises, on both databases."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
 
-from martech.kernel.bus import Bus
+from martech.kernel.bus import Bus, Delivery
+from martech.kernel.bus.replay import replay
+from martech.kernel.clock import TestClock
 from martech.kernel.columns import table
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import AskedTooLate, Host
+from martech.kernel.settings import Settings
+from tests import databases
 from tests.sample.ledger.service import LedgerService
 
 pytestmark = pytest.mark.anyio
@@ -135,3 +142,94 @@ async def test_a_port_is_asked_before_the_first_statement(sample: Host) -> None:
     with pytest.raises(AskedTooLate):
         async with sample.unit("ledger", TENANT) as ledger:
             await ledger.stock_last()
+
+
+async def noticed(host: Host, another: Host) -> None:
+    """Return once *host* is woken by what *another* process commits."""
+    number = 0
+    with host.process.signals.listening("shop") as news:
+        while not news.is_set():
+            await sell(another, [number])
+            number += 1
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await news.wait()
+
+
+async def test_a_bus_hears_of_what_another_process_commits_and_stops_though_something_is_away(
+    sample: Host, sample_url: str
+) -> None:
+    begun, answer = asyncio.Event(), asyncio.Event()
+
+    class Away(Delivery):
+        async def step(self) -> bool:
+            begun.set()
+            await answer.wait()
+            raise Unavailable("The books are away.")
+
+    running = asyncio.create_task(Bus(sample, delivery=Away).run())
+    await begun.wait()
+    async with Host(databases.SAMPLE, Settings(database_url=sample_url)) as another:
+        await noticed(sample, another)
+    running.cancel()
+    await asyncio.sleep(0)
+    answer.set()
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    return TestClock(datetime(2026, 3, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+async def timed(sample_url: str, clock: TestClock) -> AsyncIterator[Host]:
+    async with Host(databases.SAMPLE, Settings(database_url=sample_url), clock=clock) as host:
+        yield host
+
+
+async def test_a_key_is_tried_again_however_many_wait_behind_another(
+    timed: Host, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = LedgerService.write
+    refused = {0, 700}
+
+    async def refuses(self: LedgerService, what: Sequence[str], numbers: Sequence[int]) -> None:
+        if refused & set(numbers):
+            raise ValueError("not now")
+        await write(self, what, numbers)
+
+    monkeypatch.setattr(LedgerService, "write", refuses)
+    await sell(timed, [0], buyer="poison")
+    await sell(timed, range(1, 601), buyer="poison")
+    await sell(timed, [700], buyer="eve")
+    bus = Bus(timed)
+    await bus.settle()
+    refused.remove(700)
+    clock.move(timedelta(milliseconds=150))  # eve's time has come, and the poison's as well
+    await bus.settle()
+    assert await written(timed) == [("eve", 700)]
+
+
+async def test_a_replay_goes_over_what_was_set_aside(
+    timed: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(self: LedgerService, what: Sequence[str], numbers: Sequence[int]) -> None:
+        raise ValueError("never")
+
+    write = LedgerService.write
+    monkeypatch.setattr(LedgerService, "write", refuses)
+    await sell(timed, range(3))
+    bus = Bus(timed, patience=1)
+    await bus.settle()
+    assert len(await parked(timed)) == 3
+    await replay(timed, "ledger.write_sales_down", 0)
+    await bus.settle()
+    assert len(await parked(timed)) == 3
+    monkeypatch.setattr(LedgerService, "write", write)
+    await replay(timed, "ledger.write_sales_down", 0)
+    await bus.settle()
+    assert await parked(timed) == []
+    assert [n for _, n in await written(timed)] == [0, 1, 2]
