@@ -14,6 +14,7 @@ __all__ = ["Bus", "Delivery"]
 log = logging.getLogger(__name__)
 
 POLL = 1.0  # seconds, when nobody wakes us
+PACE = 0.05  # seconds between batches that are not full: what trickles in is handled together
 LONGEST_WAIT = 5.0  # seconds between looks while something is away
 
 
@@ -43,15 +44,18 @@ class Bus:
             pass
 
     async def _follow(self, delivery: Delivery) -> None:
-        wait = POLL
+        wait, loop = POLL, asyncio.get_running_loop()
         with self.host.process.signals.listening(delivery.feed.source) as news:
             while True:
                 news.clear()
+                began = loop.time()
                 try:
-                    if await _to_the_end(delivery):
-                        wait = POLL
-                        continue
+                    handled = await _to_the_end(delivery)
                     wait = POLL
+                    if handled:
+                        full = handled >= delivery.batch
+                        await asyncio.sleep(0 if full else began + PACE - loop.time())
+                        continue
                 except Unavailable as exc:
                     wait = min(wait * 2, LONGEST_WAIT)
                     log.warning("%s waits: %s", delivery.name, exc.detail)
@@ -65,7 +69,7 @@ class Bus:
                     continue
 
 
-async def _to_the_end(delivery: Delivery) -> bool:
+async def _to_the_end(delivery: Delivery) -> int:
     """One step that a cancellation does not break off in the middle."""
     step = asyncio.ensure_future(delivery.step())
     try:

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel import failpoints
 from martech.kernel.bus.unfold import Heard, fact_of, origin_of, unfold
-from martech.kernel.cursors import Cursors, Place
+from martech.kernel.cursors import Cursor, Cursors, Place
 from martech.kernel.db import Unit
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
@@ -82,16 +82,19 @@ class Delivery:
     def name(self) -> str:
         return f"{self.module}.{self.subscription.name}"
 
-    async def step(self) -> bool:
-        """Try again what is due, then handle the next batch. False when there was nothing.
+    async def step(self) -> int:
+        """Try again what is due, then handle the next batch. How much that was; 0 for nothing.
 
         Raises `Unavailable` when the source, the own database or a port is away.
         """
+        async with self.database.across(write=False) as connection:
+            due = await self.cursors.due(connection, self.host.clock.now())
+            cursor = await self.cursors.load(connection)
         try:
-            retried = await self._retry_due()
-            return await self._next_batch() or retried
+            await self._retry_due(due, cursor.replay_until)
+            return len(due) + await self._next_batch(cursor)
         except Overtaken:
-            return True
+            return 1
 
     async def lag(self) -> int:
         """How many items stand between the cursor and the source's last."""
@@ -100,23 +103,20 @@ class Delivery:
         behind = await self.feed.waiting(after=place.position, types=[self.subscription.event_type])
         return behind - place.item
 
-    async def _next_batch(self) -> bool:
-        async with self.database.across(write=False) as connection:
-            place, replay_until = await self.cursors.load(connection)
+    async def _next_batch(self, cursor: Cursor) -> int:
+        place, replay_until = cursor
         records = await self.feed.read(
             after=place.position,
             types=[self.subscription.event_type],
             items=self.batch + place.item,
         )
         heard = unfold(records, self.subscription, place)
-        if not heard:
-            return False
         past = [h for h in heard if h.record.position <= replay_until]
         for part, replaying in ((past, True), (heard[len(past) :], False)):
             for start in range(0, len(part), self.batch):
                 chunk = part[start : start + self.batch]
                 place = await self._handle(chunk, place, replaying)
-        return True
+        return len(heard)
 
     async def _handle(self, heard: Sequence[Heard], place: Place, replaying: bool) -> Place:
         """Handle *heard*, by halves if it must be; return the cursor behind it."""
@@ -194,11 +194,8 @@ class Delivery:
             await self.cursors.move(connection, heard.next)
         return heard.next
 
-    async def _retry_due(self) -> bool:
+    async def _retry_due(self, rows: Sequence[Row[Any]], replay_until: int) -> None:
         """Try what is due again, in the order of the source within each subject."""
-        async with self.database.across(write=False) as connection:
-            rows = await self.cursors.due(connection, self.host.clock.now())
-            replay_until = (await self.cursors.load(connection)).replay_until
         failed = set[Key]()
         for row in rows:
             key = row.tenant, row.subject
@@ -206,7 +203,6 @@ class Delivery:
                 continue
             if not await self._retry(row, replaying=row.position <= replay_until):
                 failed.add(key)
-        return bool(rows)
 
     async def _retry(self, row: Row[Any], *, replaying: bool) -> bool:
         """One more attempt at a row that was set aside; True if it is done or parked for good."""
