@@ -119,7 +119,9 @@ async def test_an_answer_may_take_longer_than_a_body() -> None:
     door.app = read_then_wait
     answering = asyncio.create_task(call(door, "/slow"))
     await slow.entered.acquire()
-    await asyncio.sleep(0.05)  # time itself is what is waited for
+    past = asyncio.Event()  # time itself is what is waited for
+    asyncio.get_running_loop().call_later(0.05, past.set)
+    await past.wait()
     slow.go.set()
     assert (await answering)[0]["status"] == 200
 
