@@ -18,6 +18,7 @@ from martech.kernel import tenancy
 from martech.kernel.db import inline  # noqa: F401
 
 BUSY_SECONDS = 0.02  # how long a statement may hold up its event loop for another process's lock
+OPENING_SECONDS = 5.0  # a process that ends folds its log into the file; whoever opens it waits
 
 SQLITE_PASSING = {5, 6, 8, 10, 13, 14}  # busy, locked, read-only, I/O error, disk full, cannot open
 POSTGRESQL_PASSING = ("08", "40", "53", "57", "58")  # connection, rollback, resources, operator
@@ -78,10 +79,12 @@ def _sqlite(url: str, module: str) -> AsyncEngine:
             raise FileNotFoundError(f"{file} does not exist; run `martech migrate` first.")
         connection.isolation_level = None  # we say BEGIN ourselves
         cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={OPENING_SECONDS * 1000:.0f}")
         cursor.execute(f'ATTACH DATABASE ? AS "{module}"', (str(file),))
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000"):
             cursor.execute(f'PRAGMA "{module}".{pragma}')
         cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
