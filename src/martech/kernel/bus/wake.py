@@ -12,6 +12,7 @@ import asyncpg
 from sqlalchemy import make_url, text
 
 from martech.kernel.db import Database
+from martech.kernel.tenancy import ACROSS
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,11 @@ async def _listen(database: Database) -> None:
 async def _glance(database: Database) -> None:
     seen = None
     async with database.engine.connect() as connection:
-        await connection.execution_options(scope="*", write=False, isolation_level="AUTOCOMMIT")
+        await connection.execution_options(scope=ACROSS, write=False)
         while True:
             version = await connection.execute(text(f'PRAGMA "{database.name}".data_version'))
             now = version.scalar_one()
+            await connection.rollback()  # inside a transaction it would never change
             if seen not in (None, now):
                 database.process.signals.wake(database.name)
             seen = now
