@@ -14,20 +14,18 @@ PLACE = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.DOTALL)
 def table(report: dict[str, Any]) -> str:
     """Markdown: a row an answer, and the machine it was measured on."""
     machine = report["machine"]
-    rows = [
-        "| question | database | bar | measured | limit in the same run |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {a['question']} | {a['database']} | {a['bar']} | {'' if a['met'] else '**missed:** '}"
-            f"{a['measured']} | {a['limit']} |"
-            for a in report["answers"]
-        ),
-    ]
+    head = ["question", "database", "bar", "measured", "limit in the same run"]
+    rows = [head, ["---"] * len(head), *(_row(answer) for answer in report["answers"])]
     where = (
-        f"Measured {report['at'][:10]} at {report['commit']}: {machine['cpus']} cores shared by server "
-        f"and load, {machine['system']}, Python {machine['python']}."
+        f"Measured {report['at'][:10]} at {report['commit']}: {machine['cpus']} cores shared by"
+        f" server and load, {machine['system']}, Python {machine['python']}."
     )
-    return "\n".join([*rows, "", where])
+    return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", where])
+
+
+def _row(answer: dict[str, Any]) -> list[str]:
+    measured = answer["measured"] if answer["met"] else f"**missed:** {answer['measured']}"
+    return [answer["question"], answer["database"], answer["bar"], measured, answer["limit"]]
 
 
 def filled(readme: str, report: dict[str, Any]) -> str:

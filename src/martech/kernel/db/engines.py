@@ -5,6 +5,7 @@ name: the same schema-qualified SQL runs on both databases, and a neighbour's ta
 exist there. On PostgreSQL a connection takes the module's own role.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,34 +74,38 @@ def _sqlite(url: str, module: str) -> AsyncEngine:
         pool_timeout=10,
     )
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def attach(connection: Any, record: object) -> None:
-        if not file.is_file():  # ATTACH would make an empty one, and hide a wrong path
-            raise FileNotFoundError(f"{file} does not exist; run `martech migrate` first.")
-        connection.isolation_level = None  # we say BEGIN ourselves
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={OPENING_SECONDS * 1000:.0f}")
-        cursor.execute(f'ATTACH DATABASE ? AS "{module}"', (str(file),))
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000"):
-            cursor.execute(f'PRAGMA "{module}".{pragma}')
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Connection) -> None:
-        write = connection.get_execution_options().get("write", True)
-        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if write else 'ON'}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    @event.listens_for(engine.sync_engine, "before_execute")
-    def wall(
-        connection: Connection,
-        statement: ClauseElement,
-        many: list[dict[str, object]],
-        one: dict[str, object],
-        options: dict[str, Any],
-    ) -> None:
-        tenancy.check(statement, many or ([one] if one else []), options.get("scope"))
-
+    events = engine.sync_engine
+    event.listen(events, "connect", partial(_attach, file, module))
+    event.listen(events, "begin", _begin)
+    event.listen(events, "before_execute", _wall)
     return engine
+
+
+def _attach(file: Path, module: str, connection: Any, record: object) -> None:
+    if not file.is_file():  # ATTACH would make an empty one, and hide a wrong path
+        raise FileNotFoundError(f"{file} does not exist; run `martech migrate` first.")
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={OPENING_SECONDS * 1000:.0f}")
+    cursor.execute(f'ATTACH DATABASE ? AS "{module}"', (str(file),))
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000"):
+        cursor.execute(f'PRAGMA "{module}".{pragma}')
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("write", True)
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if write else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _wall(
+    connection: Connection,
+    statement: ClauseElement,
+    many: list[dict[str, object]],
+    one: dict[str, object],
+    options: dict[str, Any],
+) -> None:
+    tenancy.check(statement, many or ([one] if one else []), options.get("scope"))
