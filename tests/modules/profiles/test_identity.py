@@ -183,27 +183,30 @@ def test_per_trait_the_last_word_by_event_time_holds(stream: list[TrackedEvent])
 
 
 @given(streams(), st.data())
-def test_who_follows_the_changes_knows_the_traits(
+def test_who_follows_what_is_told_knows_names_and_traits(
     stream: list[TrackedEvent], data: st.DataObject
 ) -> None:
-    kept, told = Record(), defaultdict[UUID, dict[str, bytes]](dict)
+    kept, names, values = Record(), dict[Key, UUID](), defaultdict[UUID, dict[str, bytes]](dict)
     while stream:
         size = data.draw(st.integers(1, len(stream)))
         batch, stream = stream[:size], stream[size:]
         before = {number: dict(traits) for number, traits in kept.traits.items()}
         plan = kept.take(batch)
+        for one, gone in plan.merges:
+            names = {k: one.root().id if v == gone.id else v for k, v in names.items()}
+            values.pop(gone.id, None)
         after = {number: kept.traits.get(number, {}) for number in plan.people}
-        for _, gone in plan.merges:
-            told.pop(gone.id, None)
         for change in domain.changes(plan, before, after):
             assert change.traits or change.identities
+            names |= {(i.kind, i.value): change.profile_id for i in change.identities}
             for name, value in change.traits.items():
-                told[change.profile_id][name] = bytes(value)
+                values[change.profile_id][name] = bytes(value)
                 if value == domain.NULL:
-                    del told[change.profile_id][name]
+                    del values[change.profile_id][name]
+    assert names == kept.owners
     for number in set(kept.owners.values()):
         shown = domain.shown(kept.traits.get(number, {}))
-        assert {name: bytes(value) for name, value in shown.items()} == told[number]
+        assert {name: bytes(value) for name, value in shown.items()} == values[number]
 
 
 writes = st.builds(
