@@ -5,7 +5,6 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -25,11 +24,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1200)]
 
 WRITERS = 16
 KEYS = 20
-
-
-@pytest.fixture
-def postgresql_url(tmp_path: Path) -> str:
-    return databases.fresh("postgresql", databases.SAMPLE, tmp_path)
 
 
 @asynccontextmanager

@@ -10,10 +10,12 @@ import pytest
 from martech.kernel.bus import Bus, Delivery
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
+from tests import databases
 from tests.chaos.defects import CountsUnavailable
 from tests.chaos.history import GuaranteeBroken, History, insist
 from tests.chaos.loads import TENANT, lines, set_aside
 from tests.chaos.moody import Mood, moody
+from tests.chaos.wire import wired
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -81,3 +83,52 @@ async def test_an_outage_parks_nothing_and_the_backlog_is_drained(
 async def test_counting_an_outage_as_failure_is_found_out(sample_url: str, full: bool) -> None:
     with pytest.raises(GuaranteeBroken, match=r"parked or set aside [1-9]"):
         await outlast(sample_url, CountsUnavailable, seconds=10 if full else 0.2, refusals=5)
+
+
+async def test_a_database_that_is_cut_off_again_and_again_is_caught_up_with(
+    postgresql_url: str, full: bool
+) -> None:
+    """The listener's own database is away; the shop, and the bus, go on without a restart."""
+    cuts, history = 20 if full else 3, History()
+    async with wired(postgresql_url) as (url, wire):
+        settings = Settings(database_url=postgresql_url, database_urls={"ledger": url})
+        async with Host(databases.SAMPLE, settings) as host:
+            bus, sold = Bus(host), 0
+            async with running(bus):
+                for _ in range(cuts):
+                    sold = await sell_until_heard(host, history, sold, postgresql_url)
+                    wire.cut()
+                    sold = await sell(host, history, sold)
+                    wire.mend()
+                sold = await sell_until_heard(host, history, sold, postgresql_url)
+            await bus.settle()
+            heard = await lines(host)
+            insist(
+                faults=cuts,
+                wanted=cuts,
+                tried=wire.connections,
+                planned=cuts,
+                progress=len(heard),
+                outstanding=len(await set_aside(host))
+                + sum([await d.lag() for d in bus.deliveries]),
+            )
+    history.compare(number for _, number in heard).hold()
+
+
+async def sell(host: Host, history: History, first: int) -> int:
+    """Twenty sales; returns the next number."""
+    for number in range(first, first + 20):
+        history.attempt(number)
+        async with host.unit("shop", TENANT) as shop:
+            await shop.sell([number], f"buyer {number % 7}")
+        history.acknowledge(number)
+    return first + 20
+
+
+async def sell_until_heard(host: Host, history: History, sold: int, url: str) -> int:
+    """Sell on until the ledger, looked at past the wire, has something of it."""
+    async with Host(databases.SAMPLE, Settings(database_url=url)) as aside:
+        before = len(await lines(aside))
+        while len(await lines(aside)) <= before:
+            sold = await sell(host, history, sold)
+    return sold
