@@ -26,7 +26,14 @@ from sqlalchemy.sql.elements import (
     ColumnElement,
     TextClause,
 )
-from sqlalchemy.sql.selectable import Alias, FromClause, Join
+from sqlalchemy.sql.selectable import (
+    Alias,
+    AliasedReturnsRows,
+    FromClause,
+    Join,
+    Lateral,
+    SelectBase,
+)
 
 ACROSS: Final = "*"
 """The scope of the kernel's own statements: no tenant, all tenants."""
@@ -47,16 +54,28 @@ def check(statement: ClauseElement, rows: Rows, scope: Scope | None) -> None:
         return
     if not isinstance(scope, UUID):
         raise WallBreached("A statement ran outside any tenant's transaction.")
-    for element in visitors.iterate(statement):
+    elements = list(visitors.iterate(statement))
+    if any(isinstance(element, TextClause) for element in elements):
+        raise WallBreached(TEXT_REFUSED)
+    if isinstance(statement, Select) and _is_plain(elements):
+        tables = [element for element in elements if isinstance(element, (Table, Join))]
+        _check_filter(tables, statement.whereclause, scope)
+        return
+    for element in elements:
         match element:
-            case TextClause():
-                raise WallBreached(TEXT_REFUSED)
             case Select():
                 _check_filter(element.get_final_froms(), element.whereclause, scope)
             case Update() | Delete():
                 _check_filter([element.table], element.whereclause, scope)
             case Insert():
                 _check_rows(element, rows, scope)
+
+
+def _is_plain(elements: Sequence[object]) -> bool:
+    """Whether there is one SELECT and nothing under another name: then what it reads from is what
+    was found in it. (Asking SQLAlchemy for it takes three times as long as all the rest.)"""
+    selects = sum(isinstance(element, SelectBase) for element in elements)
+    return selects == 1 and not any(isinstance(e, (AliasedReturnsRows, Lateral)) for e in elements)
 
 
 def refuse_text(statement: Executable) -> None:
