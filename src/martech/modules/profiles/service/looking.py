@@ -10,12 +10,14 @@ from martech.modules.profiles.contract import Counts, Identity, Kind, People, Pr
 from martech.modules.profiles.service.rows import Rows, stored
 from martech.modules.profiles.tables import counts, identities, profiles
 
+COLUMNS = tuple(profiles.c[name] for name in ("id", "first_seen", "traits"))
+
 
 class Looking(Rows):
     async def get(self, profile_id: UUID) -> Profile:
         kept = await self._kept(profile_id)
         rows = await self.tx.execute(
-            select(profiles).where(*self._mine(profiles), profiles.c.id == kept)
+            select(*COLUMNS).where(*self._mine(profiles), profiles.c.id == kept)
         )
         (profile,) = await self._views(rows.all())
         return profile
@@ -31,7 +33,7 @@ class Looking(Rows):
         return None if profile_id is None else await self.get(profile_id)
 
     async def members(self, *, after: str | None = None, limit: int = 100) -> People:
-        people = select(profiles).where(*self._mine(profiles), profiles.c.merged_into.is_(None))
+        people = select(*COLUMNS).where(*self._mine(profiles), profiles.c.merged_into.is_(None))
         if after is not None:
             people = people.where(profiles.c.id > domain.place(after, tuple[UUID])[0])
         rows = (await self.tx.execute(people.order_by(profiles.c.id).limit(limit + 1))).all()

@@ -9,10 +9,11 @@ from sqlalchemy import ColumnElement, Row, and_, or_, select, union_all
 
 from martech.modules.profiles import domain
 from martech.modules.profiles.contract import EMPTY, Entries, Entry, Identity
-from martech.modules.profiles.service.rows import Rows, chunks
+from martech.modules.profiles.service.rows import NAME, Rows, chunks
 from martech.modules.profiles.tables import activities, identities
 
 BRANCHES = 50  # SELECTs in one UNION
+COLUMNS = tuple(column for column in activities.c if column.name != "tenant")
 
 
 class Remembering(Rows):
@@ -48,7 +49,7 @@ class Remembering(Rows):
         """Up to *limit* of each name: each walks its index and stops."""
         newest = activities.c.timestamp.desc(), activities.c.position.desc()
         branches = [
-            select(activities)
+            select(*COLUMNS)
             .where(*self._mine(activities), activities.c.identity == name, *shown)
             .order_by(*newest)
             .limit(limit)
@@ -66,7 +67,7 @@ class Remembering(Rows):
         limit: int = 100,
     ) -> Entries:
         """What everybody did, in the order in which it was recorded."""
-        done = select(activities).where(*self._mine(activities))
+        done = select(*COLUMNS).where(*self._mine(activities))
         if event is not None:
             done = done.where(activities.c.event == event)
         if after is not None:
@@ -74,7 +75,7 @@ class Remembering(Rows):
         found = await self.tx.execute(done.order_by(activities.c.position).limit(limit + 1))
         rows = found.all()
         end = domain.cursor(rows[limit - 1].position) if len(rows) > limit else None
-        mine = select(identities).where(*self._mine(identities))
+        mine = select(*NAME).where(*self._mine(identities))
         numbers = sorted({row.identity for row in rows})
         owners = {row.id: row for row in await self.tx.among(mine, identities.c.id, numbers)}
         data = [_entry(row, owners[row.identity], properties) for row in rows[:limit]]

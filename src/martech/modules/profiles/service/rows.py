@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 KINDS: tuple[Kind, ...] = ("user_id", "email", "anonymous_id")
 MOST = 500  # items in one fold
+NAME = tuple(identities.c[name] for name in ("id", "kind", "value", "profile_id"))
 
 stored = msgspec.json.Decoder(dict[str, domain.Written])
 
@@ -42,7 +43,7 @@ class Rows:
     async def _names(self, people: Sequence[UUID]) -> dict[UUID, list[Row[*tuple[object, ...]]]]:
         """The rows of everybody's names, the strongest first."""
         names: dict[UUID, list[Row[*tuple[object, ...]]]] = {number: [] for number in people}
-        mine = select(identities).where(*self._mine(identities))
+        mine = select(*NAME).where(*self._mine(identities))
         for row in await self.tx.among(mine, identities.c.profile_id, people):
             names[row.profile_id].append(row)
         for rows in names.values():
