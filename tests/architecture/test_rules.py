@@ -107,6 +107,7 @@ VIOLATIONS: list[tuple[Rule, str, str]] = [
     (rules.a_function_is_short, KERNEL, LONG.replace("def", "async def")),
     (rules.tests_wait_for_what_they_want, TEST, "import time\ntime.sleep(1)"),
     (rules.tests_wait_for_what_they_want, TEST, "from asyncio import sleep\nx = sleep(1)"),
+    (rules.tests_wait_for_what_they_want, TEST, "import asyncio\nx = asyncio.sleep(0.01)"),
     (rules.tests_use_what_is_real, TEST, "from unittest.mock import patch"),
     (rules.tests_use_what_is_real, TEST, "from unittest import mock"),
     (rules.tests_are_run, TEST, "import pytest\npytest.skip('no database')"),
