@@ -108,6 +108,8 @@ class Activity(Item, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
 
 class ActivityRecorded(Folded, frozen=True, kw_only=True):
+    """What people did, each with its profile and the name it came by, in the order recorded."""
+
     items: list[Activity]
 
 
