@@ -1,11 +1,14 @@
 """The planted defects. Each is what somebody might well have written."""
 
 import asyncio
+import gzip
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 import msgspec
+from litestar.types import ASGIApp
 from sqlalchemy import ColumnElement, MetaData, Row, insert, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -148,3 +151,28 @@ class ActsWhileReplaying(Delivery):
 
     async def _together(self, heard: Sequence[Heard], place: Place, replaying: bool) -> Place:
         return await super()._together(heard, place, False)
+
+
+class InflatesFirst:
+    """Takes gzip off a body, however much comes out, and looks at the limit afterwards (X13)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = dict(scope.get("headers", []))
+        if headers.get(b"content-encoding") != b"gzip":
+            await self._app(scope, receive, send)
+            return
+        body = (await receive())["body"]
+        with suppress(OSError, EOFError):
+            body = gzip.decompress(body)
+        kept = [pair for pair in scope["headers"] if pair[0] not in PLAIN]
+
+        async def plain() -> Any:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app({**scope, "headers": kept}, plain, send)
+
+
+PLAIN = (b"content-encoding", b"content-length")

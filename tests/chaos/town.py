@@ -1,12 +1,13 @@
 """The product with two tenants in it: acme, whose every field holds a canary, and globex."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import msgspec
+from litestar.types import ASGIApp
 
 from martech.app import installed, load
 from martech.kernel.auth import Follower, Keyring
@@ -17,6 +18,8 @@ from martech.kernel.http.application import application
 from martech.kernel.settings import Settings
 from martech.modules.access.domain import tenant_id
 from tests.serving import alive
+
+Wrap = Callable[[ASGIApp], ASGIApp]
 
 CANARY = "kanarienvogel"
 ROLES = ("viewer", "editor", "admin", "owner")
@@ -146,11 +149,13 @@ class Town:
 
 
 @asynccontextmanager
-async def town(url: str) -> AsyncIterator[Town]:
+async def town(url: str, wrap: Wrap | None = None) -> AsyncIterator[Town]:
+    """*wrap* is put between the clients and the application."""
     host, keyring = Host(load(installed()), Settings(database_url=url)), Keyring()
     follower = Follower(keyring, host.issuer(), SystemClock())
     app = application(host, keyring, follower)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    asked = wrap(app) if wrap else app
+    transport = httpx.ASGITransport(asked, raise_app_exceptions=False)
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         made = Town(host, client, follower)
         await made.open()
