@@ -114,6 +114,35 @@ async def test_a_merge_is_told_before_what_follows_from_it(product: Host) -> Non
     assert await counted(product) == Counts(people=1, identities=2, activities=3)
 
 
+async def test_activities_of_one_batch_are_told_as_the_persons_they_ended_up_with(
+    product: Host,
+) -> None:
+    await track(
+        product,
+        TENANT,
+        [
+            item(1, anonymous="phone", minute=1),
+            item(2, user="ada", minute=2),
+            item(3, user="ada", anonymous="phone", minute=3),
+        ],
+    )
+    (folded,) = await told(product, ActivityRecorded)
+    (merged,) = await told(product, ProfilesMerged)
+    assert {activity.profile_id for activity in folded.items} == {merged.kept}
+    assert (await person(product, "ada")).merged == [merged.merged]
+
+
+async def test_a_shared_mailbox_is_remembered(product: Host) -> None:
+    home = {"email": "home@x.org"}
+    await track(
+        product,
+        TENANT,
+        [item(1, "identify", "ada", traits=home), item(2, "identify", "bob", traits=home)],
+        [item(3, "identify", anonymous="phone", traits=home)],
+    )
+    assert await counted(product) == Counts(people=3, identities=4, activities=3)
+
+
 async def test_nothing_is_told_of_a_profile_that_did_not_change(product: Host) -> None:
     same = {"plan": "pro", "email": "ada@x.org"}
     await track(product, TENANT, [item(1, "identify", "ada", traits=same)])
