@@ -7,8 +7,12 @@ from collections import Counter
 import httpx
 import msgspec
 import pytest
+from msgspec import Raw
 
+from martech.kernel.errors import TooMany
 from martech.modules.tracking.contract import EventsTracked, TrackedEvent
+from martech.modules.tracking.domain.bodies import Parcel
+from martech.modules.tracking.service import WAITING, Intake
 from tests.modules.tracking.calling import Tracked
 from tests.modules.tracking.items import item
 
@@ -64,3 +68,15 @@ async def test_a_fold_is_read_back_as_it_was_told(tracked: Tracked) -> None:
     assert isinstance(event, TrackedEvent)
     assert (event.message_id, event.user_id, event.person_key) == ("é", "7", "user:7")
     assert msgspec.json.decode(event.properties) == {"n": 1.5, "x": ["ü", None]}
+
+
+async def test_when_too_much_waits_the_rest_is_told_to_come_back(tracked: Tracked) -> None:
+    intake = tracked.served.host.resources["tracking"][Intake]
+    assert isinstance(intake, Intake)
+    parcel = Parcel([Raw(msgspec.json.encode(item()))])
+    many = [intake.receive(tracked.tenant, parcel) for _ in range(WAITING + 100)]
+    outcomes = await asyncio.gather(*many, return_exceptions=True)
+    turned_away = [outcome for outcome in outcomes if isinstance(outcome, TooMany)]
+    assert len(turned_away) == 100
+    assert all(refusal.retry_after for refusal in turned_away)
+    assert await tracked.totals() == (WAITING, WAITING, 0, 0)

@@ -66,7 +66,7 @@ CORPUS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.parametrize("name", CORPUS)
 async def test_a_hostile_event_gets_a_4xx_at_little_cost(tracked: Tracked, name: str) -> None:
-    body, process, spent = CORPUS[name](), psutil.Process(), list[float]()
+    body, process, spent, grown = CORPUS[name](), psutil.Process(), list[float](), 0
     for _ in range(3):  # the first run loads and allocates once; of the others one is undisturbed
         before, began = process.memory_info().rss, thread_time()
         answer = await tracked.post("track", body)

@@ -32,6 +32,10 @@ from martech.modules.tracking.tables import ledger, rejections, retentions, seen
 FOLD = 500
 """Items of one `EventsTracked`."""
 
+WAITING = 384
+"""Requests that may wait for a commit. Below what a process admits at all, so that a flood of
+events is turned away with 429 while everything else is still answered."""
+
 TALLIED = ("received", "accepted", "duplicate", "rejected")
 DAILY = timedelta(days=1)
 
@@ -185,7 +189,7 @@ class Intake:
 
     def __init__(self, groups: Groups) -> None:
         self.clock = groups.clock
-        self._group = groups.of(TrackingService.take)
+        self._group = groups.of(TrackingService.take, limit=WAITING)
         self._known: set[UUID] = set()
 
     async def receive(
