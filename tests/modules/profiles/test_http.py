@@ -198,6 +198,7 @@ async def test_a_consent_follows_its_person_into_a_merge(counter: Counter) -> No
         ({"status": "granted", "x": 1}, "email", 422, "x"),
         ({"status": "granted", "at": "2050-01-01T00:00:00Z"}, "email", 422, "at"),
         ({"status": "granted", "at": "2026-01-01T00:00:00"}, "email", 422, "at"),
+        ({"status": "granted", "at": "0001-01-01T00:00:00+14:00"}, "email", 422, "at"),
         ({"status": "granted", "source": ""}, "email", 422, "source"),
         ({"status": "granted"}, "E-Mail", 422, "channel"),
         ({"status": "granted"}, "x" * 65, 422, "channel"),
@@ -219,6 +220,9 @@ async def test_a_consent_that_makes_no_sense_is_refused(
         ("/people?after=nonsense", "after"),
         ("/people?after=00", "after"),
         ("/activities?after=5b5d", "after"),
+        (f"/activities?after={b'[1180591620717411303424]'.hex()}", "after"),
+        (f"/activities?after={b'[null]'.hex()}", "after"),
+        (f"/people?after={b'[]'.hex()}", "after"),
         ("/people?limit=0", "limit"),
         ("/people?limit=1001", "limit"),
         ("/people/lookup?kind=shoe&value=1", "kind"),
@@ -230,6 +234,35 @@ async def test_a_question_that_cannot_be_answered_names_its_field(
     status, named, _ = problem(await counter.call("GET", path))
     assert status in (400, 422)
     assert named == field
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        '["0001-01-01T00:00:00+14:00",1]',
+        '["2026-01-01T00:00:00",1]',
+        '["2026-01-01T00:00:00Z",18446744073709551616]',
+        '["2026-01-01T00:00:00Z"]',
+    ],
+)
+async def test_a_forged_place_in_a_timeline_is_refused(counter: Counter, place: str) -> None:
+    await counter.track([item(1, user="ada")])
+    path = f"/people/{await counter.person('ada')}/timeline?after={place.encode().hex()}"
+    assert problem(await counter.call("GET", path))[:2] == (422, "after")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/people?email=%00", "/activities?event=%00", "/people?email=%ed%a0%80", "/activities?event="],
+)
+async def test_what_nobody_can_be_called_finds_nothing(counter: Counter, path: str) -> None:
+    await counter.track([item(1, user="ada")])
+    assert (await counter.call("GET", path)).status_code in (200, 400, 422)
+    ada = await counter.person("ada")
+    timeline = await counter.call("GET", f"/people/{ada}/timeline?event=%00")
+    looked_up = await counter.call("GET", "/people/lookup?kind=user_id&value=%00")
+    assert timeline.status_code in (200, 400, 422)
+    assert looked_up.status_code in (400, 404, 422)
 
 
 async def test_another_tenants_person_is_nobody(counter: Counter) -> None:

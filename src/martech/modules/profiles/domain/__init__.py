@@ -27,8 +27,11 @@ time the denial.
 
 from martech.modules.profiles.domain.activities import (
     ABOUT_TRAITS,
+    EPOCH,
+    Number,
     activity,
     cursor,
+    moment_and_number,
     place,
     sparse,
 )
@@ -69,11 +72,13 @@ from martech.modules.profiles.domain.traits import (
 
 __all__ = [
     "ABOUT_TRAITS",
+    "EPOCH",
     "NULL",
     "Fact",
     "Key",
     "Known",
     "Link",
+    "Number",
     "Person",
     "Plan",
     "Reading",
@@ -90,6 +95,7 @@ __all__ = [
     "holding",
     "is_channel",
     "joined",
+    "moment_and_number",
     "place",
     "preferences",
     "profile_id",

@@ -77,7 +77,7 @@ def address(value: msgspec.Raw) -> str | None:
     """The e-mail address in its one spelling; None if it is none."""
     try:
         text = msgspec.json.decode(value, type=str).strip().lower()
-    except msgspec.ValidationError:
+    except msgspec.DecodeError:
         return None
     return text if len(text) <= 254 and _ADDRESS.fullmatch(text) and "\0" not in text else None
 

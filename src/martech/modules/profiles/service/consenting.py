@@ -28,8 +28,10 @@ class Consenting(Rows):
                 field="channel",
             )
         at = at or self.tx.now
-        if at > self.tx.now + AHEAD:
-            raise Invalid("Nobody has said this yet. Send a time that has been.", field="at")
+        if not domain.EPOCH <= at <= self.tx.now + AHEAD:
+            raise Invalid(
+                "Nobody can have said this then. Send a time that has been, after 1970.", field="at"
+            )
         profile_id = await self._kept(profile_id)
         names = await self._names([profile_id])
         before = (await self._facts([profile_id])).get(profile_id, [])

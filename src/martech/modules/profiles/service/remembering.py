@@ -1,7 +1,6 @@
 """What people did: one person's timeline, and everybody's."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -31,7 +30,7 @@ class Remembering(Rows):
         names = (await self._names([kept]))[kept]
         shown = [] if event is None else [activities.c.event == event]
         if after is not None:
-            at, position = domain.place(after, tuple[datetime, int])
+            at, position = domain.moment_and_number(after)
             earlier = and_(activities.c.timestamp == at, activities.c.position < position)
             shown += [activities.c.timestamp <= at, or_(activities.c.timestamp < at, earlier)]
         found: list[Row[*tuple[object, ...]]] = []
@@ -71,7 +70,7 @@ class Remembering(Rows):
         if event is not None:
             done = done.where(activities.c.event == event)
         if after is not None:
-            done = done.where(activities.c.position > domain.place(after, tuple[int])[0])
+            done = done.where(activities.c.position > domain.place(after, tuple[domain.Number])[0])
         found = await self.tx.execute(done.order_by(activities.c.position).limit(limit + 1))
         rows = found.all()
         end = domain.cursor(rows[limit - 1].position) if len(rows) > limit else None
