@@ -111,9 +111,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("consents", schema="profiles") as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_consents_tenant_identity"), ["tenant", "identity"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_consents_identity"), ["identity"], unique=False)
 
     op.create_table(
         "counts",
@@ -285,7 +283,7 @@ def downgrade() -> None:
     op.drop_table("cursors", schema="profiles")
     op.drop_table("counts", schema="profiles")
     with op.batch_alter_table("consents", schema="profiles") as batch_op:
-        batch_op.drop_index(batch_op.f("ix_consents_tenant_identity"))
+        batch_op.drop_index(batch_op.f("ix_consents_identity"))
 
     op.drop_table("consents", schema="profiles")
     with op.batch_alter_table("commands", schema="profiles") as batch_op:

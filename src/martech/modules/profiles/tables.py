@@ -85,7 +85,7 @@ consents = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("source", String, nullable=False),
     Column("recorded_at", UtcDateTime, nullable=False),
-    Index(None, "tenant", "identity"),
+    Index(None, "identity"),
     sqlite_autoincrement=True,
 )
 
