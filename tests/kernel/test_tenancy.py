@@ -3,7 +3,20 @@
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Executable, delete, func, insert, literal, select, text, update
+from sqlalchemy import (
+    Boolean,
+    Executable,
+    column,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    table,
+    text,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
 
 from martech.kernel.host import Host
@@ -91,8 +104,13 @@ async def test_a_row_for_another_tenant_is_refused(sample: Host) -> None:
     [
         text("SELECT article FROM shop.prices"),
         select(text("article")).select_from(prices).where(prices.c.tenant == MINE),
+        select(literal_column("(SELECT min(article) FROM shop.prices)")),
+        select(prices.c.article).where(
+            prices.c.tenant == MINE, literal_column("true OR true", Boolean)
+        ),
+        select(column("article")).select_from(table("prices", schema="shop")),
     ],
-    ids=["raw text", "a bit of text"],
+    ids=["raw text", "a bit of text", "a column of text", "text in a filter", "a table of text"],
 )
 async def test_text_is_refused_on_both_databases(sample: Host, statement: Executable) -> None:
     with pytest.raises(WallBreached):

@@ -16,7 +16,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Column, Delete, Executable, Insert, Select, Table, Update
+from sqlalchemy import (
+    Column,
+    ColumnClause,
+    Delete,
+    Executable,
+    Insert,
+    Select,
+    Table,
+    TableClause,
+    Update,
+)
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import (
     BinaryExpression,
@@ -55,7 +65,7 @@ def check(statement: ClauseElement, rows: Rows, scope: Scope | None) -> None:
     if not isinstance(scope, UUID):
         raise WallBreached("A statement ran outside any tenant's transaction.")
     elements = list(visitors.iterate(statement))
-    if any(isinstance(element, TextClause) for element in elements):
+    if any(map(_is_text, elements)):
         raise WallBreached(TEXT_REFUSED)
     if isinstance(statement, Select) and _is_plain(elements):
         tables = [element for element in elements if isinstance(element, (Table, Join))]
@@ -82,8 +92,20 @@ def refuse_text(statement: Executable) -> None:
     """Raise `WallBreached` if any part of *statement* is text (it could even set the scope)."""
     if not isinstance(statement, ClauseElement):
         raise WallBreached(TEXT_REFUSED)
-    if any(isinstance(element, TextClause) for element in visitors.iterate(statement)):
+    if any(map(_is_text, visitors.iterate(statement))):
         raise WallBreached(TEXT_REFUSED)
+
+
+def _is_text(element: object) -> bool:
+    """Text under any name: ``text()``, ``literal_column()``, or a ``table()`` that is nobody's."""
+    match element:
+        case TextClause():
+            return True
+        case Column() | Table():
+            return False
+        case ColumnClause():
+            return element.is_literal and element.name != "*"  # as in count(*)
+    return isinstance(element, TableClause)
 
 
 def _check_filter(froms: Iterable[FromClause], where: ClauseElement | None, scope: UUID) -> None:
