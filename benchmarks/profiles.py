@@ -1,7 +1,7 @@
 """How many microseconds an event costs profiles: the pure part, and the whole transaction.
 
-    python benchmarks/profiles.py sqlite:////tmp/bench
-    python benchmarks/profiles.py postgresql://…
+    python -m benchmarks.profiles sqlite:////tmp/bench
+    python -m benchmarks.profiles postgresql://…
 
 The database is migrated first; every story starts with a tenant of its own. CPU is this process's;
 what PostgreSQL's own processes do comes on top and shows in the wall time only.
