@@ -213,6 +213,30 @@ async def test_a_key_is_tried_again_however_many_wait_behind_another(
     assert await written(timed) == [("eve", 700)]
 
 
+async def test_what_is_tried_again_waits_for_whoever_is_handling(
+    timed: Host, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = LedgerService.write
+
+    async def refuses(self: LedgerService, what: Sequence[str], numbers: Sequence[int]) -> None:
+        raise ValueError("not now")
+
+    monkeypatch.setattr(LedgerService, "write", refuses)
+    await sell(timed, [1])
+    bus = Bus(timed)
+    await bus.settle()
+    monkeypatch.setattr(LedgerService, "write", write)
+    clock.move(timedelta(milliseconds=150))
+    (delivery,) = (d for d in bus.deliveries if d.name == "ledger.write_sales_down")
+    async with timed.databases["ledger"].across() as another:  # in the middle of a batch
+        await delivery.cursors.load(another, lock=True)
+        again = asyncio.create_task(bus.settle())
+        await asyncio.wait({again}, timeout=0.5)
+        assert not again.done(), "a handler that reads and writes would overwrite the other's work"
+    await again
+    assert await written(timed) == [("ada", 1)]
+
+
 async def test_a_replay_goes_over_what_was_set_aside(
     timed: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import MetaData
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from martech.kernel.db import Transaction
 from martech.kernel.errors import TooMany, Unavailable
 from martech.kernel.grouping import Groups
 from martech.kernel.host import Host
@@ -105,6 +106,22 @@ async def test_tenants_share_a_commit_and_nothing_else(
     assert await asyncio.gather(*mine, *theirs) == [1] * 8
     assert gate.commits == [2], "one commit, one event for each tenant"
     assert (await sold(host), await sold(host, OTHER)) == (5, 3)
+
+
+async def test_tenants_are_written_in_one_order_whoever_came_first(
+    host: Host, gate: Gate
+) -> None:
+    gate.open.set()
+    written: list[UUID] = []
+
+    def service(tx: Transaction) -> ShopService:
+        written.append(tx.tenant)
+        return ShopService(tx)
+
+    group = Groups(host.databases["shop"], service).of(ShopService.sell_each)
+    first, second = sorted([TENANT, OTHER])
+    await asyncio.gather(group.submit(second, 1), group.submit(first, 1))
+    assert written == [first, second], "or two processes would wait for each other's rows"
 
 
 async def test_one_bad_item_fails_alone(host: Host, groups: Groups, gate: Gate) -> None:

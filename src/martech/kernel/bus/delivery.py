@@ -9,6 +9,8 @@
                                               handled, or after PATIENCE attempts parked
 
 * An effect happens exactly once: it and the cursor are one transaction.
+* Whoever handles something holds the cursor's row, so of a subscription there is one handler at a
+  time, however many processes carry it: a handler may read, decide and write.
 * Facts about one subject stay in order: while one is set aside, later ones about the same
   subject are set aside behind it, and nobody else waits.
 * `Unavailable` is not a failure: the subscription waits and nothing is ever parked for it.
@@ -209,7 +211,9 @@ class Delivery:
         place = Place(row.position, row.item)
         try:
             async with self.database.unit(replaying=replaying) as unit:
-                if not await self.cursors.take(await _across(unit), place):
+                connection = await _across(unit)
+                await self.cursors.load(connection, lock=True)  # nobody else handles meanwhile
+                if not await self.cursors.take(connection, place):
                     return True  # another process did it
                 fact = fact_of(row.data, self.subscription)
                 async with asyncio.timeout(self.shortest):
