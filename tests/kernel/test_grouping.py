@@ -108,9 +108,7 @@ async def test_tenants_share_a_commit_and_nothing_else(
     assert (await sold(host), await sold(host, OTHER)) == (5, 3)
 
 
-async def test_tenants_are_written_in_one_order_whoever_came_first(
-    host: Host, gate: Gate
-) -> None:
+async def test_tenants_are_written_in_one_order_whoever_came_first(host: Host, gate: Gate) -> None:
     gate.open.set()
     written: list[UUID] = []
 

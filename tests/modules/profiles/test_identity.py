@@ -7,6 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -325,3 +326,22 @@ def test_consents_of_segments_event_are_named_by_their_categories() -> None:
     )
     assert domain.preferences(context) == {"advertising": "granted", "e_mail": "denied"}
     assert domain.preferences(msgspec.Raw(b"{}")) == {}
+
+
+def test_of_two_categories_that_mean_one_channel_the_denial_holds() -> None:
+    for both in (b'"e mail":false,"E Mail":true', b'"E Mail":true,"e mail":false'):
+        context = msgspec.Raw(b'{"consent":{"categoryPreferences":{%s}}}' % both)
+        assert domain.preferences(context) == {"e_mail": "denied"}
+
+
+@pytest.mark.parametrize(
+    "context",
+    [b'{"consent":1}', b'{"consent":null}', b'{"consent":{"categoryPreferences":["Advertising"]}}'],
+)
+def test_a_consent_that_nobody_can_read_says_nothing(context: bytes) -> None:
+    assert domain.preferences(msgspec.Raw(context)) == {}
+
+
+def test_of_a_consent_that_can_be_read_in_part_that_part_holds() -> None:
+    context = msgspec.Raw(b'{"consent":{"categoryPreferences":{"sms":"no","push":true}}}')
+    assert domain.preferences(context) == {"push": "granted"}

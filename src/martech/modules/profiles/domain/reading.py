@@ -33,16 +33,8 @@ class Reading(NamedTuple):
     """By the item's number; an item that is not here has its ids and nothing else to say."""
 
 
-class _Consent(msgspec.Struct, frozen=True, rename="camel"):
-    category_preferences: dict[str, bool] = {}
-
-
-class _Context(msgspec.Struct, frozen=True):
-    consent: _Consent = _Consent()
-
-
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_context = msgspec.json.Decoder(_Context)
+_context = msgspec.json.Decoder(object)
 
 
 def read(items: Sequence[TrackedEvent]) -> Reading:
@@ -83,12 +75,19 @@ def address(value: msgspec.Raw) -> str | None:
 
 
 def preferences(context: msgspec.Raw) -> dict[str, Status]:
-    """The channels of Segment's consent event, by the names of its categories."""
-    given = _context.decode(context).consent.category_preferences
-    named = {
-        _NOT_OF_CHANNEL.sub("_", name.strip().lower())[:64]: yes for name, yes in given.items()
-    }
-    return {name: "granted" if yes else "denied" for name, yes in named.items() if name}
+    """The channels of Segment's consent event, by the names of its categories; of two that mean
+    one channel the denial. What is neither true nor false says nothing: a stranger wrote it."""
+    match _context.decode(context):
+        case {"consent": {"categoryPreferences": dict(given)}}:
+            told = [(_channel(name), yes) for name, yes in given.items() if isinstance(yes, bool)]
+        case _:
+            return {}
+    denied = {channel for channel, yes in told if not yes}
+    return {c: "denied" if c in denied else "granted" for c, _ in told if c}
+
+
+def _channel(category: str) -> str:
+    return _NOT_OF_CHANNEL.sub("_", category.strip().lower())[:64]
 
 
 def moment(item: TrackedEvent) -> datetime:
