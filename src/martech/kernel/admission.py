@@ -12,6 +12,7 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from martech.kernel.process import Process
 from martech.kernel.telemetry import RequestTimes, Trace, current
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,14 @@ class Admission:
     """
 
     def __init__(
-        self, app: ASGIApp, times: RequestTimes, most: int, patience: float = 30.0
+        self,
+        app: ASGIApp,
+        times: RequestTimes,
+        most: int,
+        patience: float = 30.0,
+        process: Process | None = None,
     ) -> None:
+        self.process = process or Process()
         self.app = app
         self.times = times
         self.most = most
@@ -82,6 +89,7 @@ class Admission:
 
         body = _Body(receive, self.patience)
         self.inside += 1
+        self.process.asked += 1
         try:
             await self.app(scope, body.take, reply)
         except asyncio.CancelledError:

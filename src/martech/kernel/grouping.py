@@ -40,7 +40,7 @@ class Grouping(Generic[S, T, R]):
         use_case: UseCase[S, T, R],
         *,
         most: int = 256,
-        linger: float = 0.003,
+        linger: float = 0.006,
         limit: int = 4096,
     ) -> None:
         """At most *most* items a commit; *linger* is how many seconds the first one waits for
@@ -52,6 +52,7 @@ class Grouping(Generic[S, T, R]):
         self._linger = linger
         self._limit = limit
         self._waiting: list[Waiting[T, R]] = []
+        self._since = 0.0  # when the first of those who wait came
         self._full = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
 
@@ -60,7 +61,10 @@ class Grouping(Generic[S, T, R]):
         `Unavailable` when nothing was committed."""
         if len(self._waiting) >= self._limit:
             raise TooMany("More is coming in than can be written; try again.", retry_after=1)
-        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[R] = loop.create_future()
+        if not self._waiting:
+            self._since = loop.time()
         self._waiting.append(Waiting(tenant, item, answer))
         if len(self._waiting) >= self._most:
             self._full.set()
@@ -87,7 +91,7 @@ class Grouping(Generic[S, T, R]):
         if len(self._waiting) >= self._most:
             return
         try:
-            async with asyncio.timeout(self._linger):
+            async with asyncio.timeout_at(self._since + self._linger):
                 await self._full.wait()
         except TimeoutError:
             return

@@ -104,6 +104,9 @@ class Process:
 
     def __init__(self) -> None:
         self.signals = Signals()
+        self.asked = 0
+        """Requests so far. The HTTP loop counts; the bus looks whether it grows."""
+
         self._lock = threading.Lock()
         self._turns: dict[str, Turn] = {}
 

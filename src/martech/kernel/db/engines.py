@@ -88,7 +88,7 @@ def _attach(file: Path, module: str, connection: Any, record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={OPENING_SECONDS * 1000:.0f}")
     cursor.execute(f'ATTACH DATABASE ? AS "{module}"', (str(file),))
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=1000"):
         cursor.execute(f'PRAGMA "{module}".{pragma}')
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")

@@ -5,10 +5,13 @@ Beside a second busy thread (ours has the bus) each crossing waits for the inter
 to a switch interval: a commit of six statements then takes 15 ms instead of one.
 
 A statement of ours takes microseconds, so it may as well run where it is asked for. What it may
-not do is wait: another process's write lock is waited for in `Database`, with the loop free.
+not do is wait. Another process's write lock is waited for in `Database`, with the loop free; and
+the commit of what was written, which waits for the disk, runs in a thread.
 """
 
+import asyncio
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import URL, AsyncAdaptedQueuePool, Pool
@@ -24,12 +27,15 @@ class Cursor(sqlite3.Cursor):
 
 
 class InlineConnection(sqlite3.Connection):
+    committed = 0
+    """`total_changes` at the last commit: whether there is anything to wait for the disk for."""
+
     def cursor(self, factory: type[sqlite3.Cursor] | None = None) -> sqlite3.Cursor:  # type: ignore[override]
         return super().cursor(factory or Cursor)
 
 
 class InlineDialect(SQLiteDialect_pysqlite):
-    """The standard library's sqlite3 behind SQLAlchemy's async engine; it never suspends."""
+    """The standard library's sqlite3 behind SQLAlchemy's async engine; only a commit suspends."""
 
     driver = "inline"
     is_async = True
@@ -52,6 +58,25 @@ class InlineDialect(SQLiteDialect_pysqlite):
     ) -> None:
         cursor.executemany(statement, parameters)
         await_(_done())
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        changes = dbapi_connection.total_changes
+        if changes == dbapi_connection.committed:
+            dbapi_connection.commit()
+            return
+        await_(_in_a_thread(dbapi_connection.commit))
+        dbapi_connection.committed = changes
+
+
+async def _in_a_thread(commit: Callable[[], None]) -> None:
+    """Run *commit* with the loop free. If we are cancelled it is waited for all the same: nobody
+    may touch the connection meanwhile."""
+    done = asyncio.get_running_loop().run_in_executor(None, commit)
+    try:
+        await asyncio.shield(done)
+    except asyncio.CancelledError:
+        await asyncio.wait([done])
+        raise
 
 
 async def _done() -> None:

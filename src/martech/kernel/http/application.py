@@ -52,7 +52,9 @@ def application(
         openapi_config=None,
         logging_config=None,
     )
-    numbers.admission = Admission(Cors(app), times, host.settings.max_requests)
+    numbers.admission = Admission(
+        Cors(app), times, host.settings.max_requests, process=host.process
+    )
     return numbers.admission
 
 
