@@ -12,10 +12,12 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from martech.kernel.auth import Follower, Keyring
+from martech.kernel.errors import Conflict, Unauthorized
 from martech.kernel.host import Host
 from martech.kernel.http.application import application
 from martech.kernel.settings import Settings
 from martech.modules.access.module import module
+from tests.modules.access.conftest import Office
 from tests.serving import alive
 
 pytestmark = pytest.mark.anyio
@@ -110,3 +112,44 @@ async def test_a_key_issued_while_the_host_is_up_never_counts_as_foreign(access_
                 await checkpoint()
 
     assert seen <= {200, 503}
+
+
+async def test_a_key_signed_while_its_person_leaves_does_not_survive_them(office: Office) -> None:
+    await office.open()
+    async with office.asks() as access:
+        ada = await access.add_user("ada@example.com", "Ada", "editor")
+        old = await access.issue("secret", name="old", user_id=ada.id)
+
+    async def leave() -> None:
+        async with office.asks() as access:
+            await access.remove_user(ada.id)
+
+    async with office.asks() as access:
+        late = await access.issue("secret", name="late", user_id=ada.id)
+        successor = await access.rotate(old.key.id)
+        leaving = asyncio.create_task(leave())
+        await asyncio.wait({leaving}, timeout=0.5)
+    await leaving
+
+    for issued in (old, late, successor):
+        with pytest.raises(Unauthorized, match="revoked"):
+            await office.principal(issued.token)
+
+
+async def test_a_key_revoked_while_it_is_rotated_gets_no_successor(office: Office) -> None:
+    key = (await office.open()).keys[1]
+
+    async def rotate() -> None:
+        async with office.asks() as access:
+            await access.rotate(key.key.id)
+
+    async with office.asks() as access:
+        await access.revoke(key.key.id)
+        rotating = asyncio.create_task(rotate())
+        await asyncio.wait({rotating}, timeout=0.5)
+    with pytest.raises(Conflict):
+        await rotating
+    async with office.asks() as access:
+        assert [one.id for one in (await access.keys()).data if one.name == key.key.name] == [
+            key.key.id
+        ]

@@ -42,6 +42,8 @@ from martech.modules.access.contract import (
 )
 from martech.modules.access.tables import audit, issuers, keys, tenants, users
 
+NO_TENANT = "There is no such tenant. Open it with `martech tenant create NAME`."
+
 
 class AccessService(Access):
     def __init__(self, tx: Transaction) -> None:
@@ -71,7 +73,7 @@ class AccessService(Access):
         mine = select(tenants).where(tenants.c.tenant == self.tx.tenant)
         row = (await self.tx.execute(mine)).mappings().one_or_none()
         if row is None:
-            raise NotFound("There is no such tenant. Open it with `martech tenant create NAME`.")
+            raise NotFound(NO_TENANT)
         return Tenant(id=row["tenant"], name=row["name"], created_at=row["created_at"])
 
     # people
@@ -110,6 +112,7 @@ class AccessService(Access):
         self, user_id: UUID, *, name: str | None = None, role: Role | None = None
     ) -> User:
         """A lower role revokes the keys that exceed it."""
+        await self._let_nobody_sign()
         user = await self.user(user_id)
         changed = msgspec.structs.replace(user, name=name or user.name, role=role or user.role)
         if role is not None and role != user.role:
@@ -124,6 +127,7 @@ class AccessService(Access):
 
     async def remove_user(self, user_id: UUID) -> None:
         """The user's keys are revoked at once."""
+        await self._let_nobody_sign()
         user = await self.user(user_id)
         self._may_give(user.role)
         await self._spare_the_last_owner(user)
@@ -148,7 +152,7 @@ class AccessService(Access):
         A write key has no scopes: it can only send. A secret key for a user has those of the
         user's role unless fewer are asked for.
         """
-        await self.tenant()
+        await self._about_to_sign()
         granted = await self._scopes(kind, frozenset(scopes), user_id)
         expires_at = domain.expiry(self.tx.now, expires_at)
         return await self._sign(kind, name, granted, user_id, expires_at)
@@ -173,6 +177,7 @@ class AccessService(Access):
 
     async def rotate(self, key_id: UUID, overlap: timedelta = domain.OVERLAP) -> IssuedKey:
         """A successor with the same rights; the key itself works on until the overlap is over."""
+        await self._about_to_sign()
         old = await self.key(key_id)
         self._may_hand_out(frozenset(old.scopes))
         end = domain.retirement(self.tx.now, old.status, overlap)
@@ -180,12 +185,12 @@ class AccessService(Access):
         issued = await self._sign(
             old.kind, old.name, frozenset(old.scopes), old.user_id, expires_at
         )
-        unrotated = update(keys).where(
-            keys.c.tenant == self.tx.tenant, keys.c.id == key_id, keys.c.successor.is_(None)
+        active = update(keys).where(
+            keys.c.tenant == self.tx.tenant, keys.c.id == key_id, keys.c.revoked_at.is_(None)
         )
-        done = await self.tx.execute(unrotated.values(successor=issued.key.id, revoked_at=end))
+        done = await self.tx.execute(active.values(successor=issued.key.id, revoked_at=end))
         if not done.rowcount:
-            raise Conflict("The key was rotated already. Rotate its successor.")
+            raise Conflict("The key was rotated or revoked at this moment. Look at it again.")
         self.tx.publish(Revoked(key_id=key_id, at=end))
         self.tx.audit("key.rotate", f"key:{key_id}", successor=issued.key.id, ends=end)
         return issued
@@ -208,6 +213,17 @@ class AccessService(Access):
         rows = (await self.tx.execute(mine.limit(limit + 1))).mappings().all()
         more = str(rows[limit - 1]["number"]) if len(rows) > limit else None
         return AuditEntries(data=[_entry(row) for row in rows[:limit]], next=more)
+
+    async def _about_to_sign(self) -> None:
+        """From here to the commit nobody's role changes: what is signed cannot be taken back."""
+        mine = select(tenants.c.tenant).where(tenants.c.tenant == self.tx.tenant)
+        if (await self.tx.execute(mine.with_for_update(read=True))).one_or_none() is None:
+            raise NotFound(NO_TENANT)
+
+    async def _let_nobody_sign(self) -> None:
+        """From here to the commit: whoever is signing a key has committed, and it will be seen."""
+        mine = select(tenants.c.tenant).where(tenants.c.tenant == self.tx.tenant)
+        await self.tx.execute(mine.with_for_update())
 
     async def _scopes(self, kind: KeyKind, wanted: Scopes, user_id: UUID | None) -> Scopes:
         """What a new key gets. Raises `Invalid` or `Forbidden`."""
@@ -307,7 +323,7 @@ class AccessService(Access):
         if user.role != "owner":
             return
         owners = select(users.c.id).where(users.c.tenant == self.tx.tenant, users.c.role == "owner")
-        if len((await self.tx.execute(owners.with_for_update())).all()) == 1:
+        if len((await self.tx.execute(owners)).all()) == 1:
             raise Conflict("This is the last owner. Make somebody else an owner first.")
 
     def _may_give(self, role: Role) -> None:
