@@ -70,6 +70,16 @@ async def test_a_unit_that_reads_cannot_write(sample: Host) -> None:
     await change_price(sample)
 
 
+async def test_a_unit_that_reads_sees_one_state_of_things(sample: Host) -> None:
+    async with sample.unit("shop", TENANT, write=False) as shop:
+        before = await shop.stock()
+        async with sample.unit("shop", TENANT) as another:
+            await another.sell([1])
+        assert await shop.stock() == before
+    async with sample.unit("shop", TENANT, write=False) as shop:
+        assert (await shop.stock()).left == before.left - 1
+
+
 async def test_rows_are_found_by_any_number_of_keys(sample: Host) -> None:
     rows = [{"tenant": TENANT, "article": f"tea {n}", "version": n} for n in range(1300)]
     foreign = [{"tenant": OTHER, "article": "tea 7", "version": 70}]

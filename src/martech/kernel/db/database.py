@@ -5,8 +5,9 @@ connection: 30 of 30 launches timed out; with a pool each, none.)
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import MetaData
@@ -27,6 +28,13 @@ from martech.kernel.tenancy import ACROSS, Scope
 
 PATIENCE = 15.0  # seconds to wait for a writer of another process
 PAUSE = 0.01
+
+SNAPSHOT: Final[Mapping[str, Mapping[str, Any]]] = {
+    "postgresql": {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"},
+    "sqlite": {},
+}
+"""What a unit that reads asks for: however many statements it has, they see one state of things.
+(On SQLite that is so anyway.)"""
 
 
 class Database:
@@ -82,7 +90,8 @@ class Database:
                     await stack.enter_async_context(self._turn.taken())
                 with self._reached():
                     connection = await stack.enter_async_context(self.engine.connect())
-                    await connection.execution_options(write=write, postgresql_readonly=not write)
+                    looking = {} if write else SNAPSHOT[self.engine.dialect.name]
+                    await connection.execution_options(write=write, **looking)
                     await _begin(connection)
                 return connection
 
