@@ -65,8 +65,25 @@ def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
     schemas.update(parts)
     for route in twin.routes:
         if isinstance(route, HTTPRoute):
-            _complete(document["paths"].get(route.path_format, {}), route, problem)
+            operations = document["paths"].get(route.path_format, {})
+            _complete(operations, route, problem)
+            schemas.update(_bodies(operations, route))
     return document
+
+
+def _bodies(operations: Schema, route: HTTPRoute) -> Schema:
+    """The bodies that handlers read for themselves, and declare as ``opt={"body": …}``."""
+    schemas: Schema = {}
+    for handler in route.route_handlers:
+        if shape := handler.opt.get("body"):
+            (body,), parts = msgspec.json.schema_components(
+                [shape], ref_template="#/components/schemas/{name}"
+            )
+            schemas.update(parts)
+            for method in handler.http_methods & {"POST", "PUT", "PATCH"}:
+                content = {"application/json": {"schema": body}}
+                operations[method.lower()]["requestBody"] = {"required": True, "content": content}
+    return schemas
 
 
 def _complete(operations: Schema, route: HTTPRoute, problem: Schema) -> None:

@@ -4,6 +4,7 @@ The clients decide what this file looks like: the key comes as Basic or in the b
 by its bytes, no header says what the body is, and only 200 is success.
 """
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response.base import ASGIResponse
 from litestar.types.internal_types import PathParameterDefinition as Step
+from msgspec import Raw
 
 from martech.kernel.errors import Forbidden, Malformed
 from martech.kernel.http.bodies import inflate
@@ -48,10 +50,50 @@ class Received(View, frozen=True):
     success: bool = True
 
 
-def accepts(path: str, short: str) -> post:
+class Message(View, frozen=True, kw_only=True, rename="camel"):
+    """One event, as the Segment spec has it; for readers, since `judge` reads it leniently.
+
+    A user id or an anonymous id is needed; whatever else is absent may be null.
+    """
+
+    type: Kind | None = None
+    """Needed in a batch; otherwise the path says it."""
+
+    message_id: str | None = None
+    """Sent again, it is a duplicate, and counted as one."""
+
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    previous_id: str | None = None
+    group_id: str | None = None
+    event: str | None = None
+    name: str | None = None
+    timestamp: datetime | None = None
+    sent_at: datetime | None = None
+    traits: dict[str, Raw] | None = None
+    properties: dict[str, Raw] | None = None
+    context: dict[str, Raw] | None = None
+    write_key: str | None = None
+    """For clients that send no Authorization."""
+
+
+class Batch(View, frozen=True, kw_only=True, rename="camel"):
+    """At most 500 KB; each event at most 32 KB, and judged on its own."""
+
+    batch: list[Message]
+    sent_at: datetime | None = None
+    context: dict[str, Raw] | None = None
+    write_key: str | None = None
+
+
+def accepts(path: str, short: str, body: type[View] = Message) -> post:
     answers = {200: ResponseSpec(Received, generate_examples=False)}
     return post(
-        [path, short], operation_id=last_step, opt=PUBLIC, status_code=200, responses=answers
+        [path, short],
+        operation_id=last_step,
+        opt={**PUBLIC, "body": body, "needs": "write key"},
+        status_code=200,
+        responses=answers,
     )
 
 
@@ -61,7 +103,7 @@ class TrackingController(Controller):
     path = "/v1"
     request_max_body_size = BATCH_BYTES
 
-    @accepts("/batch", "/b")
+    @accepts("/batch", "/b", Batch)
     async def batch(self, request: JsonRequest, intake: Door) -> ASGIResponse:
         parcel = open_batch(plain(await request.body()))
         tenant = tenant_of(request, parcel.write_key)
