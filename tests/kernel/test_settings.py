@@ -1,6 +1,5 @@
 """Settings come from the environment, and a wrong one is refused in a sentence that names it."""
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -30,15 +29,10 @@ WRONG = [
     ("MARTECH_MAX_REQUESTS", "many", "must be a number"),
     ("MARTECH_DRAIN_SECONDS", "-1", "between 0 and 3600"),
     ("MARTECH_DRAIN_SECONDS", "inf", "between 0 and 3600"),
-    ("MARTECH_OUTBOX_RETENTION", "30", "hours, days or weeks"),
-    ("MARTECH_OUTBOX_RETENTION", "d", "hours, days or weeks"),
-    ("MARTECH_OUTBOX_RETENTION", "3y", "hours, days or weeks"),
-    ("MARTECH_OUTBOX_RETENTION", "-3d", "hours, days or weeks"),
-    ("MARTECH_OUTBOX_RETENTION", "²d", "hours, days or weeks"),
-    ("MARTECH_OUTBOX_RETENTION", "99999999999d", "hours, days or weeks"),
     ("MARTECH_KEY_SNAPSHOT", "/no/such/folder/keys.json", "no such folder"),
     ("MARTECH_MODULE", "profiles", "not a setting"),
     ("MARTECH_DATABASE", "sqlite:///var", "not a setting"),
+    ("MARTECH_OUTBOX_RETENTION", "30d", "not a setting"),
 ]
 
 
@@ -78,7 +72,6 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             "MARTECH_LOG_LEVEL": "warning",
             "MARTECH_MAX_REQUESTS": "64",
             "MARTECH_DRAIN_SECONDS": "2.5",
-            "MARTECH_OUTBOX_RETENTION": "8w",
             "MARTECH_FAILPOINTS": "outbox.after_insert=kill@3",
             "PATH": "/usr/bin",
         }
@@ -95,7 +88,6 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         log_level="warning",
         max_requests=64,
         drain_seconds=2.5,
-        outbox_retention=timedelta(weeks=8),
         failpoints="outbox.after_insert=kill@3",
     )
 

@@ -1,8 +1,6 @@
 """Settings come from the environment, are read once, and are refused in a sentence."""
 
-import re
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -46,9 +44,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: float = 20.0
     """How long a stopping process may finish what it has begun."""
 
-    outbox_retention: timedelta | None = None
-    """How long told events are kept; None is for ever."""
-
     failpoints: str = ""
     """Where to fail on purpose, for chaos tests: ``outbox.after_insert=kill@3``."""
 
@@ -80,7 +75,6 @@ class _Reader:
             log_level=self._choice("MARTECH_LOG_LEVEL", default.log_level, LEVELS),
             max_requests=self._whole("MARTECH_MAX_REQUESTS", default.max_requests, 1, 100_000),
             drain_seconds=self._number("MARTECH_DRAIN_SECONDS", default.drain_seconds, 0, 3600),
-            outbox_retention=self._duration("MARTECH_OUTBOX_RETENTION"),
             failpoints=self._text("MARTECH_FAILPOINTS", ""),
         )
         if unknown := sorted(k for k in self.env if k not in self.read and "_TEST_" not in k):
@@ -112,15 +106,6 @@ class _Reader:
         if not number.is_integer():
             raise SettingsError(f"{name} is {number}; it must be a whole number.")
         return int(number)
-
-    def _duration(self, name: str) -> timedelta | None:
-        value = self._text(name, "")
-        if not value:
-            return None
-        if written := re.fullmatch(r"([0-9]{1,4})([hdw])", value):
-            unit = {"h": "hours", "d": "days", "w": "weeks"}[written[2]]
-            return timedelta(**{unit: int(written[1])})
-        raise SettingsError(f"{name} is {value!r}; write hours, days or weeks: 12h, 30d, 8w.")
 
     def _path(self, name: str) -> Path | None:
         value = self._text(name, "")
