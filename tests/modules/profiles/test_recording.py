@@ -1,5 +1,6 @@
 """What is tracked becomes people and activities: once, whole, and told of. On both databases."""
 
+import asyncio
 import random
 from typing import TypeVar
 from uuid import UUID, uuid4
@@ -193,6 +194,34 @@ async def test_segments_consent_event_is_a_fact_of_that_person(product: Host) ->
         ("advertising", "denied", item(0, minute=0).timestamp),
         ("advertising", "granted", item(0, minute=2).timestamp),  # what the merge brought
     ]
+
+
+async def test_what_is_told_of_consent_beside_a_merge_is_what_holds(product: Host) -> None:
+    context = {"consent": {"categoryPreferences": {"sms": True}}}
+    yes = item(
+        2,
+        anonymous="phone",
+        event="Segment Consent Preference Updated",
+        minute=-9e4,
+        context=context,
+    )
+    await track(product, TENANT, [item(1, user="ada", minute=-9e5), yes])
+    kept = (await person(product, "ada")).id
+    async with product.unit("profiles", TENANT, write=False) as people:
+        gone = (await people.find("anonymous_id", "phone")).id
+
+    async def deny() -> None:
+        async with product.unit("profiles", TENANT) as people:
+            await people.record_consent(gone, "sms", "denied", source="test")
+
+    async with product.unit("profiles", TENANT) as people:
+        await people.record([item(3, user="ada", anonymous="phone", minute=-1)])
+        denying = asyncio.create_task(deny())
+        await asyncio.wait({denying}, timeout=0.5)
+    await denying
+
+    last = (await told(product, ConsentChanged))[-1]
+    assert (last.profile_id, last.status) == (kept, "denied")
 
 
 async def test_tenants_share_no_names(product: Host) -> None:

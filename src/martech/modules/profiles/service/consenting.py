@@ -32,6 +32,7 @@ class Consenting(Rows):
             raise Invalid(
                 "Nobody can have said this then. Send a time that has been, after 1970.", field="at"
             )
+        await self._alone()
         profile_id = await self._kept(profile_id)
         names = await self._names([profile_id])
         before = (await self._facts([profile_id])).get(profile_id, [])

@@ -28,6 +28,7 @@ _encode = msgspec.json.Encoder().encode
 class Recording(Rows):
     async def record(self, items: Sequence[TrackedEvent]) -> None:
         """Find or make the person of each item, keep what it says, and tell of it."""
+        await self._alone()
         reading = domain.read(items)
         known, numbers = await self._known(reading.keys)
         plan = domain.resolve(self.tx.tenant, known, items, reading.said)

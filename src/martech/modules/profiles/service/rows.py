@@ -12,7 +12,7 @@ from martech.kernel.errors import NotFound
 from martech.modules.profiles import domain
 from martech.modules.profiles.contract import ConsentChanged, Kind
 from martech.modules.profiles.domain import Fact
-from martech.modules.profiles.tables import consents, identities, profiles
+from martech.modules.profiles.tables import consents, counts, identities, profiles
 
 T = TypeVar("T")
 
@@ -29,6 +29,12 @@ class Rows:
 
     def _mine(self, table: Table) -> tuple[ColumnElement[bool]]:
         return (table.c.tenant == self.tx.tenant,)
+
+    async def _alone(self) -> None:
+        """Until the commit nobody else changes this tenant's people: who decides by what is on
+        record begins with this."""
+        mine = select(counts.c.tenant).where(*self._mine(counts))
+        await self.tx.execute(mine.with_for_update())
 
     async def _kept(self, profile_id: UUID) -> UUID:
         """The id itself, or the one it was merged into."""
