@@ -18,9 +18,11 @@ from martech.modules.profiles.contract import (
     ProfilesMerged,
 )
 from martech.modules.profiles.domain import Key, Known, Plan, Traits
-from martech.modules.profiles.service.rows import KINDS, Rows, chunks, stored
+from martech.modules.profiles.service.rows import KINDS, NAME, Rows, chunks, stored
 from martech.modules.profiles.tables import activities, counts, identities, profiles
 from martech.modules.tracking.contract import TrackedEvent
+
+PERSON = tuple(profiles.c[name] for name in ("id", "first_seen", "identified"))
 
 _encode = msgspec.json.Encoder().encode
 
@@ -52,25 +54,25 @@ class Recording(Rows):
 
     async def _known(self, keys: set[Key]) -> tuple[dict[Key, Known], dict[Key, int]]:
         """Those of *keys* that are on record: whose they are, and the numbers of their rows."""
-        known: dict[Key, Known] = {}
+        owned: dict[Key, tuple[UUID, bool]] = {}
         numbers: dict[Key, int] = {}
-        columns = (
-            *(identities.c[name] for name in ("id", "kind", "value", "profile_id", "shared")),
-            *(profiles.c[name] for name in ("first_seen", "identified")),
-        )
-        owned = (
-            select(*columns)
-            .join_from(identities, profiles, identities.c.profile_id == profiles.c.id)
-            .where(*self._mine(identities), *self._mine(profiles))
-        )
+        mine = select(*NAME, identities.c.shared).where(*self._mine(identities))
         for kind in KINDS:
             values = sorted(value for other, value in keys if other == kind)
-            theirs = owned.where(identities.c.kind == kind)
+            theirs = mine.where(identities.c.kind == kind)
             for row in await self.tx.among(theirs, identities.c.value, values):
-                key = row.kind, row.value
+                key = kind, row.value
                 numbers[key] = row.id
-                known[key] = Known(row.profile_id, row.first_seen, row.identified, row.shared)
-        return known, numbers
+                owned[key] = row.profile_id, row.shared
+        people = select(*PERSON).where(*self._mine(profiles))
+        ids = sorted({profile_id for profile_id, _ in owned.values()})
+        found = {
+            row.id: (row.first_seen, row.identified)
+            for row in await self.tx.among(people, profiles.c.id, ids)
+        }
+        return {
+            key: Known(id_, *found[id_], shared) for key, (id_, shared) in owned.items()
+        }, numbers
 
     async def _traits(self, people: Iterable[UUID]) -> dict[UUID, Traits]:
         mine = select(profiles.c.id, profiles.c.traits).where(*self._mine(profiles))

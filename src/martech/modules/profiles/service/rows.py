@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 KINDS: tuple[Kind, ...] = ("user_id", "email", "anonymous_id")
 MOST = 500  # items in one fold
+FACT = tuple(consents.c[name] for name in ("identity", *Fact._fields))
 NAME = tuple(identities.c[name] for name in ("id", "kind", "value", "profile_id"))
 
 stored = msgspec.json.Decoder(dict[str, domain.Written])
@@ -58,15 +59,12 @@ class Rows:
 
     async def _facts(self, people: Iterable[UUID]) -> dict[UUID, list[Fact]]:
         facts: dict[UUID, list[Fact]] = {}
-        said = (consents.c[name] for name in Fact._fields)
-        mine = (
-            select(identities.c.profile_id, *said)
-            .join_from(identities, consents, consents.c.identity == identities.c.id)
-            .where(*self._mine(identities), *self._mine(consents))
-        )
-        for row in await self.tx.among(mine, identities.c.profile_id, sorted(people)):
+        names = await self._names(sorted(people))
+        owners = {name.id: name.profile_id for theirs in names.values() for name in theirs}
+        mine = select(*FACT).where(*self._mine(consents))
+        for row in await self.tx.among(mine, consents.c.identity, sorted(owners)):
             fact = Fact(row.channel, row.status, row.at, row.source)
-            facts.setdefault(row.profile_id, []).append(fact)
+            facts.setdefault(owners[row.identity], []).append(fact)
         return facts
 
     async def _keep_facts(self, facts: Sequence[tuple[int, Fact]]) -> None:
