@@ -9,6 +9,7 @@ from martech.kernel.published.asyncapi import asyncapi
 from martech.kernel.published.canvas import canvas
 from martech.kernel.published.openapi import openapi_of
 from martech.kernel.published.page import overview, page
+from martech.kernel.published.port import port
 
 
 def files(modules: Sequence[Module], openapi: Mapping[str, Any]) -> dict[str, str]:
@@ -19,6 +20,7 @@ def files(modules: Sequence[Module], openapi: Mapping[str, Any]) -> dict[str, st
         derived[f"docs/modules/{module.name}.md"] = page(glance)
         derived[f"contracts/{module.name}/asyncapi.json"] = _pretty(asyncapi(module))
         derived[f"contracts/{module.name}/openapi.json"] = _pretty(openapi_of(openapi, module.name))
+        derived[f"contracts/{module.name}/port.json"] = _pretty(port(module))
     return derived
 
 
