@@ -1,4 +1,4 @@
-"""contracts/<module>/port.json: what a module may be asked, with the shapes of words and answers."""
+"""contracts/<module>/port.json: what a module may be asked, with the shapes of all it takes."""
 
 import inspect
 from inspect import Parameter, signature
