@@ -9,6 +9,8 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
+from martech.kernel.bus import Bus
+from martech.kernel.bus.replay import replay
 from martech.kernel.columns import table
 from martech.kernel.host import Host
 from martech.kernel.messages import Event, wire_name
@@ -316,3 +318,17 @@ async def test_what_is_kept_does_not_depend_on_the_batches(product: Host, seed: 
     assert numbers == (len(unmerged), len(together["identities"]), len(items))
     positions = sorted(row[1] for row in together["activities"])
     assert positions == list(range(1, len(items) + 1))
+
+
+async def test_built_anew_from_what_was_tracked_it_is_the_same_to_the_last_id(
+    product: Host,
+) -> None:
+    items = stream(7, 80)
+    await track(product, TENANT, items[:30], items[30:])
+    before = await kept(product, TENANT)
+    async with product.databases["profiles"].across() as connection:
+        for rows in (profiles, identities, activities, consents, counts):
+            await connection.execute(rows.delete())
+    await replay(product, "profiles.record_what_was_tracked", 0)
+    await Bus(product).settle()
+    assert await kept(product, TENANT) == before
