@@ -54,7 +54,7 @@ async def _spoil(host: Host) -> None:
 
 async def park_three(url: str, delivery: type[Delivery], *, full: bool) -> None:
     mood, clock = Mood(), TestClock(datetime(2026, 3, 1, tzinfo=UTC))
-    events, folded, patience = (10_000, 500, 8) if full else (600, 50, 3)
+    events, folded, patience = (10_000, 500, 8) if full else (300, 25, 3)
     async with Host(moody(mood), Settings(database_url=url), clock=clock) as host:
         healthy = await tell(host, events, folded)
         bus = Bus(

@@ -129,9 +129,9 @@ async def _check_commands(host: Host, numbers: set[int], replayed: int) -> None:
 
 
 async def test_a_projection_is_built_anew_beside_live_traffic(sample_url: str, full: bool) -> None:
-    await replay(sample_url, Delivery, 1_500 if full else 120)
+    await replay(sample_url, Delivery, 1_500 if full else 60)
 
 
 async def test_acting_while_replaying_is_found_out(sample_url: str, full: bool) -> None:
     with pytest.raises(GuaranteeBroken, match=r"[1-9]\d* reminded again"):
-        await replay(sample_url, ActsWhileReplaying, 500 if full else 60)
+        await replay(sample_url, ActsWhileReplaying, 500 if full else 30)

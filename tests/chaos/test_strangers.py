@@ -122,11 +122,13 @@ class Stranger:
                 return value
 
 
-async def visit(town: Town, *, forgotten: bool = False) -> tuple[int, int]:
-    """Ask for everything with every key; how many were asked, and how many were refused with 500.
+async def visit(town: Town, *, forgotten: bool = False, most: int | None = None) -> tuple[int, int]:
+    """Ask for everything with every key, or only the first *most*; how many were asked, and how
+    many were refused with 500.
 
     With *forgotten* the first wall is down: then an answer may be a 500, but never acme's.
     """
+    keys: dict[str, str | None] = {**dict(list(town.strangers.items())[:most]), "nobody": None}
     asked = refused = 0
     before = await town.state_of_acme()
     for operation in operations(await town.document()):
@@ -138,7 +140,7 @@ async def visit(town: Town, *, forgotten: bool = False) -> tuple[int, int]:
         nobody = {name: str(uuid4()) for name in theirs} | {
             name: theirs[name] for name in ("channel", "after")
         }
-        for whose, key in {**town.strangers, "nobody": None}.items():
+        for whose, key in keys.items():
             stranger = Stranger(town, key, CASES[operation.name])
             answer = await stranger.ask(operation, theirs)
             alike = await stranger.ask(operation, nobody)
@@ -226,12 +228,13 @@ async def test_a_stranger_finds_nothing_whatever_they_ask_for(product_url: str) 
 
 
 async def test_the_second_wall_holds_when_every_query_forgets_its_tenant(
-    product_url: str, kind: str
+    product_url: str, kind: str, full: bool
 ) -> None:
+    most = None if full else 1
     async with town(product_url) as acme_and_globex:
         with before_the_wall() as forgetting:
-            asked, refused = await visit(acme_and_globex, forgotten=kind == "sqlite")
-        insist(faults=forgetting.statements, wanted=len(CASES), tried=asked, planned=7 * len(CASES))
+            asked, refused = await visit(acme_and_globex, forgotten=kind == "sqlite", most=most)
+        insist(faults=forgetting.statements, wanted=len(CASES), tried=asked, planned=2 * len(CASES))
         assert bool(refused) == (kind == "sqlite"), "SQLite refuses, PostgreSQL hides"
 
 
