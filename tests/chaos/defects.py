@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from litestar.types import ASGIApp
 from sqlalchemy import ColumnElement, MetaData, Row, insert, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -156,7 +155,7 @@ class ActsWhileReplaying(Delivery):
 class InflatesFirst:
     """Takes gzip off a body, however much comes out, and looks at the limit afterwards (X13)."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: Any) -> None:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy.sql.elements import BinaryExpression, BindParameter, ClauseEleme
 
 from martech.kernel.host import Host
 
-Execution = tuple[Executable, Sequence[Mapping[str, Any]], Mapping[str, Any]]
+Execution = tuple[Any, Sequence[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class Forgetting:

@@ -104,6 +104,7 @@ class Attack:
 
     async def send(self, what: str, method: str, path: str, **sent: Any) -> int:
         """The status. What is slow or large three times over is so on its own account."""
+        cost = ""
         for _ in range(3):
             status, cost = await self._send(what, method, path, **sent)
             if not cost:

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import msgspec
-from litestar.types import ASGIApp
 
 from martech.app import installed, load
 from martech.kernel.auth import Follower, Keyring
@@ -19,7 +18,7 @@ from martech.kernel.settings import Settings
 from martech.modules.access.domain import tenant_id
 from tests.serving import alive
 
-Wrap = Callable[[ASGIApp], ASGIApp]
+Wrap = Callable[[Any], Any]
 
 CANARY = "kanarienvogel"
 ROLES = ("viewer", "editor", "admin", "owner")
@@ -154,7 +153,7 @@ async def town(url: str, wrap: Wrap | None = None) -> AsyncIterator[Town]:
     host, keyring = Host(load(installed()), Settings(database_url=url)), Keyring()
     follower = Follower(keyring, host.issuer(), SystemClock())
     app = application(host, keyring, follower)
-    asked = wrap(app) if wrap else app
+    asked: Any = wrap(app) if wrap else app
     transport = httpx.ASGITransport(asked, raise_app_exceptions=False)
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         made = Town(host, client, follower)
