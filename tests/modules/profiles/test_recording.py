@@ -26,7 +26,7 @@ from martech.modules.profiles.contract import (
 )
 from martech.modules.profiles.tables import activities, consents, counts, identities, profiles
 from martech.modules.tracking.contract import TrackedEvent
-from tests.modules.profiles.items import item, track
+from tests.modules.profiles.items import START, item, track
 
 pytestmark = pytest.mark.anyio
 
@@ -224,6 +224,19 @@ async def test_what_is_told_of_consent_beside_a_merge_is_what_holds(product: Hos
 
     last = (await told(product, ConsentChanged))[-1]
     assert (last.profile_id, last.status) == (kept, "denied")
+
+
+async def test_a_consent_is_told_when_something_else_holds_than_before(product: Host) -> None:
+    await track(product, TENANT, [item(1, user="ada")])
+    ada = await person(product, "ada")
+    hours = [(9, "granted"), (10, "granted"), (8, "denied"), (11, "denied")]
+    for hour, status in hours:
+        at = START.replace(hour=hour, year=2025)
+        async with product.unit("profiles", TENANT) as people:
+            held = await people.record_consent(ada.id, "email", status, source="call", at=at)
+    assert (held.status, held.at.hour) == ("denied", 11)
+    changes = [(c.profile_id, c.status, c.at.hour) for c in await told(product, ConsentChanged)]
+    assert changes == [(ada.id, "granted", 9), (ada.id, "denied", 11)]
 
 
 async def test_tenants_share_no_names(product: Host) -> None:
