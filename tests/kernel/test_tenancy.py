@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import (
     Boolean,
     Executable,
+    and_,
     column,
     delete,
     func,
@@ -53,6 +54,9 @@ FORGETFUL: dict[str, Executable] = {
     "a union with one side open": select(prices.c.article)
     .where(prices.c.tenant == MINE)
     .union_all(select(prices.c.article)),
+    "an outer join that bounds the wrong side": select(prices.c.article).select_from(
+        prices.outerjoin(sales, and_(sales.c.tenant == MINE, prices.c.tenant == MINE))
+    ),
     "a filter on the other table": select(prices.c.article).where(sales.c.tenant == MINE),
 }
 
@@ -74,6 +78,12 @@ CHANGES: dict[str, Executable] = {
     "update": update(prices).values(version=99),
     "update of another's": update(prices).where(prices.c.tenant == THEIRS).values(version=99),
     "delete": delete(prices).where(prices.c.article == "theirs"),
+    "update by what another table holds": update(sales)
+    .where(sales.c.tenant == MINE, prices.c.version == sales.c.number)
+    .values(buyer=prices.c.article),
+    "delete by what another table holds": delete(sales).where(
+        sales.c.tenant == MINE, prices.c.version == sales.c.number
+    ),
 }
 
 
@@ -90,6 +100,24 @@ async def test_a_forgetful_change_touches_nothing_of_another_tenant(
     async with database.transaction(THEIRS, write=False) as tx:
         theirs = select(prices.c.version).where(prices.c.tenant == THEIRS)
         assert (await tx.execute(theirs)).scalar_one() == 1
+
+
+async def test_a_row_does_not_move_to_another_tenant(two_tenants: Host) -> None:
+    mine = update(prices).where(prices.c.tenant == MINE)
+    for statement, rows in ((mine.values(tenant=THEIRS), None), (mine, [{"tenant": THEIRS}])):
+        with pytest.raises((WallBreached, DBAPIError)):
+            async with two_tenants.databases["shop"].transaction(MINE) as tx:
+                await tx.execute(statement, rows)
+
+
+@pytest.mark.parametrize(("keys", "change"), [(["article"], "version"), (["tenant"], "tenant")])
+async def test_a_conflict_with_another_tenants_row_changes_nothing(
+    sample: Host, keys: list[str], change: str
+) -> None:
+    row = {"tenant": MINE, "article": "tea", "version": 1}
+    with pytest.raises((WallBreached, DBAPIError)):
+        async with sample.databases["shop"].transaction(MINE) as tx:
+            await tx.upsert(prices, [row], keys=keys, update=[change])
 
 
 async def test_a_row_for_another_tenant_is_refused(sample: Host) -> None:
@@ -109,8 +137,16 @@ async def test_a_row_for_another_tenant_is_refused(sample: Host) -> None:
             prices.c.tenant == MINE, literal_column("true OR true", Boolean)
         ),
         select(column("article")).select_from(table("prices", schema="shop")),
+        select(func.set_config("martech.tenant", "*", True)),
     ],
-    ids=["raw text", "a bit of text", "a column of text", "text in a filter", "a table of text"],
+    ids=[
+        "raw text",
+        "a bit of text",
+        "a column of text",
+        "text in a filter",
+        "a table of text",
+        "the function that changes the scope",
+    ],
 )
 async def test_text_is_refused_on_both_databases(sample: Host, statement: Executable) -> None:
     with pytest.raises(WallBreached):

@@ -13,6 +13,7 @@ is the database, and holds when a query forgets. On PostgreSQL it is row-level s
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from sqlalchemy import (
     ColumnClause,
     Delete,
     Executable,
+    Function,
     Insert,
     Select,
     Table,
@@ -77,8 +79,10 @@ def check(statement: ClauseElement, rows: Rows, scope: Scope | None) -> None:
                 _check_filter(element.get_final_froms(), element.whereclause, scope)
             case Update() | Delete():
                 _check_filter([element.table], element.whereclause, scope)
+                _check_change(element, rows)
             case Insert():
                 _check_rows(element, rows, scope)
+                _check_conflict(element)
 
 
 def _is_plain(elements: Sequence[object]) -> bool:
@@ -97,7 +101,8 @@ def refuse_text(statement: Executable) -> None:
 
 
 def _is_text(element: object) -> bool:
-    """Text under any name: ``text()``, ``literal_column()``, or a ``table()`` that is nobody's."""
+    """Text under any name: ``text()``, ``literal_column()``, or a ``table()`` that is nobody's; and
+    the one function by which a statement could change the scope it runs in."""
     match element:
         case TextClause():
             return True
@@ -105,20 +110,71 @@ def _is_text(element: object) -> bool:
             return False
         case ColumnClause():
             return element.is_literal and element.name != "*"  # as in count(*)
+        case Function():
+            return element.name.lower() == "set_config"
     return isinstance(element, TableClause)
 
 
 def _check_filter(froms: Iterable[FromClause], where: ClauseElement | None, scope: UUID) -> None:
-    walled, conjuncts = [], list(_conjuncts(where))
-    for source in froms:
-        for part in _flatten(source):
-            if isinstance(part, Join):
-                conjuncts += _conjuncts(part.onclause)
-            elif "tenant" in part.c and isinstance(_origin(part), Table):
-                walled.append(part)
+    walled: list[FromClause] = []
+    joins: list[Join] = []
+    for part in chain.from_iterable(map(_flatten, froms)):
+        if isinstance(part, Join):
+            joins.append(part)
+        elif "tenant" in part.c and isinstance(_origin(part), Table):
+            walled.append(part)
+    everywhere = list(_conjuncts(where))
     for table in walled:
+        conjuncts = [*everywhere, *chain.from_iterable(_bounds(join, table) for join in joins)]
         if not any(_names_tenant(c, table, scope) for c in conjuncts):
             raise WallBreached(f"A statement on {_origin(table)} does not name its tenant.")
+
+
+def _bounds(join: Join, table: FromClause) -> Iterable[ClauseElement]:
+    """The conjuncts of *join* that keep rows of *table* out. An outer join shows every row of its
+    left side, whatever its condition is; a full one shows every row."""
+    side = join.right if join.isouter else join
+    if join.full or not any(part is table for part in _flatten(side)):
+        return ()
+    return _conjuncts(join.onclause)
+
+
+def _check_change(statement: Update | Delete, rows: Rows) -> None:
+    """No row moves to another tenant, and no other table is read but in a SELECT of its own."""
+    values = dict(getattr(statement, "_values", None) or {})
+    names = {getattr(column, "name", column) for column in values} | {
+        n for row in rows for n in row
+    }
+    if "tenant" in names:
+        raise WallBreached(f"A row of {statement.table} would change its tenant.")
+    for part in (statement.whereclause, *values.values()):
+        for column in _columns(part):
+            if column.table is not statement.table:
+                raise WallBreached(f"A change of {statement.table} reads {column.table} unwalled.")
+
+
+def _check_conflict(statement: Insert) -> None:
+    """Whose row is changed in place of an insert is told by a key with the tenant in it."""
+    conflict: Any = getattr(statement, "_post_values_clause", None)
+    change = getattr(conflict, "update_values_to_set", None)
+    if change is None or "tenant" not in statement.table.c:
+        return
+    keys, changed = conflict.inferred_target_elements or (), dict(change)
+    if "tenant" not in map(_name, keys) or "tenant" in map(_name, changed):
+        raise WallBreached(f"A conflict in {statement.table} may be with another tenant's row.")
+
+
+def _name(column: object) -> object:
+    return getattr(column, "name", column)
+
+
+def _columns(clause: object) -> Iterator[Column[Any]]:
+    """The columns in *clause*, but for those of its SELECTs."""
+    if isinstance(clause, Column):
+        yield clause
+    elif isinstance(clause, ClauseElement) and not isinstance(clause, SelectBase):
+        for child in clause.get_children():
+            yield from _columns(child)
 
 
 def _check_rows(statement: Insert, rows: Rows, scope: UUID) -> None:
