@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from benchmarks import questions
 from benchmarks.questions import Answer
@@ -25,6 +24,7 @@ ASK = {
     "track": questions.track,
     "batch": questions.batch,
     "hops": questions.hops,
+    "beside": questions.beside,
     "lag": questions.lag,
     "memory": questions.memory,
 }
@@ -45,22 +45,18 @@ def main() -> int:
                 continue
             with console.status(f"{name} on {kind}"):
                 said = ASK[name](kind, options.seconds)
-            answers += said if isinstance(said, list) else [said]
-            _show(console, answers[-(len(said) if isinstance(said, list) else 1) :])
+            answers.append(said)
+            _show(console, said)
     if not options.only and not options.kind:
         RESULTS.write_text(json.dumps(_report(answers), indent=2, ensure_ascii=False) + "\n")
         console.print(f"written to {RESULTS.name}")
     return 0
 
 
-def _show(console: Console, answers: list[Answer]) -> None:
-    table = Table(show_header=False, box=None)
-    for answer in answers:
-        mark = "[green]met[/]" if answer.met else "[red]missed[/]"
-        table.add_row(mark, answer.database, answer.question, answer.measured, f"bar {answer.bar}")
-        if answer.limit:
-            table.add_row("", "", "", "", f"limit {answer.limit}")
-    console.print(table)
+def _show(console: Console, answer: Answer) -> None:
+    mark = "[green]met[/]" if answer.met else "[red]missed[/]"
+    console.print(f"{mark} {answer.database}: {answer.question}: {answer.measured}")
+    console.print(f"    bar {answer.bar}" + (f" · limit {answer.limit}" if answer.limit else ""))
 
 
 def _report(answers: list[Answer]) -> dict[str, object]:
