@@ -63,7 +63,8 @@ def main() -> None:
 
     Settings come from the environment: MARTECH_DATABASE_URL (sqlite:///var/martech, one file a
     module, or postgresql://…), MARTECH_<MODULE>_DATABASE_URL, MARTECH_REDIS_URL, MARTECH_MODULES,
-    MARTECH_HOST, MARTECH_PORT, MARTECH_LOG_LEVEL, MARTECH_MAX_REQUESTS, MARTECH_DRAIN_SECONDS.
+    MARTECH_HOST, MARTECH_PORT, MARTECH_LOG_LEVEL, MARTECH_MAX_REQUESTS, MARTECH_DRAIN_SECONDS,
+    MARTECH_ISSUER_KEYS (public keys), MARTECH_KEY_SNAPSHOT (a file), MARTECH_FAILPOINTS (tests).
     """
 
 
@@ -320,7 +321,7 @@ def parked_retry(settings: Settings, module: str, id_: str) -> None:
 
     \b
     Examples:
-      martech parked retry profiles follow_tracking/1042/7
+      martech parked retry profiles record_what_was_tracked/1042/7
       martech parked retry access 0190163d-8694-739b-aea5-966c26f8ad91
     """
     asyncio.run(_with_host(settings, lambda host: parked.retry(host, module, id_)))
