@@ -192,3 +192,18 @@ async def test_a_host_that_starts_anew_forgets_nothing_it_can_hear_again(
     await Follower(keyring, issuing, clock, snapshot=snapshot).begin()
 
     assert bad in keyring.revoked
+
+
+async def test_news_that_nobody_can_read_does_not_hide_the_next_revocation(
+    issuing: Issuing, clock: TestClock
+) -> None:
+    bad, keyring = uuid4(), Keyring()
+    issuing.say(Revoked(key_id=uuid4(), at=NOW))
+    unreadable = msgspec.structs.replace(issuing.said[-1], data=msgspec.Raw(b'{"key_id":7}'))
+    issuing.said[-1] = unreadable
+    issuing.say(Revoked(key_id=bad, at=NOW))
+
+    await Follower(keyring, issuing, clock).begin()
+
+    with pytest.raises(Unauthorized, match="revoked"):
+        keyring.verify(issuing.key(bad), NOW)

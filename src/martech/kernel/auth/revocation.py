@@ -105,7 +105,10 @@ class Follower:
         while page is None or page:
             page = await self._news.read(after=self._position, types=NEWS_TYPES, items=PAGE)
             for record in page:
-                self._hear(record)
+                try:
+                    self._hear(record)
+                except ValueError:  # DecodeError is one; the next revocation must still be heard
+                    log.exception("news of keys at position %d is unreadable", record.position)
                 self._position = record.position
                 changed = True
         self._keyring.read_at = now

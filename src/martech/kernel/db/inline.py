@@ -12,6 +12,7 @@ the commit of what was written, which waits for the disk, runs in a thread.
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sqlalchemy import URL, AsyncAdaptedQueuePool, Pool
@@ -71,12 +72,16 @@ class InlineDialect(SQLiteDialect_pysqlite):
 async def _in_a_thread(commit: Callable[[], None]) -> None:
     """Run *commit* with the loop free. If we are cancelled it is waited for all the same: nobody
     may touch the connection meanwhile."""
-    done = asyncio.get_running_loop().run_in_executor(None, commit)
+    done = asyncio.get_running_loop().run_in_executor(_disk, commit)
     try:
         await asyncio.shield(done)
     except asyncio.CancelledError:
         await asyncio.wait([done])
         raise
+
+
+_disk = ThreadPoolExecutor(max_workers=8, thread_name_prefix="commit")
+"""Threads of their own: whoever fills the loop's default ones may be waiting for a commit."""
 
 
 async def _done() -> None:
