@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
 
+from martech.kernel.auth import Principal
 from martech.kernel.bus import Bus, Delivery
 from martech.kernel.bus.replay import replay
 from martech.kernel.clock import TestClock
@@ -18,6 +20,8 @@ from martech.kernel.host import AskedTooLate, Host
 from martech.kernel.settings import Settings
 from tests import databases
 from tests.sample.ledger.service import LedgerService
+from tests.sample.shop.contract import Stock
+from tests.sample.shop.service import ShopService
 
 pytestmark = pytest.mark.anyio
 
@@ -257,3 +261,21 @@ async def test_a_replay_goes_over_what_was_set_aside(
     await bus.settle()
     assert await parked(timed) == []
     assert [n for _, n in await written(timed)] == [0, 1, 2]
+
+
+async def test_who_asks_through_a_port_is_who_asked(sample: Host) -> None:
+    asking = Principal(
+        tenant=TENANT, key=uuid4(), kind="secret", scopes=frozenset({"shop:read"}), user=None
+    )
+    seen: list[Principal | None] = []
+
+    class Watched(ShopService):
+        async def stock(self) -> Stock:
+            seen.append(self.tx.principal)
+            return await super().stock()
+
+    shop, ledger = (sample.modules[name] for name in ("shop", "ledger"))
+    watching = Host([replace(shop, service=Watched), ledger], sample.settings)
+    async with watching, watching.unit("ledger", TENANT, principal=asking) as service:
+        await service.stock_first()
+    assert seen == [asking]

@@ -45,7 +45,10 @@ class LocalPort:
                     "Ask before the first statement."
                 )
             origin = self._asking.origin if self._asking else None
-            async with self._host.unit(self._name, self._tenant, origin=origin) as service:
+            principal = self._asking.principal if self._asking else None
+            async with self._host.unit(
+                self._name, self._tenant, principal=principal, origin=origin
+            ) as service:
                 return await getattr(service, method)(*args, **kwargs)
 
         return call

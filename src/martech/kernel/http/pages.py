@@ -90,7 +90,7 @@ def _module(module: ModuleStanding) -> str:
     name = escape(module.name)
     if not module.available:
         return f'<section><h2>{name}</h2><p class="bad">The database does not answer.</p></section>'
-    facts = [f"{module.told:,} events told"]
+    facts = [f"{module.told:,} event{'' if module.told == 1 else 's'} told"]
     if module.due:
         facts.append(f"{module.due:,} commands due")
     if module.parked:
