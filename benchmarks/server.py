@@ -63,7 +63,7 @@ async def lags(settings: Settings) -> dict[int, int]:
 
 
 def main() -> int:
-    settings = Settings.from_env(os.environ)
+    settings = app.settings_of(os.environ)
     if "--bare" in sys.argv:
         limit = Litestar([bare], openapi_config=None)
         uvicorn.run(

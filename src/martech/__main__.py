@@ -73,7 +73,7 @@ def settings_of(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**arguments: Any) -> None:
-        settings = Settings.from_env(os.environ)
+        settings = app.settings_of(os.environ)
         telemetry.configure_logs(settings.log_level)
         try:
             failpoints.arm(settings.failpoints)
@@ -179,7 +179,7 @@ def modules(settings: Settings) -> None:
         table.add_row(
             module.name,
             "yes" if module.name in here else "no",
-            ", ".join(sorted({s.event_type for s in module.subscriptions})),
+            ", ".join(sorted({t for s in module.subscriptions for t in s.types})),
             ", ".join(job.command.__name__ for job in module.jobs),
             click.format_filename(url.rpartition("@")[2]),
         )

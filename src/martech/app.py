@@ -1,7 +1,7 @@
 """The composition root: from settings to a running application."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
@@ -39,6 +39,11 @@ def load(names: Sequence[str]) -> list[Module]:
         if name not in there:
             raise SettingsError(f"There is no module {name!r}; installed are {', '.join(there)}.")
     return [import_module(f"martech.modules.{name}.module").module for name in names]
+
+
+def settings_of(env: Mapping[str, str]) -> Settings:
+    """The kernel's settings and every installed module's. Raises `SettingsError`."""
+    return Settings.from_env(env, {module.name: module.settings for module in load(installed())})
 
 
 def hosted(settings: Settings) -> list[Module]:

@@ -7,16 +7,18 @@ event loop that opened it; a process that has two loops has two hosts and one `P
 import inspect
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Self
 from uuid import UUID
 
+from martech.kernel import resources
 from martech.kernel.auth import Principal
 from martech.kernel.clock import Clock, SystemClock
 from martech.kernel.cursors import Cursors
 from martech.kernel.db import Database, Transaction
 from martech.kernel.feeds.local import Feed, LocalFeed
 from martech.kernel.grouping import Groups
-from martech.kernel.messages import owner
+from martech.kernel.messages import is_read, owner
 from martech.kernel.module import ManifestError, Module, Subscription
 from martech.kernel.outbox import Origin, Publisher
 from martech.kernel.process import Process
@@ -34,10 +36,13 @@ class LocalPort:
     *asking* is the transaction on whose behalf it is asked, if there is one.
     """
 
-    def __init__(self, host: "Host", name: str, asking: Transaction | None, tenant: UUID) -> None:
-        self._host, self._name, self._asking, self._tenant = host, name, asking, tenant
+    def __init__(self, host: "Host", port: type, asking: Transaction | None, tenant: UUID) -> None:
+        self._host, self._port, self._asking, self._tenant = host, port, asking, tenant
+        self._name = owner(port)
 
     def __getattr__(self, method: str) -> Any:
+        write = not is_read(getattr(self._port, method))
+
         async def call(*args: Any, **kwargs: Any) -> Any:
             if self._asking is not None and self._asking.begun:
                 raise AskedTooLate(
@@ -47,7 +52,7 @@ class LocalPort:
             origin = self._asking.origin if self._asking else None
             principal = self._asking.principal if self._asking else None
             async with self._host.unit(
-                self._name, self._tenant, principal=principal, origin=origin
+                self._name, self._tenant, write=write, principal=principal, origin=origin
             ) as service:
                 return await getattr(service, method)(*args, **kwargs)
 
@@ -86,9 +91,9 @@ class Host:
     async def __aenter__(self) -> Self:
         for name, module in self.modules.items():
             self._stack.push_async_callback(self.databases[name].close)
-            groups = Groups(self.databases[name], self._maker(name))
-            self._stack.push_async_callback(groups.close)
-            self.resources[name] = {kind: kind(groups) for kind in module.resources}
+            self.resources[name] = self._make(module)
+            for resource in self.resources[name].values():
+                self._stack.push_async_callback(resources.close, resource)
         for name, module in self.modules.items():
             for subscription in module.subscriptions:
                 await self._subscribe(name, subscription)
@@ -108,7 +113,7 @@ class Host:
 
     def port(self, port: type, tenant: UUID, asking: Transaction | None = None) -> Any:
         """Whoever answers *port*, for *tenant*."""
-        return LocalPort(self, owner(port), asking, tenant)
+        return LocalPort(self, port, asking, tenant)
 
     def service(self, name: str, tx: Transaction) -> Any:
         """The module's service in *tx*, with the ports it asks."""
@@ -135,13 +140,23 @@ class Host:
 
     async def _subscribe(self, name: str, subscription: Subscription) -> None:
         """Give a new subscription its cursor, before anything can be told behind its back."""
-        head = await self.feed(owner(subscription.event)).head([subscription.event_type])
+        head = await self.feed(subscription.source).head(list(subscription.types))
         database = self.databases[name]
         async with database.across() as connection:
             await Cursors(database.metadata, subscription.name).create(connection, head)
 
-    def _maker(self, name: str) -> Any:
-        return lambda tx: self.service(name, tx)
+    def _make(self, module: Module) -> dict[type, object]:
+        groups = Groups(self.databases[module.name], partial(self.service, module.name))
+        self._stack.push_async_callback(groups.close)
+        given: dict[type, object] = {
+            Groups: groups,
+            Clock: self.clock,
+            Settings: self.settings,
+            Process: self.process,
+        }
+        if module.settings is not None:
+            given[module.settings] = self.settings.of(module.settings)
+        return resources.make(module, given)
 
     def _check(self) -> None:
         """Whatever is missing, say so now and not at the first request."""
@@ -151,9 +166,8 @@ class Host:
                 if not inspect.isclass(port) or owner(port) not in self.modules:
                     raise ManifestError(f"{name} asks {port}, but nobody here answers it.")
             for subscription in module.subscriptions:
-                source = owner(subscription.event)
-                if source not in self.modules:
+                if subscription.source not in self.modules:
                     raise ManifestError(
-                        f"{name}.{subscription.name} listens to {source}, which is not hosted "
-                        "here. Add it to MARTECH_MODULES."
+                        f"{name}.{subscription.name} listens to {subscription.source}, which is "
+                        "not hosted here. Add it to MARTECH_MODULES."
                     )

@@ -12,10 +12,12 @@ anything else is a new event (``ProfileChangedV2``) beside the old one.
 """
 
 import re
-from collections.abc import Sequence
-from typing import ClassVar, get_args, get_type_hints
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
 
 import msgspec
+
+M = TypeVar("M", bound=Callable[..., Any])
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True): ...
@@ -49,6 +51,18 @@ Message = Event | Command
 Fact = Event | Item
 
 
+def reads(method: M) -> M:
+    """Marks a question of a port that changes nothing: it is answered in a transaction that only
+    reads, and may be asked again when an answer is lost."""
+    method.__dict__["reads"] = True
+    return method
+
+
+def is_read(method: object) -> bool:
+    """Whether a port's method is marked by `reads`."""
+    return getattr(method, "reads", False) is True
+
+
 def owner(symbol: type) -> str:
     """The module in which a port, a message or an item is defined."""
     parts = symbol.__module__.split(".")
@@ -70,6 +84,11 @@ def item_type(event: type[Folded]) -> type[Item]:
     if not (isinstance(item, type) and issubclass(item, Item)):
         raise TypeError(f"{event.__name__}.items must be a list of an Item, not of {item!r}")
     return item
+
+
+def fact_type(event: type[Event]) -> type[Fact]:
+    """The struct that a handler is given: the event, or the item of a folded one."""
+    return item_type(event) if issubclass(event, Folded) else event
 
 
 def subject_of(fact: Fact) -> str:

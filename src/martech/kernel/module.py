@@ -5,14 +5,16 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from inspect import Parameter, signature
+from types import UnionType
 from typing import Any, Protocol, TypeVar, get_args, get_origin
 
+import msgspec
 from litestar import Controller
 from sqlalchemy import MetaData
 
 from martech.kernel.custody import Custody
 from martech.kernel.db import Transaction
-from martech.kernel.messages import Command, Event, Folded, item_type, owner, wire_name
+from martech.kernel.messages import Command, Event, fact_type, owner, wire_name
 
 S_co = TypeVar("S_co", covariant=True)
 Handler = Callable[..., Awaitable[None]]
@@ -30,9 +32,10 @@ class Unit(Protocol[S_co]):
 
 @dataclass(frozen=True)
 class Subscription:
-    """A handler and the event it waits for. Its name is its cursor: renaming it is a migration."""
+    """A handler and the events of one source that it waits for, which it hears in the order in
+    which they were told. Its name is its cursor: renaming it is a migration."""
 
-    event: type[Event]
+    events: tuple[type[Event], ...]
     handle: Handler
 
     @property
@@ -40,27 +43,33 @@ class Subscription:
         return self.handle.__name__
 
     @property
-    def event_type(self) -> str:
-        """The CloudEvent ``type`` it waits for."""
-        return wire_name(self.event)
+    def source(self) -> str:
+        """The module that tells them."""
+        return owner(self.events[0])
+
+    @cached_property
+    def types(self) -> dict[str, type[Event]]:
+        """The CloudEvent ``type`` of each event it waits for."""
+        return {wire_name(event): event for event in self.events}
 
     @cached_property
     def batch(self) -> bool:
         """Whether the handler takes many at a time: its first parameter is a ``Sequence``."""
         return get_origin(_parameters(self.handle)[0].annotation) is Sequence
 
-    @cached_property
-    def fact(self) -> type:
-        """The struct that the handler is given: the event, or the item of a folded one."""
-        return item_type(self.event) if issubclass(self.event, Folded) else self.event
-
     def check(self) -> None:
+        if len({owner(event) for event in self.events}) != 1:
+            raise ManifestError(
+                f"{self.name} must wait for events of one module: only those have an order."
+            )
         given = _parameters(self.handle)[0].annotation
         wanted = get_args(given)[0] if self.batch else given
-        if wanted is not self.fact:
+        facts = [fact_type(event) for event in self.events]
+        if set(get_args(wanted) if isinstance(wanted, UnionType) else [wanted]) != set(facts):
             raise ManifestError(
-                f"{self.name} is subscribed to {self.event.__name__} and so must take "
-                f"{self.fact.__name__} or a Sequence of it, not {given}."
+                f"{self.name} is subscribed to {', '.join(e.__name__ for e in self.events)} and so "
+                f"must take {' | '.join(f.__name__ for f in facts)} or a Sequence of it, "
+                f"not {given}."
             )
 
 
@@ -78,8 +87,10 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def on(event: type[Event]) -> Callable[[Handler], Subscription]:
-    return lambda handle: Subscription(event, handle)
+def on(*events: type[Event]) -> Callable[[Handler], Subscription]:
+    """Subscribe a handler to *events*, all of one module. Several share one cursor, so that their
+    order is that of the source: a merge comes between what was told before and after it."""
+    return lambda handle: Subscription(events, handle)
 
 
 def job(
@@ -100,7 +111,11 @@ class Module:
     subscriptions: Sequence[Subscription] = ()
     jobs: Sequence[Job] = ()
     resources: Sequence[type] = ()
-    """Long-lived things of a host, made from `Groups`, handed to HTTP handlers by type."""
+    """Long-lived things of a host, handed to HTTP handlers and outward jobs by type; each is
+    given what its constructor names (`resources.make`)."""
+
+    settings: type[msgspec.Struct] | None = None
+    """A struct of defaults; its fields are read from ``MARTECH_<MODULE>_<FIELD>``."""
 
     custody: Custody | None = None
     issuer: bool = False

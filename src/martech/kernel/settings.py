@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from martech.kernel.auth.keys import public_key
+
+S = TypeVar("S")
 
 LEVELS = ("debug", "info", "warning", "error")
 DATABASES = ("sqlite", "postgresql")
@@ -19,6 +22,12 @@ class SettingsError(Exception):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: str = "sqlite:///var/martech"
     """A folder for SQLite (``sqlite:///var/martech``, one file per module) or a PostgreSQL URL."""
+
+    public_url: str = ""
+    """Under which the outside world reaches us, for links in messages; see `public`."""
+
+    of_modules: Mapping[type, object] = {}
+    """What modules read from ``MARTECH_<MODULE>_<FIELD>``, by the struct that declares it."""
 
     database_urls: Mapping[str, str] = {}
     """Modules that live elsewhere: name -> URL (``MARTECH_<MODULE>_DATABASE_URL``)."""
@@ -50,14 +59,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def database_of(self, module: str) -> str:
         return self.database_urls.get(module, self.database_url)
 
+    @property
+    def public(self) -> str:
+        """The public URL, without a slash at its end."""
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+    def of(self, kind: type[S]) -> S:
+        """A module's own settings; its defaults where nothing was set."""
+        found = self.of_modules.get(kind)
+        return found if isinstance(found, kind) else kind()
+
     @staticmethod
-    def from_env(env: Mapping[str, str]) -> "Settings":
-        """Read ``MARTECH_*`` from *env*; raise `SettingsError` on the first that is wrong."""
-        return _Reader(env).settings()
+    def from_env(
+        env: Mapping[str, str], modules: Mapping[str, type[msgspec.Struct] | None] | None = None
+    ) -> "Settings":
+        """Read ``MARTECH_*`` from *env*; raise `SettingsError` on the first that is wrong.
+
+        *modules* are those installed, with the struct of what each reads; without them a
+        module's setting is taken for a misspelling, but for its database's.
+        """
+        return _Reader(env, modules).settings()
 
 
 class _Reader:
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, env: Mapping[str, str], modules: Mapping[str, type[msgspec.Struct] | None] | None
+    ) -> None:
+        self.modules = modules
         self.env = {k: v.strip() for k, v in env.items() if k.startswith("MARTECH_") and v.strip()}
         self.read: set[str] = set()
 
@@ -66,6 +94,8 @@ class _Reader:
         settings = Settings(
             database_url=self._database("MARTECH_DATABASE_URL", default.database_url),
             database_urls=self._databases(),
+            public_url=self._url("MARTECH_PUBLIC_URL", ("http", "https")) or "",
+            of_modules=self._of_modules(),
             modules=self._names("MARTECH_MODULES"),
             issuer_keys=self._public_keys("MARTECH_ISSUER_KEYS"),
             key_snapshot=self._path("MARTECH_KEY_SNAPSHOT"),
@@ -141,7 +171,31 @@ class _Reader:
     def _databases(self) -> dict[str, str]:
         start, end = "MARTECH_", "_DATABASE_URL"
         names = [k for k in self.env if k.endswith(end) and len(k) > len(start) + len(end) - 1]
+        for name in names:
+            module = name[len(start) : -len(end)].lower()
+            if self.modules is not None and module not in self.modules:
+                there = ", ".join(sorted(self.modules))
+                raise SettingsError(f"{name}: there is no module {module}. There are {there}.")
         return {k[len(start) : -len(end)].lower(): self._database(k, "") for k in names}
+
+    def _of_modules(self) -> dict[type, object]:
+        declared = [(name, kind) for name, kind in (self.modules or {}).items() if kind]
+        return {kind: self._struct(f"MARTECH_{name.upper()}_", kind) for name, kind in declared}
+
+    def _struct(self, start: str, kind: type[msgspec.Struct]) -> object:
+        """A module's settings: its fields by name, from text. Secrets are never repeated."""
+        given: dict[str, object] = {}
+        for each in msgspec.structs.fields(kind):
+            name = start + each.name.upper()
+            if text := self._text(name, ""):
+                try:
+                    given[each.name] = msgspec.convert(text, each.type, strict=False)
+                except msgspec.ValidationError as exc:
+                    raise SettingsError(f"{name} is wrong: {exc}.") from None
+        try:
+            return kind(**given)
+        except ValueError as exc:
+            raise SettingsError(f"A setting {start}… is wrong: {exc}") from None
 
     def _public_keys(self, name: str) -> tuple[str, ...]:
         texts = self._names(name)

@@ -33,7 +33,7 @@ from martech.kernel.cursors import Cursor, Cursors, Place
 from martech.kernel.db import Unit
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
-from martech.kernel.messages import Fact, owner
+from martech.kernel.messages import Fact
 from martech.kernel.module import Subscription
 from martech.kernel.outbox import Origin
 
@@ -73,7 +73,7 @@ class Delivery:
         self.module = module
         self.subscription = subscription
         self.database = host.databases[module]
-        self.feed = host.feed(owner(subscription.event))
+        self.feed = host.feed(subscription.source)
         self.cursors = Cursors(self.database.metadata, subscription.name)
         self.patience = patience
         self.batch = batch
@@ -102,14 +102,14 @@ class Delivery:
         """How many items stand between the cursor and the source's last."""
         async with self.database.across(write=False) as connection:
             place, _ = await self.cursors.load(connection)
-        behind = await self.feed.waiting(after=place.position, types=[self.subscription.event_type])
+        behind = await self.feed.waiting(after=place.position, types=list(self.subscription.types))
         return behind - place.item
 
     async def _next_batch(self, cursor: Cursor) -> int:
         place, replay_until = cursor
         records = await self.feed.read(
             after=place.position,
-            types=[self.subscription.event_type],
+            types=list(self.subscription.types),
             items=self.batch + place.item,
         )
         heard = unfold(records, self.subscription, place)
@@ -215,7 +215,7 @@ class Delivery:
                 await self.cursors.load(connection, lock=True)  # nobody else handles meanwhile
                 if not await self.cursors.take(connection, place):
                     return True  # another process did it
-                fact = fact_of(row.data, self.subscription)
+                fact = fact_of(row.type, row.data, self.subscription)
                 async with asyncio.timeout(self.shortest):
                     await self._call(unit, row.tenant, [fact], Origin(row.event, row.event))
         except Unavailable:

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from martech.kernel.cursors import Aside, Place
-from martech.kernel.messages import Event, Fact, Folded, item_type, subject_of
+from martech.kernel.messages import Event, Fact, Folded, fact_type, item_type, subject_of
 from martech.kernel.module import Subscription
 from martech.kernel.outbox import Origin, Recorded
 
@@ -58,9 +58,9 @@ def unfold(records: Sequence[Recorded], subscription: Subscription, place: Place
     return heard[place.item :]
 
 
-def fact_of(row_data: bytes, subscription: Subscription) -> Fact:
+def fact_of(event_type: str, data: bytes, subscription: Subscription) -> Fact:
     """A fact that was set aside; raises `msgspec.MsgspecError` if it still cannot be decoded."""
-    fact: Fact = msgspec.json.decode(row_data, type=subscription.fact)
+    fact: Fact = msgspec.json.decode(data, type=fact_type(subscription.types[event_type]))
     return fact
 
 
@@ -70,13 +70,14 @@ def origin_of(record: Recorded) -> Origin:
 
 
 def _facts(record: Recorded, subscription: Subscription) -> Iterator[Heard]:
-    if not issubclass(subscription.event, Folded):
-        yield _one(record, 0, bytes(record.data), subscription.event)
+    event = subscription.types[record.type]
+    if not issubclass(event, Folded):
+        yield _one(record, 0, bytes(record.data), event)
         return
     try:
-        folded = msgspec.json.decode(record.data, type=subscription.event)
+        folded = msgspec.json.decode(record.data, type=event)
     except msgspec.MsgspecError:
-        yield from _each(record, subscription.event)
+        yield from _each(record, event)
         return
     for index, item in enumerate(folded.items):
         yield Heard(record, index, item, None)

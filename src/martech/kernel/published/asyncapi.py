@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from martech.kernel.messages import Event, Folded, wire_name
+from martech.kernel.messages import Event, Folded, fact_type, wire_name
 from martech.kernel.module import Module
 from martech.kernel.outbox import SOURCE
-from martech.kernel.published.canvas import canvas, events, shape
+from martech.kernel.published.canvas import canvas, events
 
 CLOUDEVENT = {
     "type": "object",
@@ -46,7 +46,7 @@ def asyncapi(module: Module) -> dict[str, Any]:
         "operations": {
             **{f"tell.{name}": _operation("send", name) for name in names},
             **{
-                f"hear.{subscription}": _operation("receive", event, text)
+                f"hear.{subscription}.{event}": _operation("receive", event, text)
                 for subscription, event, text in glance.hears
             },
         },
@@ -60,7 +60,7 @@ def asyncapi(module: Module) -> dict[str, Any]:
                         "headers": {"$ref": "#/components/schemas/CloudEvent"},
                         "payload": payload,
                         "x-folded": issubclass(event, Folded),
-                        "x-subject": getattr(shape(event), "SUBJECT", ""),
+                        "x-subject": getattr(fact_type(event), "SUBJECT", ""),
                     }
                     for event, name, payload in zip(told, names, payloads, strict=True)
                 },
@@ -74,7 +74,7 @@ def _described(event: type[Event]) -> type:
     """*event* as msgspec can describe it: it knows no JSON for a default that is `Raw`."""
     if not issubclass(event, Folded):
         return _twin(event)
-    item: Any = _twin(shape(event))
+    item: Any = _twin(fact_type(event))
     return _twin(event, items=list[item])
 
 

@@ -11,7 +11,7 @@ from litestar.enums import HttpMethod
 from litestar.routes import HTTPRoute
 
 from martech.kernel.auth import IssuerKeyPublished, Revoked
-from martech.kernel.messages import Event, Folded, item_type, owner, wire_name
+from martech.kernel.messages import Event, owner, wire_name
 from martech.kernel.module import Module
 
 KERNELS = {"outbox", "cursors", "parked", "commands", "idempotency", "audit"}
@@ -62,7 +62,9 @@ def canvas(module: Module) -> Canvas:
         ],
         tells=[(event, _first(_own_doc(event))) for event in events(module)],
         hears=[
-            (s.name, s.event_type, _first(inspect.getdoc(s.handle))) for s in module.subscriptions
+            (subscription.name, heard, _first(inspect.getdoc(subscription.handle)))
+            for subscription in module.subscriptions
+            for heard in subscription.types
         ],
         asks=sorted(owner(port) for port in module.needs.values()),
         answers=[
@@ -96,11 +98,6 @@ def events(module: Module) -> list[type[Event]]:
         and told.__module__ == contract.__name__
     ]
     return [*own, IssuerKeyPublished, Revoked] if module.issuer else own
-
-
-def shape(event: type[Event]) -> type:
-    """The struct that says what an event is about: a folded one's item."""
-    return item_type(event) if issubclass(event, Folded) else event
 
 
 def _routes(path: str, controllers: Sequence[type[Controller]]) -> list[Route]:

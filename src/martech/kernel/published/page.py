@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from martech.kernel.messages import Folded, wire_name
-from martech.kernel.published.canvas import Canvas, shape
+from martech.kernel.messages import Folded, fact_type, wire_name
+from martech.kernel.published.canvas import Canvas
 
 NOTE = "<!-- Written by `make contracts` from the manifest; edit the module, not this page. -->"
 
@@ -62,7 +62,7 @@ def _tells(canvas: Canvas) -> list[tuple[str, str, str]]:
     return [
         (
             f"`{wire_name(event)}`" + (" (folded)" if issubclass(event, Folded) else ""),
-            f"`{subject}`" if (subject := getattr(shape(event), "SUBJECT", "")) else "",
+            f"`{subject}`" if (subject := getattr(fact_type(event), "SUBJECT", "")) else "",
             text or ", ".join(f.name for f in msgspec.structs.fields(event)),
         )
         for event, text in canvas.tells

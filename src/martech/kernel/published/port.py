@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from martech.kernel.messages import is_read
 from martech.kernel.module import Module
 
 
@@ -26,6 +27,7 @@ def port(module: Module) -> dict[str, Any]:
         "questions": {
             name: {
                 "description": inspect.getdoc(getattr(module.port, name)),
+                "reads": is_read(getattr(module.port, name)),
                 "arguments": {p.name: _argument(p, next(shapes)) for p in _arguments(question)},
                 "answer": next(shapes),
             }

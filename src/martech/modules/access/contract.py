@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from martech.kernel.messages import Event, View
+from martech.kernel.messages import Event, View, reads
 
 KeyKind = Literal["write", "secret"]
 KeyStatus = Literal["active", "retiring", "expired", "revoked"]
@@ -110,10 +110,12 @@ class KeyIssued(Event, frozen=True, kw_only=True):
 class Access(Protocol):
     """What other modules may ask."""
 
+    @reads
     async def tenant(self) -> Tenant:
         """The tenant on whose behalf it is asked. Raises `NotFound`."""
         ...
 
+    @reads
     async def user(self, user_id: UUID) -> User:
         """Raises `NotFound`."""
         ...

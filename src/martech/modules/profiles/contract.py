@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from martech.kernel.messages import Event, Folded, Item, View
+from martech.kernel.messages import Event, Folded, Item, View, reads
 
 Kind = Literal["user_id", "email", "anonymous_id"]
 Status = Literal["granted", "denied"]
@@ -156,18 +156,22 @@ class ConsentChanged(Event, frozen=True, kw_only=True):
 class Profiles(Protocol):
     """What other modules may ask."""
 
+    @reads
     async def get(self, profile_id: UUID) -> Profile:
         """The profile, or the one it was merged into. Raises `NotFound`."""
         ...
 
+    @reads
     async def find(self, kind: Kind, value: str) -> Profile | None:
         """Whose name that is."""
         ...
 
+    @reads
     async def members(self, *, after: str | None = None, limit: int = 100) -> People:
         """Everybody, in order of arrival; who arrives meanwhile comes last."""
         ...
 
+    @reads
     async def consents(self, profile_id: UUID) -> Consents:
         """What holds, by channel. A channel that nobody spoke of is absent. Raises `NotFound`."""
         ...

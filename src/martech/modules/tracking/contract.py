@@ -10,7 +10,7 @@ from typing import Literal, Protocol, get_args
 
 from msgspec import Raw
 
-from martech.kernel.messages import Folded, Item, View
+from martech.kernel.messages import Folded, Item, View, reads
 
 Kind = Literal["identify", "track", "page", "screen", "group", "alias"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -95,6 +95,7 @@ class Retention(View, frozen=True, kw_only=True):
 class Tracking(Protocol):
     """What other modules may ask."""
 
+    @reads
     async def counts(self) -> Counts:
         """What ever came in."""
         ...

@@ -1,0 +1,209 @@
+"""Delivery: messages to people, each at most once, and what became of them."""
+
+from datetime import datetime
+from typing import ClassVar, Literal, Protocol
+from uuid import UUID
+
+from martech.kernel.messages import Event, Folded, Item, View, reads
+
+Channel = Literal["email"]
+Status = Literal["open", "paused", "completed", "cancelled"]
+
+
+class Counts(View, frozen=True, kw_only=True):
+    """``audience`` is the sum of ``pending, deferred, ambiguous, delivered, bounced, failed,
+    suppressed, unreachable, duplicate, cancelled``: everybody who was asked for stands in one of
+    them."""
+
+    audience: int = 0
+    pending: int = 0
+    """Waiting for its turn, or in somebody's hands at this moment."""
+
+    deferred: int = 0
+    """The server said *later* (4xx, or did not answer): tried again with backoff."""
+
+    ambiguous: int = 0
+    """The connection broke after the message and before the server's word for it. A mail of
+    marketing is not sent again for that: `POST /delivery/v1/reconciliations` settles it."""
+
+    sent: int = 0
+    """``delivered + bounced``: those for which the server gave its final word."""
+
+    delivered: int = 0
+    """Accepted by the server (250), and not returned since."""
+
+    bounced: int = 0
+    """Refused for good (5xx)."""
+
+    failed: int = 0
+    """Could not be made (a template that does not render), or deferred to the end."""
+
+    suppressed: int = 0
+    """Unsubscribed, bounced before or without consent, at the moment of the claim."""
+
+    unreachable: int = 0
+    """Nobody of that id, or without an address."""
+
+    duplicate: int = 0
+    """The address is somebody else's in the same audience."""
+
+    cancelled: int = 0
+    opened: int = 0
+    """Messages opened at least once; likewise the next two."""
+
+    clicked: int = 0
+    unsubscribed: int = 0
+
+
+class Send(View, frozen=True, kw_only=True):
+    """One message to many people."""
+
+    id: UUID
+    source: str
+    """Who sends, such as ``campaign:<id>``. With *occasion* and *step* it makes a message unique:
+    nobody gets two of them."""
+
+    occasion: str
+    step: str
+    channel: Channel
+    name: str
+    content_id: UUID
+    content_version: int
+    status: Status
+    sealed: bool
+    """Whether the audience is complete."""
+
+    counts: Counts
+    problem: str | None
+    """What keeps it from going on, for a person to read; null when all is well."""
+
+    opened_at: datetime
+    completed_at: datetime | None
+
+
+class MessageFact(Item, frozen=True, kw_only=True):
+    """What every fact about a message says."""
+
+    SUBJECT: ClassVar[str] = "profile_id"
+
+    message_id: UUID
+    send_id: UUID
+    source: str
+    occasion: str
+    step: str
+    channel: Channel
+    profile_id: UUID
+    at: datetime
+
+
+class SentMessage(MessageFact, frozen=True, kw_only=True):
+    content_id: UUID
+    content_version: int
+
+
+class Bounce(MessageFact, frozen=True, kw_only=True):
+    code: int
+    """The server's reply, such as 550."""
+
+    reason: str
+
+
+class Open(MessageFact, frozen=True, kw_only=True): ...
+
+
+class Click(MessageFact, frozen=True, kw_only=True):
+    url: str
+
+
+class OptOut(MessageFact, frozen=True, kw_only=True): ...
+
+
+class MessageSent(Folded, frozen=True, kw_only=True):
+    """The server accepted them."""
+
+    items: list[SentMessage]
+
+
+class MessageBounced(Folded, frozen=True, kw_only=True):
+    """The server refused them for good."""
+
+    items: list[Bounce]
+
+
+class MessageOpened(Folded, frozen=True, kw_only=True):
+    """Their pictures were loaded; every time it happens, so count messages, not items."""
+
+    items: list[Open]
+
+
+class LinkClicked(Folded, frozen=True, kw_only=True):
+    """Links in them were followed; every time."""
+
+    items: list[Click]
+
+
+class Unsubscribed(Folded, frozen=True, kw_only=True):
+    """Their recipients want no more; once a message."""
+
+    items: list[OptOut]
+
+
+class SendProgressed(Event, frozen=True, kw_only=True):
+    """How a send stands now, told whole. The latest is all one needs to know."""
+
+    SUBJECT: ClassVar[str] = "send_id"
+
+    send_id: UUID
+    source: str
+    occasion: str
+    status: Status
+    sealed: bool
+    counts: Counts
+    problem: str | None
+    at: datetime
+
+
+class Delivery(Protocol):
+    """What other modules may ask, in jobs. Asking again does nothing new."""
+
+    async def open_send(
+        self,
+        send_id: UUID,
+        *,
+        source: str,
+        occasion: str,
+        step: str = "",
+        channel: Channel = "email",
+        name: str,
+        content_id: UUID,
+        content_version: int,
+        rate: float | None = None,
+    ) -> Send:
+        """Begin a send under an id of the caller's; *rate* is the most messages a second. Raises
+        `Unavailable` until that version of the content was heard of, and `Conflict` when the id
+        stands for another send."""
+        ...
+
+    async def add_recipients(self, send_id: UUID, profile_ids: list[UUID]) -> Send:
+        """Add up to 1,000 people; those who are in it already stay as they are. Sending begins at
+        once. Raises `NotFound`, and `Conflict` when the send is sealed or over."""
+        ...
+
+    async def seal_send(self, send_id: UUID) -> Send:
+        """The audience is complete; the send completes when nothing is open any more."""
+        ...
+
+    async def pause_send(self, send_id: UUID) -> Send:
+        """Nothing is claimed from the moment this has committed."""
+        ...
+
+    async def resume_send(self, send_id: UUID) -> Send: ...
+
+    async def cancel_send(self, send_id: UUID) -> Send:
+        """For good: whatever is not on its way will not be sent."""
+        ...
+
+    @reads
+    async def send(self, send_id: UUID) -> Send:
+        """Raises `NotFound`."""
+        ...

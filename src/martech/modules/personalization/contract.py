@@ -1,0 +1,72 @@
+"""Personalization: who belongs to which segment, at any moment."""
+
+from datetime import datetime
+from typing import ClassVar, Literal, Protocol
+from uuid import UUID
+
+import msgspec
+
+from martech.kernel.messages import Folded, Item, View, reads
+
+
+class Segment(View, frozen=True, kw_only=True):
+    id: UUID
+    name: str
+    condition: msgspec.Raw
+    """Who belongs to it, as JSON: see the API's documentation of segments."""
+
+    version: int
+    """1 for the first condition; every change adds one."""
+
+    ready: bool
+    """False while it is being computed from the past for the first time after a change."""
+
+    size: int
+    """How many belong to it now."""
+
+    created_at: datetime
+    updated_at: datetime
+
+
+class Members(View, frozen=True, kw_only=True):
+    data: list[UUID]
+    """Profile ids in ascending order."""
+
+    next: str | None
+    """Give it as ``after`` to go on; null on the last page."""
+
+
+class SegmentChange(Item, frozen=True, kw_only=True):
+    """Somebody came into a segment or left it."""
+
+    SUBJECT: ClassVar[str] = "profile_id"
+
+    segment_id: UUID
+    profile_id: UUID
+    change: Literal["entered", "exited"]
+    version: int
+    """Of the segment's condition."""
+
+    at: datetime
+
+
+class SegmentChanged(Folded, frozen=True, kw_only=True):
+    """Who belongs to segments is not as it was, in the order it happened."""
+
+    items: list[SegmentChange]
+
+
+class Personalization(Protocol):
+    """What other modules may ask."""
+
+    @reads
+    async def segment(self, segment_id: UUID) -> Segment:
+        """Raises `NotFound`."""
+        ...
+
+    @reads
+    async def members(
+        self, segment_id: UUID, *, after: str | None = None, limit: int = 1000
+    ) -> Members:
+        """Who belongs to it now, in pages. Raises `NotFound`, and `Unavailable` until ready."""
+        ...
