@@ -1,0 +1,75 @@
+"""What is handed to the mail server, and what may become of it."""
+
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+Stage = Literal["MAIL", "RCPT", "DATA", "END"]
+"""The step of the SMTP dialogue: the sender, the recipient, the permission to send, the message."""
+
+
+class Posted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One mail on its way to one recipient."""
+
+    id: UUID
+    envelope_from: str
+    """Where the server returns what it cannot deliver."""
+
+    to: str
+    data: bytes
+    """The whole message, lines ended by CRLF; dots are stuffed on the way."""
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """The server took the message on itself (250 at its end)."""
+
+    reply: str
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """The server said no, and holds nothing of it."""
+
+    code: int
+    text: str
+    stage: Stage
+
+    @property
+    def permanent(self) -> bool:
+        """5xx: the same mail will be refused again."""
+        return self.code >= 500
+
+    @property
+    def about_address(self) -> bool:
+        """Whether the recipient was refused for good; anything else says nothing about them."""
+        return self.permanent and self.stage == "RCPT"
+
+
+class Ambiguous(msgspec.Struct, frozen=True, gc=False):
+    """The end of the message was, or may have been, transmitted, and no word came back."""
+
+    error: str
+
+
+class NotTried(msgspec.Struct, frozen=True, gc=False):
+    """Surely not delivered: the server was away, the connection broke before the end of the
+    message, or the time was over."""
+
+    reason: str
+
+
+Outcome = Accepted | Refused | Ambiguous | NotTried
+
+
+class Reachability(msgspec.Struct, frozen=True, kw_only=True):
+    """How the mail server is, as far as the last attempts showed."""
+
+    server: str
+    """Without credentials, such as ``smtp://mail.example:587``."""
+
+    reachable: bool | None
+    """None until somebody tried."""
+
+    error: str | None
+    retry_in: float | None
+    """Seconds until it is tried again; until then everything is `NotTried` at once."""
