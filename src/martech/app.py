@@ -134,7 +134,7 @@ def serve(
     process, pulse = Process(), Pulse()
     beside = None if http_only else partial(work, settings, process, modules)
     app = create_app(settings, process=process, pulse=None if http_only else pulse, modules=modules)
-    return server.serve(app, settings, started, beside, pulse)
+    return server.serve(app, settings, process, started, beside, pulse)
 
 
 def work_alone(settings: Settings) -> int:

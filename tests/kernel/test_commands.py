@@ -257,6 +257,37 @@ async def test_asked_for_again_while_it_is_carried_out_it_runs_once_more(
     assert (await rows(host))[0]["done_at"] == NOON
 
 
+async def test_asked_for_again_for_an_earlier_time_it_comes_earlier(host: Host) -> None:
+    for minutes, due in ((9, 9), (5, 5), (7, 5)):
+        await order(host, Bake(number=1), at=NOON + minutes * MINUTE, key="bread")
+        assert [row["due_at"] for row in await rows(host)] == [NOON + due * MINUTE]
+
+
+async def test_while_it_is_carried_out_the_earliest_time_asked_for_counts(
+    host: Host, commands: Commands
+) -> None:
+    await order(host, Bake(number=1), key="bread")
+    running = await held(host, commands)
+    for minutes in (7, 3, 5):
+        await order(host, Bake(number=1), at=NOON + minutes * MINUTE, key="bread")
+    await settle(host, commands, running)
+    assert [row["due_at"] for row in await rows(host)] == [NOON + 3 * MINUTE]
+
+
+async def test_asked_for_again_during_its_last_attempt_it_is_not_parked(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    await order(host, Bake(number=1), key="bread")
+    for attempt in range(1, ATTEMPTS + 1):
+        running = await held(host, commands)
+        if attempt == ATTEMPTS:
+            await order(host, Bake(number=1), key="bread")
+        assert not await fail(host, commands, running)
+        clock.move(2 * backoff(attempt, running.id))
+    (row,) = await rows(host)
+    assert (row["parked_at"], row["attempts"]) == (None, 0)
+
+
 async def test_while_a_subscription_replays_nothing_outward_is_written(host: Host) -> None:
     database = host.databases["kitchen"]
     async with database.unit(replaying=True) as unit:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Row,
     String,
     Table,
     and_,
@@ -142,8 +143,9 @@ async def record(
 ) -> int:
     """Write *enqueued* in the transaction that asked for it; return how many were dropped.
 
-    A command whose key is open already is not written again; if it is being carried out at this
-    moment it may have missed what this transaction changes, so it will run once more.
+    A command whose key is open already is not written again, but comes earlier if it is asked for
+    an earlier time; if it is being carried out at this moment it may have missed what this
+    transaction changes, so it will run once more.
     While *replaying*, only *inward* commands are written: a replay has no effect outside.
     """
     kept = [e for e in enqueued if not replaying or type(e.command) in inward]
@@ -248,20 +250,22 @@ class Commands:
     async def fail(self, unit: Unit, lease: Lease, error: str) -> bool:
         """Note the failure; try again later, or park after the last attempt. Raises `Stale`.
 
-        Returns whether it was parked.
+        If it was asked for again meanwhile, it has all its attempts before it. Returns whether it
+        was parked.
         """
+        c = self.table.c
         attempts = lease.attempts + 1
-        parked = attempts >= ATTEMPTS
-        await self._change(
+        last = attempts >= ATTEMPTS
+        changed = await self._change(
             unit,
             lease,
-            attempts=attempts,
+            attempts=case((c.again_at.is_(None), attempts), else_=0),
             error=error,
-            parked_at=unit.now if parked else None,
-            due_at=unit.now + backoff(attempts, lease.id),
+            parked_at=case((c.again_at.is_(None), unit.now)) if last else None,
+            due_at=func.coalesce(c.again_at, unit.now + backoff(attempts, lease.id)),
             **RELEASED,
         )
-        return parked
+        return changed.parked_at is not None
 
     async def postpone(self, unit: Unit, lease: Lease, error: str, by: timedelta) -> None:
         """Something it needs is away: later, and no attempt is counted. Raises `Stale`."""
@@ -310,10 +314,13 @@ class Commands:
         c = self.table.c
         return and_(c.id == lease.id, c.fence == lease.fence, c.lease_until.is_not(None), self.open)
 
-    async def _change(self, unit: Unit, lease: Lease, **values: Any) -> None:
-        changed = await unit.across(update(self.table).where(self._held(lease)).values(**values))
-        if changed.rowcount != 1:
+    async def _change(self, unit: Unit, lease: Lease, **values: Any) -> Row[Any]:
+        changing = update(self.table).where(self._held(lease)).values(**values)
+        changed = await unit.across(changing.returning(self.table.c.parked_at))
+        row = changed.one_or_none()
+        if row is None:
             raise Stale(f"The command {lease.id} was taken over.")
+        return row
 
 
 RELEASED: dict[str, None] = {"lease_until": None, "sent_at": None, "again_at": None}
@@ -332,9 +339,16 @@ def _open(table: Table) -> ColumnElement[bool]:
 def _insert_or_ask_again(
     table: Table, insert: "postgresql.Insert | sqlite.Insert"
 ) -> "postgresql.Insert | sqlite.Insert":
-    running = table.c.lease_until.is_not(None)
+    c, asked = table.c, insert.excluded.due_at
+    running = c.lease_until.is_not(None)
     return insert.on_conflict_do_update(
         index_elements=["tenant", "type", "key"],
         index_where=_open(table),
-        set_={"again_at": case((running, insert.excluded.due_at), else_=table.c.again_at)},
+        set_={
+            "again_at": case(
+                (and_(running, or_(c.again_at.is_(None), asked < c.again_at)), asked),
+                else_=c.again_at,
+            ),
+            "due_at": case((and_(~running, asked < c.due_at), asked), else_=c.due_at),
+        },
     )

@@ -5,10 +5,14 @@ here may be used from either loop.
 """
 
 import asyncio
+import contextlib
 import threading
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+
+ENDING = "the end"
+"""The topic that wakes whoever would wait for ever."""
 
 
 class Signals:
@@ -107,8 +111,23 @@ class Process:
         self.asked = 0
         """Requests so far. The HTTP loop counts; the bus looks whether it grows."""
 
+        self._ending = False
         self._lock = threading.Lock()
         self._turns: dict[str, Turn] = {}
+
+    def end(self) -> None:
+        """Whatever goes on without an end is to stop now."""
+        self._ending = True
+        self.signals.wake(ENDING)
+
+    async def ends_within(self, seconds: float) -> bool:
+        """Wait for *seconds*, or until the process is to end; whether it is."""
+        with self.signals.listening(ENDING) as news:
+            if not self._ending:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await news.wait()
+        return self._ending
 
     def turn(self, file: str) -> Turn:
         """The queue of writers of one SQLite file."""

@@ -1,6 +1,6 @@
 """Routes of the sample shop: what every kind of request looks like."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Response, get, post, put
@@ -9,6 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from martech.kernel.auth import Principal
 from martech.kernel.errors import Conflict
+from martech.kernel.http.watching import Watch
 from martech.kernel.messages import Request, View
 from tests.sample.shop.contract import Stock
 from tests.sample.shop.service import ShopService
@@ -47,6 +48,13 @@ class ShopController(Controller):
     ) -> Stock:
         """What is left."""
         return await service.stock()
+
+    @get("/stock/{left:int}/changes", operation_id="changes", opt={"scope": "shop:read"})
+    async def changes(
+        self, left: FromPath[int], watch: NamedDependency[Watch[ShopService]]
+    ) -> Response[Any]:
+        """How the stock dwindles, until only so many are left."""
+        return await watch.events(lambda shop: shop.stock(), over=lambda stock: stock.left <= left)
 
     @post("/sales", operation_id="sell", opt={"scope": "shop:write"})
     async def sell(self, data: JSONBody[Sell], service: Service) -> Sales:

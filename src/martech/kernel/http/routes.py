@@ -13,6 +13,7 @@ from martech.kernel.auth import Keyring, Principal
 from martech.kernel.host import Host
 from martech.kernel.http.guards import guard
 from martech.kernel.http.units import begin, keep_answer, service_of
+from martech.kernel.http.watching import watch_of
 from martech.kernel.module import ManifestError, Module
 
 _PARAMETER = re.compile(r"\{[^}]*\}")
@@ -21,8 +22,8 @@ _PARAMETER = re.compile(r"\{[^}]*\}")
 def routes(host: Host, module: Module, keyring: Keyring) -> list[Router]:
     """The module's routes: its own under ``/<module>/v1``, its protocols' where they say.
 
-    A handler may ask for ``service``, ``principal`` and for the module's resources by their class
-    name in snake case.
+    A handler may ask for ``service``, ``principal``, ``watch``, and for the module's resources by
+    their class name in snake case.
     """
     dependencies = _dependencies(host, module)
     authorize = guard(keyring, host.clock)
@@ -71,7 +72,7 @@ def _check_handler(handler: HTTPRouteHandler, where: str) -> None:
             f'{where} must say who may call it: opt={{"scope": "…"}} or opt={{"public": True}}.'
         )
     asked = handler.parsed_fn_signature.parameters
-    if options.get("public") and {"service", "principal"} & asked.keys():
+    if options.get("public") and {"service", "principal", "watch"} & asked.keys():
         raise ManifestError(f"{where} is public and so has no tenant, but asks for a service.")
 
 
@@ -93,6 +94,7 @@ def _dependencies(host: Host, module: Module) -> dict[str, Provide]:
     made: dict[str, Provide] = {
         "service": Provide(service_of(host, module.name)),
         "principal": Provide(_principal, sync_to_thread=False),
+        "watch": Provide(watch_of(host, module.name), sync_to_thread=False),
     }
     for kind in module.resources:
         provide = _resource(host, module.name, kind)

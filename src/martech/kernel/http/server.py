@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,7 @@ import uvloop
 from litestar.types import ASGIApp
 
 from martech.kernel.http.health import Pulse
+from martech.kernel.process import Process
 from martech.kernel.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -93,7 +95,12 @@ async def _beat(pulse: Pulse) -> None:
 
 
 def serve(
-    app: ASGIApp, settings: Settings, started: Callable[[], None], work: Work | None, pulse: Pulse
+    app: ASGIApp,
+    settings: Settings,
+    process: Process,
+    started: Callable[[], None],
+    work: Work | None,
+    pulse: Pulse,
 ) -> int:
     """Serve *app* until SIGTERM or SIGINT, with *work* beside it; return the exit code."""
     config = uvicorn.Config(
@@ -110,7 +117,7 @@ def serve(
         timeout_keep_alive=75,
         backlog=1024,
     )
-    server = _Server(config, started)
+    server = _Server(config, process, started)
     companion = Companion(work, pulse, server.leave) if work else None
     for number in STOPPING:  # uvicorn raises them again when it is done, and we are not
         signal.signal(number, lambda *_: None)
@@ -136,13 +143,20 @@ def _settle_memory() -> None:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, process: Process, started: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._process = process
         self._say_started = started
 
     async def startup(self, sockets: object = None) -> None:
         await super().startup()
         self._say_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._process.end()  # streams would hold their connections until the grace is over
+        await super().shutdown(sockets)
 
     def leave(self) -> None:
         self.should_exit = True

@@ -1,0 +1,124 @@
+"""Server-sent events: a view at once, and again whenever it is another."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from martech.kernel.settings import Settings
+from tests import databases
+from tests.serving import Served, serve
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def served(sample_url: str) -> AsyncIterator[Served]:
+    async with serve(databases.SAMPLE, Settings(database_url=sample_url)) as served:
+        yield served
+
+
+class Listener:
+    """A client that reads a stream as it comes."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.chunks: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._gone = asyncio.Event()
+        self._asked = False
+
+    async def receive(self) -> dict[str, Any]:
+        if not self._asked:
+            self._asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            self.headers = {k.decode(): v.decode() for k, v in message["headers"]}
+            return
+        if message["body"]:
+            self.chunks.put_nowait(message["body"])
+        if not message.get("more_body"):
+            self.chunks.put_nowait(None)
+
+    async def event(self) -> dict[str, str] | None:
+        """The next event; None when the stream has ended."""
+        chunk = await self.chunks.get()
+        if chunk is None:
+            return None
+        return dict(line.split(": ", 1) for line in chunk.decode().strip().splitlines())
+
+    def go(self) -> None:
+        self._gone.set()
+
+
+@asynccontextmanager
+async def listening(served: Served, path: str, *scopes: str) -> AsyncIterator[Listener]:
+    listener = Listener()
+    headers = [(k.encode(), v.encode()) for k, v in served.headers(*scopes).items()]
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"x"), *headers],
+        "client": ("127.0.0.1", 1),
+        "server": ("x", 80),
+    }
+    task = asyncio.create_task(served.app(scope, listener.receive, listener.send))
+    try:
+        yield listener
+    finally:
+        listener.go()
+        await task
+
+
+async def sell(served: Served, *numbers: int) -> None:
+    answer = await served.client.post(
+        "/shop/v1/sales", json={"numbers": numbers}, headers=served.headers()
+    )
+    assert answer.status_code == 201
+
+
+async def test_a_view_comes_at_once_and_whenever_it_is_another_until_it_is_over(
+    served: Served,
+) -> None:
+    async with listening(served, "/shop/v1/stock/997/changes") as listener:
+        assert await listener.event() == {"id": "1", "retry": "1000", "data": '{"left":1000}'}
+        await sell(served, 1)
+        assert await listener.event() == {"id": "2", "retry": "1000", "data": '{"left":999}'}
+        await sell(served, 2, 3)
+        assert await listener.event() == {"id": "3", "retry": "1000", "data": '{"left":997}'}
+        assert await listener.event() is None
+    assert listener.status == 200
+    assert listener.headers["content-type"].startswith("text/event-stream")
+    assert listener.headers["cache-control"] == "no-store"
+
+
+async def test_a_stream_ends_when_the_process_does(served: Served) -> None:
+    async with listening(served, "/shop/v1/stock/0/changes") as listener:
+        assert await listener.event() is not None
+        served.host.process.end()
+        assert await listener.event() is None
+
+
+async def test_a_stream_ends_when_its_reader_goes(served: Served) -> None:
+    async with listening(served, "/shop/v1/stock/0/changes") as listener:
+        assert await listener.event() is not None
+
+
+async def test_a_stream_is_as_guarded_as_any_answer(served: Served) -> None:
+    async with listening(served, "/shop/v1/stock/0/changes", "ledger:read") as listener:
+        refused = await listener.chunks.get()
+    assert (listener.status, b"forbidden" in (refused or b"")) == (403, True)
