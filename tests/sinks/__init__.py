@@ -1,0 +1,1 @@
+"""Servers that stand for the world: they note what they accept, and misbehave on demand."""
