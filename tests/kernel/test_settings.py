@@ -1,7 +1,9 @@
 """Settings come from the environment, and a wrong one is refused in a sentence that names it."""
 
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 
 from martech.kernel.auth import Issuer
@@ -100,3 +102,44 @@ def test_one_module_can_live_elsewhere() -> None:
 
 def test_what_only_the_tests_read_is_none_of_our_business() -> None:
     assert Settings.from_env({"MARTECH_TEST_POSTGRES_URL": "postgresql://x"}) == Settings()
+
+
+class Oven(msgspec.Struct, frozen=True):
+    degrees: int = 180
+    fuel: Literal["gas", "wood"] = "gas"
+    door: str = "shut"
+
+    def __post_init__(self) -> None:
+        if self.door not in ("shut", "open"):
+            raise ValueError("The door is shut or open.")
+
+
+KITCHEN = {"kitchen": Oven, "shop": None}
+
+
+def test_a_module_reads_what_it_declares() -> None:
+    env = {"MARTECH_KITCHEN_DEGREES": "220", "MARTECH_KITCHEN_FUEL": "wood"}
+    assert Settings.from_env(env, KITCHEN).of(Oven) == Oven(degrees=220, fuel="wood")
+    assert Settings.from_env({}, KITCHEN).of(Oven) == Settings().of(Oven) == Oven()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("MARTECH_KITCHEN_DEGREES", "hot", "MARTECH_KITCHEN_DEGREES is wrong"),
+        ("MARTECH_KITCHEN_FUEL", "coal", "MARTECH_KITCHEN_FUEL is wrong"),
+        ("MARTECH_KITCHEN_DOOR", "ajar", "MARTECH_KITCHEN_.*The door is shut or open"),
+        ("MARTECH_KITCHEN_COLOUR", "red", "MARTECH_KITCHEN_COLOUR is not a setting"),
+        ("MARTECH_SHOP_DEGREES", "1", "MARTECH_SHOP_DEGREES is not a setting"),
+        ("MARTECH_KITCHN_DATABASE_URL", "sqlite:///x", "no module kitchn.*kitchen, shop"),
+        ("MARTECH_PUBLIC_URL", "example.com", "MARTECH_PUBLIC_URL.*http"),
+    ],
+)
+def test_a_wrong_setting_of_a_module_is_refused_likewise(name: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        Settings.from_env({name: value}, KITCHEN)
+
+
+def test_the_public_url_is_where_we_listen_unless_it_is_said() -> None:
+    assert Settings(port=1234).public == "http://127.0.0.1:1234"
+    assert Settings(public_url="https://mail.example.com/").public == "https://mail.example.com"

@@ -162,6 +162,7 @@ class Host:
         """Whatever is missing, say so now and not at the first request."""
         for name, module in self.modules.items():
             module.check()
+            resources.check(module)
             for port in module.needs.values():
                 if not inspect.isclass(port) or owner(port) not in self.modules:
                     raise ManifestError(f"{name} asks {port}, but nobody here answers it.")

@@ -9,18 +9,33 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from martech.kernel.clock import Clock
+from martech.kernel.grouping import Groups
 from martech.kernel.module import ManifestError, Module
+from martech.kernel.process import Process
+from martech.kernel.settings import Settings
+
+
+def check(module: Module) -> None:
+    """Raise `ManifestError` for a resource that asks for what nobody can give it."""
+    known: set[type | None] = {Groups, Clock, Settings, Process, module.settings}
+    for kind in module.resources:
+        for name, annotation in _asked(kind).items():
+            if annotation not in known:
+                raise ManifestError(
+                    f"{module.name}'s {kind.__name__} asks for {name}: {annotation}, and a "
+                    "resource is made from Groups, Clock, Settings, Process, the module's settings "
+                    "or a resource listed before it."
+                )
+        known.add(kind)
 
 
 def make(module: Module, given: Mapping[type, object]) -> dict[type, object]:
-    """The resources of *module*, made from *given* and from one another, in their order.
-
-    Raises `ManifestError` for one that asks for something else.
-    """
+    """The resources of *module*, made from *given* and from one another, in their order."""
     made: dict[type, object] = {}
     for kind in module.resources:
         known = {**given, **made}
-        made[kind] = kind(**{name: known[t] for name, t in _asked(module, kind, known).items()})
+        made[kind] = kind(**{name: known[asked] for name, asked in _asked(kind).items()})
     return made
 
 
@@ -31,17 +46,10 @@ async def close(resource: object) -> None:
         await closing()
 
 
-def _asked(module: Module, kind: type, known: Mapping[type, object]) -> dict[str, type]:
-    asked = {
+def _asked(kind: type) -> dict[str, type]:
+    """What its constructor needs, by parameter."""
+    return {
         name: parameter.annotation
         for name, parameter in inspect.signature(kind, eval_str=True).parameters.items()
         if parameter.default is inspect.Parameter.empty
     }
-    for name, annotation in asked.items():
-        if annotation not in known:
-            raise ManifestError(
-                f"{module.name}'s {kind.__name__} asks for {name}: {annotation}, and a resource "
-                "is made from Groups, Clock, Settings, Process, the module's settings or a "
-                "resource listed before it."
-            )
-    return asked
