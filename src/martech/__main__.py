@@ -63,8 +63,10 @@ def main() -> None:
 
     Settings come from the environment: MARTECH_DATABASE_URL (sqlite:///var/martech, one file a
     module, or postgresql://…), MARTECH_<MODULE>_DATABASE_URL, MARTECH_REDIS_URL, MARTECH_MODULES,
-    MARTECH_HOST, MARTECH_PORT, MARTECH_LOG_LEVEL, MARTECH_MAX_REQUESTS, MARTECH_DRAIN_SECONDS,
-    MARTECH_ISSUER_KEYS (public keys), MARTECH_KEY_SNAPSHOT (a file), MARTECH_FAILPOINTS (tests).
+    MARTECH_HOST, MARTECH_PORT, MARTECH_PUBLIC_URL (how the world reaches us: links in mails),
+    MARTECH_LOG_LEVEL, MARTECH_MAX_REQUESTS, MARTECH_DRAIN_SECONDS, MARTECH_ISSUER_KEYS (public
+    keys), MARTECH_KEY_SNAPSHOT (a file), MARTECH_FAILPOINTS (tests); and what modules read for
+    themselves, such as MARTECH_DELIVERY_SMTP_URL: docs/modules lists it.
     """
 
 

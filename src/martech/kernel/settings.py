@@ -12,6 +12,7 @@ from martech.kernel.auth.keys import public_key
 S = TypeVar("S")
 
 LEVELS = ("debug", "info", "warning", "error")
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not listened to
 DATABASES = ("sqlite", "postgresql")
 
 
@@ -62,7 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def public(self) -> str:
         """The public URL, without a slash at its end."""
-        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+        host = "127.0.0.1" if self.host in EVERYWHERE else self.host
+        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
 
     def of(self, kind: type[S]) -> S:
         """A module's own settings; its defaults where nothing was set."""

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from litestar import Controller, Router
 from litestar.enums import HttpMethod
 from litestar.routes import HTTPRoute
@@ -48,6 +49,8 @@ class Canvas:
     """Command, ``inward`` or ``outward``, what is done."""
 
     routes: Sequence[Route]
+    settings: Sequence[tuple[str, str]]
+    """Environment variable and default."""
 
 
 def canvas(module: Module) -> Canvas:
@@ -66,7 +69,7 @@ def canvas(module: Module) -> Canvas:
             for subscription in module.subscriptions
             for heard in subscription.types
         ],
-        asks=sorted(owner(port) for port in module.needs.values()),
+        asks=sorted({owner(port) for port in [*module.needs.values(), *_in_jobs(module)]}),
         answers=[
             (f"{name}{_signature(method)}", _first(inspect.getdoc(method)))
             for name, method in vars(module.port).items()
@@ -84,7 +87,21 @@ def canvas(module: Module) -> Canvas:
             *_routes(f"/{module.name}/v1", module.controllers),
             *_routes("/", module.protocols),
         ],
+        settings=[
+            (f"MARTECH_{module.name.upper()}_{each.name.upper()}", str(each.default or ""))
+            for each in (msgspec.structs.fields(module.settings) if module.settings else ())
+        ],
     )
+
+
+def _in_jobs(module: Module) -> list[type]:
+    """The ports that outward jobs ask; what else they take are the module's own resources."""
+    taken = [
+        parameter.annotation
+        for job in module.jobs
+        for parameter in list(inspect.signature(job.run, eval_str=True).parameters.values())[2:]
+    ]
+    return [kind for kind in taken if kind not in module.resources]
 
 
 def events(module: Module) -> list[type[Event]]:

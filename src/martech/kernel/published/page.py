@@ -34,6 +34,11 @@ def page(canvas: Canvas) -> str:
         ("", "path", "operation", "needs"),
         [(r.method, f"`{r.path}`", r.operation, f"`{r.needs}`") for r in canvas.routes],
     )
+    parts += _section(
+        "Reads from the environment",
+        ("variable", "default"),
+        [(f"`{name}`", f"`{default}`" if default else "") for name, default in canvas.settings],
+    )
     return "\n\n".join(parts) + "\n"
 
 
