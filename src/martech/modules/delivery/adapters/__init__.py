@@ -1,0 +1,1 @@
+"""The ways out of the house, chosen by data."""
