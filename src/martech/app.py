@@ -19,6 +19,7 @@ from martech.kernel.db.engines import is_sqlite, sqlite_file
 from martech.kernel.host import Host
 from martech.kernel.http import server
 from martech.kernel.http.application import application, described
+from martech.kernel.http.front import Front
 from martech.kernel.http.health import Pulse
 from martech.kernel.jobs import Jobs
 from martech.kernel.module import Module
@@ -67,7 +68,12 @@ def create_app(
     host = Host(modules or hosted(settings), settings, clock=clock, process=process)
     keyring = Keyring(settings.issuer_keys)
     follower = Follower(keyring, host.issuer(), host.clock, snapshot=settings.key_snapshot)
-    return application(host, keyring, follower, pulse)
+    return application(host, keyring, follower, pulse, front=front())
+
+
+def front() -> Front:
+    """The page at `/`: static files that speak to the REST API of every module there is."""
+    return Front(files("martech").joinpath("console"))
 
 
 def describe() -> dict[str, Any]:
@@ -149,4 +155,11 @@ def _refuse_unshareable(settings: Settings) -> None:
             raise SettingsError(
                 f"{module.name} is kept in SQLite, and serving and working apart needs PostgreSQL. "
                 "Set MARTECH_DATABASE_URL, or run `martech serve`, which does both."
+            )
+        scheme = settings.store_of(module.name, next(iter(module.engines), "")).partition(":")[0]
+        if scheme in module.engines and not module.engines[scheme].shareable:
+            raise SettingsError(
+                f"The store of {module.name} is a {scheme} file, which lets one process in. Run "
+                "`martech serve`, which serves and works, or leave that module out "
+                "(MARTECH_MODULES names those that are hosted)."
             )

@@ -36,6 +36,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from martech.kernel.columns import Id, Position, UtcDateTime, table, tenant_column
 
 
+class Overtaken(Exception):
+    """Another process moved the cursor meanwhile. Nothing was done; look again."""
+
+
 class Place(NamedTuple):
     position: int
     item: int
@@ -93,17 +97,20 @@ def parked_table(metadata: MetaData) -> Table:
 class Cursors:
     """The cursor and the set-aside rows of one subscription."""
 
-    def __init__(self, metadata: MetaData, subscription: str) -> None:
+    def __init__(self, metadata: MetaData, subscription: str, *, first: int = 0) -> None:
+        """*first* is the position with which a new one begins."""
+        self._first = first
         self._name = subscription
         self._cursors = table(metadata, "cursors")
         self._parked = table(metadata, "parked")
 
     async def create(self, connection: AsyncConnection, replay_until: int) -> None:
-        """Begin at 0, unless the cursor is there already."""
+        """Begin, unless the cursor is there already."""
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        new = {"position": self._first, "item": 0, "replay_until": replay_until}
         await connection.execute(
             dialect.insert(self._cursors).on_conflict_do_nothing(),
-            [{"subscription": self._name, "position": 0, "item": 0, "replay_until": replay_until}],
+            [{"subscription": self._name, **new}],
         )
 
     async def load(self, connection: AsyncConnection, *, lock: bool = False) -> Cursor:

@@ -22,7 +22,8 @@ from martech.kernel.messages import is_read, owner
 from martech.kernel.module import ManifestError, Module, Subscription
 from martech.kernel.outbox import Origin, Publisher
 from martech.kernel.process import Process
-from martech.kernel.settings import Settings
+from martech.kernel.settings import Settings, SettingsError
+from martech.kernel.store import Engine, StoredCursors
 
 
 class AskedTooLate(RuntimeError):
@@ -86,11 +87,16 @@ class Host:
             for module in modules
         }
         self.resources: dict[str, dict[type, object]] = {}
+        self.stores: dict[str, Engine] = {}
+        """The engines of modules that have one; shared with the other hosts of the process."""
+
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         for name, module in self.modules.items():
             self._stack.push_async_callback(self.databases[name].close)
+            if module.store:
+                self._open_store(module)
             self.resources[name] = self._make(module)
             for resource in self.resources[name].values():
                 self._stack.push_async_callback(resources.close, resource)
@@ -115,11 +121,21 @@ class Host:
         """Whoever answers *port*, for *tenant*."""
         return LocalPort(self, port, asking, tenant)
 
-    def service(self, name: str, tx: Transaction) -> Any:
-        """The module's service in *tx*, with the ports it asks."""
+    def service(self, name: str, tx: Transaction, store: object = None) -> Any:
+        """The module's service in *tx*, with the ports it asks and its store: the engine, unless
+        it is to write in one of the engine's transactions, *store*."""
         module = self.modules[name]
-        ports = {key: self.port(port, tx.tenant, tx) for key, port in module.needs.items()}
-        return module.service(tx, **ports)
+        given = {key: self.port(port, tx.tenant, tx) for key, port in module.needs.items()}
+        if module.stored_as:
+            given[module.stored_as] = store or self.stores[name]
+        return module.service(tx, **given)
+
+    def cursors(self, name: str, subscription: Subscription) -> Cursors:
+        """Where a subscription of module *name* keeps its place."""
+        metadata = self.databases[name].metadata
+        if self.modules[name].store:
+            return StoredCursors(metadata, subscription.name, lambda: self.stores[name])
+        return Cursors(metadata, subscription.name)
 
     @asynccontextmanager
     async def unit(
@@ -143,7 +159,19 @@ class Host:
         head = await self.feed(subscription.source).head(list(subscription.types))
         database = self.databases[name]
         async with database.across() as connection:
-            await Cursors(database.metadata, subscription.name).create(connection, head)
+            await self.cursors(name, subscription).create(connection, head)
+
+    def _open_store(self, module: Module) -> None:
+        url = self.settings.store_of(module.name, next(iter(module.engines)))
+        engine = module.engines.get(url.partition(":")[0])
+        wrong = f"MARTECH_{module.name.upper()}_STORE_URL is {url!r}"
+        if engine is None:
+            raise SettingsError(f"{wrong}; it must begin with {' or '.join(module.engines)}://.")
+        try:
+            self.stores[module.name] = self.process.stores.take(url, engine)
+        except ValueError as exc:
+            raise SettingsError(f"{wrong}: {exc}") from None
+        self._stack.push_async_callback(self.process.stores.leave, url)
 
     def _make(self, module: Module) -> dict[type, object]:
         groups = Groups(self.databases[module.name], partial(self.service, module.name))

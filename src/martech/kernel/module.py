@@ -15,6 +15,7 @@ from sqlalchemy import MetaData
 from martech.kernel.custody import Custody
 from martech.kernel.db import Transaction
 from martech.kernel.messages import Command, Event, fact_type, owner, wire_name
+from martech.kernel.store import Engine
 
 S_co = TypeVar("S_co", covariant=True)
 Handler = Callable[..., Awaitable[None]]
@@ -117,6 +118,14 @@ class Module:
     settings: type[msgspec.Struct] | None = None
     """A struct of defaults; its fields are read from ``MARTECH_<MODULE>_<FIELD>``."""
 
+    store: type | None = None
+    """The `Protocol`, in the domain, of an engine that is this module's own storage: the service
+    is given it by type. Then the module's subscriptions write to it and to nothing else."""
+
+    engines: Mapping[str, type[Engine]] = field(default_factory=dict)
+    """Who answers for the store, by scheme of ``MARTECH_<MODULE>_STORE_URL``; the first is the
+    default."""
+
     custody: Custody | None = None
     issuer: bool = False
     """Whether this module signs API keys; every host follows its outbox for revocations."""
@@ -127,17 +136,25 @@ class Module:
 
     @cached_property
     def needs(self) -> dict[str, type]:
-        """The ports this module asks: its service's parameters, but for the transaction."""
+        """The ports this module asks: its service's parameters, but for transaction and store."""
         return {
             p.name: p.annotation
             for p in _parameters(self.service)
-            if p.annotation is not Transaction
+            if p.annotation not in (Transaction, self.store)
         }
+
+    @cached_property
+    def stored_as(self) -> str | None:
+        """The service's parameter that takes the store."""
+        names = [p.name for p in _parameters(self.service) if p.annotation is self.store]
+        return names[0] if self.store and names else None
 
     def check(self) -> None:
         """Raise `ManifestError` if the manifest contradicts itself."""
         if self.tables.schema != self.name:
             raise ManifestError(f"{self.name} keeps its tables in {self.tables.schema!r}.")
+        if bool(self.store) != bool(self.engines) or (self.store and not self.stored_as):
+            raise ManifestError(f"{self.name} needs a store, engines for it, and a use for it.")
         for subscription in self.subscriptions:
             subscription.check()
         for what, names in (

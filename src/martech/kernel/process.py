@@ -1,4 +1,4 @@
-"""What the hosts of one process share: who is to be woken, and whose turn it is to write.
+"""What the hosts of one process share: who is to be woken, whose turn it is to write, and stores.
 
 ``martech serve`` has two hosts on two event loops (HTTP; bus and jobs). Both objects
 here may be used from either loop.
@@ -10,6 +10,8 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+
+from martech.kernel.store import Stores
 
 ENDING = "the end"
 """The topic that wakes whoever would wait for ever."""
@@ -108,6 +110,7 @@ class Process:
 
     def __init__(self) -> None:
         self.signals = Signals()
+        self.stores = Stores()
         self.asked = 0
         """Requests so far. The HTTP loop counts; the bus looks whether it grows."""
 

@@ -14,6 +14,8 @@ S = TypeVar("S")
 LEVELS = ("debug", "info", "warning", "error")
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not listened to
 DATABASES = ("sqlite", "postgresql")
+STORES = "var/martech"
+"""The folder of stores that have no SQLite file to stand beside."""
 
 
 class SettingsError(Exception):
@@ -32,6 +34,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     database_urls: Mapping[str, str] = {}
     """Modules that live elsewhere: name -> URL (``MARTECH_<MODULE>_DATABASE_URL``)."""
+
+    store_urls: Mapping[str, str] = {}
+    """Where stores of modules are, if not in their place: name -> URL
+    (``MARTECH_<MODULE>_STORE_URL``)."""
 
     modules: tuple[str, ...] = ()
     """The modules to host; empty means all that are installed."""
@@ -59,6 +65,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def database_of(self, module: str) -> str:
         return self.database_urls.get(module, self.database_url)
+
+    def store_of(self, module: str, scheme: str) -> str:
+        """Beside the module's SQLite file; of a PostgreSQL database in a folder of its name, so
+        that no store is ever taken for another's."""
+        if module in self.store_urls:
+            return self.store_urls[module]
+        kind, _, place = self.database_of(module).partition("://")
+        if kind == "postgresql":
+            place = f"/{STORES}/{urlsplit(f'//{place}').path.strip('/') or 'postgresql'}"
+        return f"{scheme}://{place}/{module}.{scheme}"
 
     @property
     def public(self) -> str:
@@ -96,6 +112,7 @@ class _Reader:
         settings = Settings(
             database_url=self._database("MARTECH_DATABASE_URL", default.database_url),
             database_urls=self._databases(),
+            store_urls=self._stores(),
             public_url=self._url("MARTECH_PUBLIC_URL", ("http", "https")) or "",
             of_modules=self._of_modules(),
             modules=self._names("MARTECH_MODULES"),
@@ -171,14 +188,22 @@ class _Reader:
             raise SettingsError(f"{name} is {url!r}, which is no URL: {exc}.") from None
 
     def _databases(self) -> dict[str, str]:
-        start, end = "MARTECH_", "_DATABASE_URL"
+        return {of: self._database(name, "") for of, name in self._by_module("_DATABASE_URL")}
+
+    def _stores(self) -> dict[str, str]:
+        """Host knows which engines there are."""
+        return {of: self._text(name, "") for of, name in self._by_module("_STORE_URL")}
+
+    def _by_module(self, end: str) -> list[tuple[str, str]]:
+        """The settings ``MARTECH_<MODULE>…end``, each with its module."""
+        start = "MARTECH_"
         names = [k for k in self.env if k.endswith(end) and len(k) > len(start) + len(end) - 1]
-        for name in names:
-            module = name[len(start) : -len(end)].lower()
+        found = [(name[len(start) : -len(end)].lower(), name) for name in names]
+        for module, name in found:
             if self.modules is not None and module not in self.modules:
                 there = ", ".join(sorted(self.modules))
                 raise SettingsError(f"{name}: there is no module {module}. There are {there}.")
-        return {k[len(start) : -len(end)].lower(): self._database(k, "") for k in names}
+        return found
 
     def _of_modules(self) -> dict[type, object]:
         declared = [(name, kind) for name, kind in (self.modules or {}).items() if kind]

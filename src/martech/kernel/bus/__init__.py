@@ -5,11 +5,12 @@ import contextlib
 import logging
 
 from martech.kernel.bus.delivery import Delivery
+from martech.kernel.bus.stored import StoredDelivery
 from martech.kernel.bus.wake import watch
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 
-__all__ = ["Bus", "Delivery"]
+__all__ = ["Bus", "Delivery", "StoredDelivery"]
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +23,19 @@ LONGEST_WAIT = 5.0  # seconds between looks while something is away
 class Bus:
     """All subscriptions of a host, each on its own: a slow one holds up nobody."""
 
-    def __init__(self, host: Host, *, delivery: type[Delivery] = Delivery, **limits: float) -> None:
-        """*limits* are those of `Delivery`: patience, batch, deadline, shortest."""
+    def __init__(
+        self,
+        host: Host,
+        *,
+        delivery: type[Delivery] = Delivery,
+        stored: type[StoredDelivery] = StoredDelivery,
+        **limits: float,
+    ) -> None:
+        """*limits* are those of `Delivery`: patience, batch, deadline, shortest. *stored* is for
+        the subscriptions of modules that have a store."""
         self.host = host
         self.deliveries = [
-            delivery(host, name, subscription, **limits)  # type: ignore[arg-type]
+            (stored if module.store else delivery)(host, name, subscription, **limits)  # type: ignore[arg-type]
             for name, module in host.modules.items()
             for subscription in module.subscriptions
         ]

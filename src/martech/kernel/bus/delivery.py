@@ -29,8 +29,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel import failpoints
 from martech.kernel.bus.unfold import Heard, fact_of, origin_of, unfold
-from martech.kernel.cursors import Cursor, Cursors, Place
-from martech.kernel.db import Unit
+from martech.kernel.cursors import Cursor, Overtaken, Place
+from martech.kernel.db import Transaction, Unit
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import Fact
@@ -47,10 +47,6 @@ DEADLINE = 30.0  # seconds for a whole batch
 SHORTEST_DEADLINE = 2.0  # seconds for one fact
 
 Key = tuple[UUID, str]
-
-
-class Overtaken(Exception):
-    """Another process moved the cursor meanwhile. Nothing was done; look again."""
 
 
 class Delivery:
@@ -74,7 +70,7 @@ class Delivery:
         self.subscription = subscription
         self.database = host.databases[module]
         self.feed = host.feed(subscription.source)
-        self.cursors = Cursors(self.database.metadata, subscription.name)
+        self.cursors = host.cursors(module, subscription)
         self.patience = patience
         self.batch = batch
         self.deadline = deadline
@@ -179,12 +175,15 @@ class Delivery:
         return [h for h in heard if id(h) not in out]
 
     async def _call(self, unit: Unit, tenant: UUID, facts: Sequence[Fact], origin: Origin) -> None:
-        service = self.host.service(self.module, unit.of(tenant, origin=origin))
+        service = self._service(unit.of(tenant, origin=origin))
         if self.subscription.batch:
             await self.subscription.handle(facts, service)
             return
         for fact in facts:
             await self.subscription.handle(fact, service)
+
+    def _service(self, tx: Transaction) -> Any:
+        return self.host.service(self.module, tx)
 
     async def _set_aside(self, heard: Heard, place: Place, error: Exception) -> Place:
         async with self.database.unit() as unit:
@@ -217,7 +216,7 @@ class Delivery:
                     return True  # another process did it
                 fact = fact_of(row.type, row.data, self.subscription)
                 async with asyncio.timeout(self.shortest):
-                    await self._call(unit, row.tenant, [fact], Origin(row.event, row.event))
+                    await self._again(unit, row, fact)
         except Unavailable:
             raise
         except Exception as exc:
@@ -231,6 +230,9 @@ class Delivery:
                 log.exception("%s parked %s", self.name, row.event)
             return parked
         return True
+
+    async def _again(self, unit: Unit, row: Row[Any], fact: Fact) -> None:
+        await self._call(unit, row.tenant, [fact], Origin(row.event, row.event))
 
 
 async def _across(unit: Unit) -> AsyncConnection:
