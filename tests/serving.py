@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 from uuid_utils.compat import uuid7
 
+from martech.app import front
 from martech.kernel.auth import Claims, Follower, Issuer, Keyring, Kind
 from martech.kernel.clock import SystemClock
 from martech.kernel.host import Host
@@ -56,7 +57,7 @@ async def serve(
 ) -> AsyncIterator[Served]:
     host, keyring = Host(modules, settings), Keyring()
     follower = Follower(keyring, None, SystemClock())
-    app = application(host, keyring, follower, request=request)
+    app = application(host, keyring, follower, request=request, front=front())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         yield Served(host, keyring, app, client)

@@ -35,6 +35,7 @@ def lift(module: str, to: Path, faces: list[str]) -> subprocess.CompletedProcess
     """Copy what *module* needs to stand alone, and nothing else; then start it."""
     package = to / "martech"
     shutil.copytree(SRC / "kernel", package / "kernel")
+    shutil.copytree(SRC / "console", package / "console")
     for file in ["__init__.py", "app.py", "modules/__init__.py"]:
         (package / file).parent.mkdir(exist_ok=True)
         shutil.copy(SRC / file, package / file)
@@ -55,7 +56,7 @@ def lift(module: str, to: Path, faces: list[str]) -> subprocess.CompletedProcess
 
 def neighbours(module: Module) -> set[str]:
     """Whom it listens to and whom it asks."""
-    heard = {owner(subscription.event) for subscription in module.subscriptions}
+    heard = {subscription.source for subscription in module.subscriptions}
     return (heard | {owner(port) for port in module.needs.values()}) - {module.name}
 
 

@@ -3,18 +3,22 @@
 import re
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
+from importlib.resources import files
 from typing import Any
 
+import httpx
 import pytest
 
+from martech.kernel.auth import Follower
 from martech.kernel.bus import Bus
+from martech.kernel.clock import SystemClock
 from martech.kernel.http import docs, pages
-from martech.kernel.http.application import described
+from martech.kernel.http.application import application, described
 from martech.kernel.http.health import Pulse, Readier
 from martech.kernel.settings import Settings
 from martech.kernel.standing import ModuleStanding, SubscriptionStanding
 from tests import databases
-from tests.serving import Served, serve
+from tests.serving import Served, alive, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -36,39 +40,108 @@ class Page(HTMLParser):
         self.ids: set[str] = set()
         self.loads: list[str] = []
         self.open: list[str] = []
+        self.inline: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         if tag == "a":
             self.links.append(str(given.get("href")))
-        if tag in ("script", "img", "link", "iframe") and tag != "link":
-            self.loads.append(tag)
         if tag == "link" and given.get("href") != "data:,":
             self.loads.append(str(given.get("href")))
+        if tag in ("script", "img", "iframe"):
+            self.loads.append(str(given.get("src")))
         if given.get("id"):
             self.ids.add(str(given["id"]))
-        if tag not in ("meta", "link", "br", "input"):
+        if tag not in ("meta", "link", "br", "input", "img"):
             self.open.append(tag)
+        self.inline += [name for name in given if name == "style" or name.startswith("on")]
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("script", "style") and data.strip():
+            self.inline.append(data)
 
-@pytest.mark.parametrize("path", ["/", "/docs"])
-async def test_a_page_is_whole_and_needs_nothing_from_elsewhere(served: Served, path: str) -> None:
-    answer = await served.client.get(path)
+
+async def test_the_reference_is_whole_and_needs_nothing_from_elsewhere(served: Served) -> None:
+    answer = await served.client.get("/docs")
     page = Page(answer.text)
     assert page.open == []
     assert page.loads == []
     assert "url(" not in answer.text
     assert "@import" not in answer.text
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    await lead_somewhere(served, page)
+
+
+async def test_the_page_is_whole_and_loads_only_files_of_its_own(served: Served) -> None:
+    answer = await served.client.get("/", headers={"accept": "text/html"})
+    page = Page(answer.text)
+    assert page.open == []
+    assert page.inline == []
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    assert "unsafe" not in policy
+    await lead_somewhere(served, page)
+    waiting, seen = list(page.loads), set[str]()
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        assert path.startswith("/console/")
+        file = await served.client.get(path)
+        assert file.status_code == 200, path
+        assert file.headers["content-security-policy"] == policy
+        assert file.headers["x-content-type-options"] == "nosniff"
+        assert file.headers["content-type"].split(";")[0] == KINDS[path.rpartition(".")[2]]
+        assert not re.search(r"url\(|@import|innerHTML|eval\(", file.text), path
+        waiting += [f"/console/{name}" for name in re.findall(r'from "\./([\w.]+)"', file.text)]
+    assert seen == {f"/console/{name}" for name in front_files()}, "a file that nothing loads"
+
+
+KINDS = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
+
+
+def front_files() -> set[str]:
+    return {file.name for file in files("martech").joinpath("console").iterdir()} - {"index.html"}
+
+
+async def lead_somewhere(served: Served, page: Page) -> None:
     for link in page.links:
         if link.startswith("#"):
             assert link[1:] in page.ids, link
         else:
             assert (await served.client.get(link)).status_code in (200, 503), link
+
+
+@pytest.mark.parametrize("path", ["/", "/console/main.js"])
+async def test_what_a_browser_has_is_not_sent_again(served: Served, path: str) -> None:
+    first = await served.client.get(path)
+    tag = first.headers["etag"]
+    again = await served.client.get(path, headers={"if-none-match": tag})
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["etag"] == tag
+    other = await served.client.get(path, headers={"if-none-match": '"older"'})
+    assert (other.status_code, other.content) == (200, first.content)
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2fapp.py", "index.html"])
+async def test_nothing_but_the_files_of_the_page_is_served(served: Served, name: str) -> None:
+    answer = await served.client.get(f"/console/{name}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_without_a_page_in_front_everybody_is_told_what_programs_are(served: Served) -> None:
+    bare = application(served.host, served.keyring, Follower(served.keyring, None, SystemClock()))
+    transport = httpx.ASGITransport(bare)
+    async with alive(bare), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        answer = await client.get("/", headers={"accept": "text/html"})
+        assert answer.json()["name"] == "martech"
+        assert (await client.get("/console/main.js")).status_code == 404
 
 
 async def test_the_landing_page_says_what_runs_and_how_far_it_is(served: Served) -> None:
@@ -97,7 +170,7 @@ def test_names_and_numbers_cannot_become_html() -> None:
         ModuleStanding(name=hostile, parked=1, subscriptions=(subscription,)),
         ModuleStanding(name=hostile, available=False),
     ]
-    shown = pages.home(modules, hostile)
+    shown = pages.standing_html(modules)
     assert "<script" not in shown
     assert "1,000" in shown
     shown = docs.render(

@@ -14,6 +14,7 @@ from martech.kernel.auth import Follower, Keyring
 from martech.kernel.host import Host
 from martech.kernel.http import openapi, pages, problems
 from martech.kernel.http.cors import Cors
+from martech.kernel.http.front import Front
 from martech.kernel.http.health import Numbers, Pulse, health_routes
 from martech.kernel.http.requests import JsonRequest
 from martech.kernel.http.routes import check, routes
@@ -30,8 +31,10 @@ def application(
     follower: Follower,
     pulse: Pulse | None = None,
     request: type[JsonRequest] = JsonRequest,
+    front: Front | None = None,
 ) -> Admission:
-    """Everything that *host* serves. *pulse* is that of the bus, where one runs beside it.
+    """Everything that *host* serves. *pulse* is that of the bus, where one runs beside it; *front*
+    is the page at `/`.
 
     Raises `ManifestError` if two modules claim one path, or a route says not who may call it.
     """
@@ -39,7 +42,8 @@ def application(
     mounted = {name: routes(host, module, keyring) for name, module in host.modules.items()}
     mounted["the kernel"] = [
         health_routes(host, standing, numbers, times, pulse),
-        pages.routes(standing, lambda: described(host), martech.__version__),
+        pages.routes(standing, lambda: described(host), martech.__version__, front),
+        *([front.routes()] if front else []),
     ]
     check(mounted)
     app = Litestar(

@@ -1,10 +1,8 @@
-"""The pages for people: what is running, and how to call it. No script, nothing from elsewhere."""
+"""What is running, and how to call it, told to people and to programs."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
 from html import escape
-from importlib.resources import files
-from string import Template
 from typing import Any
 
 import msgspec
@@ -12,6 +10,7 @@ from litestar import Request, Response, Router, get
 from litestar.enums import MediaType
 
 from martech.kernel.http import docs
+from martech.kernel.http.front import Front
 from martech.kernel.messages import View
 from martech.kernel.standing import ModuleStanding, Standing, SubscriptionStanding
 
@@ -24,6 +23,9 @@ SEALED = {
 }
 
 
+VARIES = {"vary": "accept"}
+
+
 class Landing(View, frozen=True, kw_only=True):
     name: str = "martech"
     version: str
@@ -33,20 +35,27 @@ class Landing(View, frozen=True, kw_only=True):
     modules: Sequence[ModuleStanding]
 
 
-def routes(standing: Standing, described: Callable[[], dict[str, Any]], version: str) -> Router:
+def routes(
+    standing: Standing,
+    described: Callable[[], dict[str, Any]],
+    version: str,
+    front: Front | None,
+) -> Router:
+    """Without a *front* `/` answers everybody as it answers a program."""
     document = cache(lambda: msgspec.json.encode(described()))
     reference = cache(lambda: docs.render(described()).encode())
 
     @get("/", opt={"public": True})
     async def landing(request: Request[Any, Any, Any]) -> Response[Any]:
         modules = await standing.look()
-        if request.accept.best_match(["text/html", "application/json"]) == "application/json":
-            return Response(Landing(version=version, modules=modules))
-        return _page(home(modules, version).encode())
+        best = request.accept.best_match(["text/html", "application/json"])
+        if front is None or best == "application/json":
+            return Response(Landing(version=version, modules=modules), headers=VARIES)
+        return front.page(request, escape(version), standing_html(modules))
 
     @get("/docs", opt={"public": True}, sync_to_thread=False)
     def reference_page() -> Response[bytes]:
-        return _page(reference())
+        return Response(reference(), media_type=MediaType.HTML, headers=SEALED)
 
     @get("/openapi.json", opt={"public": True}, sync_to_thread=False)
     def schema() -> Response[bytes]:
@@ -57,21 +66,10 @@ def routes(standing: Standing, described: Callable[[], dict[str, Any]], version:
     )
 
 
-def _page(html: bytes) -> Response[bytes]:
-    return Response(html, media_type=MediaType.HTML, headers=SEALED)
-
-
-def template(name: str) -> Template:
-    return Template(files("martech.kernel.http").joinpath(name).read_text(encoding="utf-8"))
-
-
-def home(modules: Sequence[ModuleStanding], version: str) -> str:
-    """The landing page."""
-    return template("home.html").substitute(
-        version=escape(version),
-        verdict=escape(_verdict(modules)),
-        modules="".join(_module(module) for module in modules),
-    )
+def standing_html(modules: Sequence[ModuleStanding]) -> str:
+    """How things stand, for people without script."""
+    shown = "".join(_module(module) for module in modules)
+    return f"<p>{escape(_verdict(modules))}</p>{shown}"
 
 
 def _verdict(modules: Sequence[ModuleStanding]) -> str:
