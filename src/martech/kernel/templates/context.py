@@ -1,0 +1,57 @@
+"""What one rendering knows and has spent."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from functools import partial
+from types import NoneType
+from typing import Any
+from uuid import UUID
+
+from liquid import BoundTemplate, Markup, RenderContext, Token
+from liquid.builtin.tags import for_tag, tablerow_tag
+from liquid.exceptions import LocalNamespaceLimitError, UnknownFilterError
+from liquid.undefined import UNDEFINED, Undefined
+from liquid.utils import ReadOnlyChainMap
+
+from martech.kernel.templates import limits
+from martech.kernel.templates.spending import Spent, weight
+
+PLAIN = frozenset(
+    {
+        *(NoneType, bool, int, float, str, Markup, list, tuple, dict, range),
+        *(date, datetime, UUID, Undefined, for_tag.ForLoop, tablerow_tag.TableRow),
+    }
+)
+"""What a template may see. Anything else is as if it were not there."""
+
+
+class Context(RenderContext):
+    """What one rendering knows and has spent. It is made for it and forgotten with it."""
+
+    __slots__ = ("held", "spent")
+
+    def __init__(self, template: BoundTemplate, values: Mapping[str, object]) -> None:
+        super().__init__(template, globals=values)
+        self.scope = ReadOnlyChainMap(self.locals, values, self.counters)  # and no clock
+        self.spent = Spent()
+        self.held = 0
+
+    def get(
+        self, path: list[object], *, token: Token | None, default: object = UNDEFINED
+    ) -> object:
+        value = super().get(path, token=token, default=default)
+        if type(value) in PLAIN or default is not UNDEFINED:
+            return value
+        return self.env.undefined(str(path[0]), token=token)
+
+    def filter(self, name: str, token: Token | None) -> Callable[..., object]:
+        function = self.env.filters.get(name)
+        if function is None:
+            raise UnknownFilterError(f"there is no filter {name!r}", token=token)
+        return partial(function, self, token)
+
+    def assign(self, key: str, val: Any) -> None:
+        self.held += weight(val) - (weight(self.locals[key]) if key in self.locals else 0)
+        if self.held > limits.HELD:
+            raise LocalNamespaceLimitError("held", token=None)
+        self.locals[key] = val

@@ -1,0 +1,189 @@
+"""The filters of the language, each bounded in what it is given and in what it makes.
+
+Some of the engine's own are written anew: they would grow without a limit before anybody could
+look, compare each with each, follow a regular expression to the end of the text again and again, or
+read the machine's clock and time zone.
+"""
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from typing import Any
+
+from liquid import Markup, Token, escape
+from liquid.builtin.filters import array, extra, math, misc, string
+from liquid.exceptions import FilterArgumentError, LiquidError
+from liquid.filter import string_filter, with_context
+
+from martech.kernel.templates import limits
+from martech.kernel.templates.context import Context
+from martech.kernel.templates.errors import Refused
+from martech.kernel.templates.spending import weight
+
+Filter = Callable[..., Any]
+
+_WIDTH = re.compile(r"%[-_0^#]*\d")
+_TAGS = re.compile(r"<[^<>]*>")
+_BLOCKS = [("<!--", "-->"), ("<script", "</script>"), ("<style", "</style>")]
+
+
+def bounded(function: Filter) -> Filter:
+    """*function* as `Context` calls it: with itself and the place first; never out of bounds."""
+    wants_environment = getattr(function, "with_environment", False)
+    wants_context = getattr(function, "with_context", False)
+
+    def call(
+        context: Context, token: Token | None, left: object, *args: object, **named: object
+    ) -> object:
+        try:
+            context.spent.check()
+            if named.keys() - {"allow_false"}:
+                raise Refused(f"A filter knows no {min(named)!r}. Leave it out.", token=token)
+            for value in (left, *args):
+                weight(value)
+            if wants_environment:
+                named["environment"] = context.env
+            if wants_context:
+                named["context"] = context
+            made = function(left, *args, **named)
+            weight(made)
+        except LiquidError as error:
+            error.token = error.token or token
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise FilterArgumentError("it cannot be used on this value", token=token) from error
+        return made
+
+    return call
+
+
+@string_filter
+def _replace(value: str, old: object, new: object = "") -> str:
+    """Every *old* becomes *new*; how long that gets is known before."""
+    seek, put = str(old), _same(value, new)
+    _room(len(value) + value.count(seek) * len(put))
+    return value.replace(seek, put)
+
+
+def _join(items: object, separator: object = " ") -> str:
+    parts = list(items) if isinstance(items, list | tuple | range) else [items]
+    glue = str(separator)
+    _room(weight(items) + len(glue) * len(parts))
+    if any(isinstance(part, Markup) for part in (separator, *parts)):
+        marked = separator if isinstance(separator, Markup) else escape(glue)
+        return Markup(marked).join(part if isinstance(part, str) else str(part) for part in parts)
+    return glue.join(str(part) for part in parts)
+
+
+@string_filter
+def _split(value: str, separator: object) -> list[str]:
+    wanted = "" if separator is None else str(separator)
+    parts = len(value) if not wanted else value.count(wanted) + 1
+    if parts > limits.ITEMS:
+        raise Refused(f"That makes a list of more than {limits.ITEMS:,} entries.", token=None)
+    return list(string.split(value, wanted))
+
+
+def _uniq(items: object, key: object = None) -> list[object]:
+    """Each once, as seen by what it prints, or by what its member *key* prints."""
+    seen: dict[str, object] = {}
+    for item in items if isinstance(items, list | tuple | range) else [items]:
+        by = item if key is None else item.get(key) if isinstance(item, dict) else None
+        seen.setdefault(f"{type(by).__name__} {by}", item)
+    return list(seen.values())
+
+
+@string_filter
+def _strip_html(value: str) -> str:
+    """Without tags, comments, scripts and styles. It is text then, and escaped when printed."""
+    for begin, end in _BLOCKS:
+        value = _cut(value, begin, end)
+    return _TAGS.sub("", value)
+
+
+def _cut(value: str, begin: str, end: str) -> str:
+    lower = value.lower()
+    if len(lower) != len(value):  # some letters grow; none of them stands in a tag's name
+        lower = value
+    kept, place = [], 0
+    while (start := lower.find(begin, place)) >= 0:
+        stop = lower.find(end, start)
+        if stop < 0:
+            break
+        kept.append(value[place:start])
+        place = stop + len(end)
+    return "".join([*kept, value[place:]])
+
+
+@with_context
+def _date(value: object, wanted: object = None, *, context: Context) -> object:
+    """*value* in the format *wanted*. "now" is what the values say; without it, it stays a word."""
+    if value in ("now", "today"):
+        value = context.resolve("now", default=value)
+    moment = _moment(value)
+    if moment is None or not isinstance(wanted, str):
+        return "" if moment is None and not isinstance(value, str | int | float) else value
+    if len(wanted) > 100 or _WIDTH.search(wanted):
+        raise Refused("A date's format has no widths and at most 100 characters.", token=None)
+    made = moment.strftime(wanted)
+    return Markup(made) if isinstance(wanted, Markup) else made
+
+
+def _moment(value: object) -> datetime | None:
+    """A time in ISO 8601 or in seconds since 1970; in its own zone, or else in UTC."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    match value:
+        case datetime():
+            return value
+        case date():
+            return datetime(value.year, value.month, value.day, tzinfo=UTC)
+        case int() | float() if not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+        case str():
+            with suppress(ValueError):
+                return datetime.fromisoformat(str(value))
+    return None
+
+
+def _same(value: str, other: object) -> str:
+    """*other* as what *value* is: escaped, if that is HTML."""
+    return str(escape(other)) if isinstance(value, Markup) else str(other)
+
+
+def _room(characters: int) -> None:
+    if characters > limits.TEXT:
+        raise Refused(f"That grows beyond {limits.TEXT:,} characters. Make less.", token=None)
+
+
+_MATH = ["ceil", "divided_by", "floor", "minus", "plus", "times", "modulo", "at_most", "at_least"]
+_STRING = [
+    *("append", "base64_decode", "base64_encode", "base64_url_safe_decode"),
+    *("base64_url_safe_encode", "capitalize", "downcase", "escape", "escape_once", "lstrip"),
+    *("newline_to_br", "prepend", "remove", "remove_first", "remove_last", "replace_first"),
+    *("replace_last", "rstrip", "squish", "strip", "strip_newlines", "truncate", "truncatewords"),
+    *("upcase", "url_decode", "url_encode"),
+]
+_ARRAY = ["compact", "concat", "find", "find_index", "first", "has", "last", "reject", "reverse"]
+_ARRAY += ["sort", "sort_natural", "where"]
+
+FILTERS: dict[str, Filter] = {
+    **{name: bounded(getattr(math, name)) for name in _MATH},
+    **{name: bounded(getattr(string, name)) for name in _STRING},
+    **{name: bounded(getattr(array, name)) for name in _ARRAY},
+    "abs": bounded(math.abs_),
+    "round": bounded(math.round_),
+    "slice": bounded(string.slice_),
+    "map": bounded(array.map_),
+    "sum": bounded(array.sum_),
+    "default": bounded(misc.default),
+    "size": bounded(misc.size),
+    "escapejs": bounded(extra.escapejs),
+    "replace": bounded(_replace),
+    "join": bounded(_join),
+    "split": bounded(_split),
+    "date": bounded(_date),
+    "uniq": bounded(_uniq),
+    "strip_html": bounded(_strip_html),
+}
