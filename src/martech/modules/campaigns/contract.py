@@ -28,7 +28,78 @@ class Campaign(View, frozen=True, kw_only=True):
     launched_at: datetime | None
     completed_at: datetime | None
     problem: str | None
-    """What keeps it from going on, for a person to read; null when all is well."""
+    """What keeps it from going on, or made it fail, for a person to read; null when all is well."""
+
+    send_id: UUID
+    """What it is called in delivery once it is launched."""
+
+
+class CampaignPage(View, frozen=True, kw_only=True):
+    data: list[Campaign]
+    """The newest first."""
+
+    next: str | None
+    """Give it as ``after`` to go on; null on the last page."""
+
+
+class Counts(View, frozen=True, kw_only=True):
+    """As delivery counts them. ``audience`` is the sum of ``pending, deferred, ambiguous,
+    delivered, bounced, failed, suppressed, unreachable, duplicate, cancelled``."""
+
+    audience: int = 0
+    pending: int = 0
+    deferred: int = 0
+    ambiguous: int = 0
+    sent: int = 0
+    delivered: int = 0
+    bounced: int = 0
+    failed: int = 0
+    suppressed: int = 0
+    unreachable: int = 0
+    duplicate: int = 0
+    cancelled: int = 0
+    opened: int = 0
+    clicked: int = 0
+    unsubscribed: int = 0
+
+
+class Rates(View, frozen=True, kw_only=True):
+    """Shares between 0 and 1; null while there is nothing to take a share of."""
+
+    delivered: float | None
+    """Of those sent; likewise ``bounced``."""
+
+    bounced: float | None
+    opened: float | None
+    """Of those delivered; likewise the next two."""
+
+    clicked: float | None
+    unsubscribed: float | None
+
+
+class CampaignStatus(View, frozen=True, kw_only=True):
+    """How it stands, from one row."""
+
+    id: UUID
+    name: str
+    status: Status
+    problem: str | None
+    scheduled_at: datetime | None
+    launched_at: datetime | None
+    completed_at: datetime | None
+    expected: int | None
+    """How many the segment had when it was launched; ``counts.audience`` grows towards it."""
+
+    sealed: bool
+    """Whether the audience is complete."""
+
+    counts: Counts
+    rates: Rates
+    progress: float
+    """The share of the audience with which nothing remains to be done; 1 when it is completed."""
+
+    updated_at: datetime
+    """When delivery last told of it, or somebody changed it."""
 
 
 class CampaignLaunched(Event, frozen=True, kw_only=True):
@@ -56,7 +127,7 @@ class CampaignCompleted(Event, frozen=True, kw_only=True):
 
 
 class CampaignFailed(Event, frozen=True, kw_only=True):
-    """It ended before anything was sent, for a reason that trying again does not cure."""
+    """It ended before its audience was complete, for a reason that trying again does not cure."""
 
     SUBJECT: ClassVar[str] = "campaign_id"
 
@@ -70,5 +141,10 @@ class Campaigns(Protocol):
 
     @reads
     async def campaign(self, campaign_id: UUID) -> Campaign:
+        """Raises `NotFound`."""
+        ...
+
+    @reads
+    async def status(self, campaign_id: UUID) -> CampaignStatus:
         """Raises `NotFound`."""
         ...

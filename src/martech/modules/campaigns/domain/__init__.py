@@ -1,0 +1,49 @@
+"""The rules of campaigns. Pure: values and the time in, values out."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid5
+
+from martech.kernel.errors import Invalid
+
+PAGE: Final = 1000
+"""People read and handed on at once."""
+
+OCCASION: Final = "launch"
+SLOWEST, FASTEST = 0.01, 10_000.0
+"""Messages a second."""
+
+FARTHEST: Final = timedelta(days=731)
+"""How far ahead a campaign may be scheduled."""
+
+_SOURCE: Final = "campaign:"
+
+
+def source_of(campaign_id: UUID) -> str:
+    """Who sends, in delivery's words."""
+    return f"{_SOURCE}{campaign_id}"
+
+
+def campaign_of(source: str) -> UUID | None:
+    """The campaign of that source; None when somebody else sends."""
+    if not source.startswith(_SOURCE):
+        return None
+    try:
+        return UUID(source.removeprefix(_SOURCE))
+    except ValueError:
+        return None
+
+
+def send_of(campaign_id: UUID) -> UUID:
+    """The one send that a campaign can have: however many launch it, they open the same."""
+    return uuid5(campaign_id, OCCASION)
+
+
+def moment(at: datetime, now: datetime) -> datetime:
+    """When a campaign is to start, in UTC. Raises `Invalid` for what is over or beyond reason."""
+    if at <= now:
+        raise Invalid("This time is over. Send a later one, or launch it now.", field="at")
+    if at - now > FARTHEST:
+        most = FARTHEST.days
+        raise Invalid(f"This is more than {most} days ahead. Send an earlier time.", field="at")
+    return at.astimezone(UTC)

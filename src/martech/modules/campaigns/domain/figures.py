@@ -1,0 +1,27 @@
+"""What the counts say. Pure."""
+
+from martech.modules.campaigns.contract import Counts, Rates, Status
+
+
+def rates(counts: Counts) -> Rates:
+    return Rates(
+        delivered=_share(counts.delivered, counts.sent),
+        bounced=_share(counts.bounced, counts.sent),
+        opened=_share(counts.opened, counts.delivered),
+        clicked=_share(counts.clicked, counts.delivered),
+        unsubscribed=_share(counts.unsubscribed, counts.delivered),
+    )
+
+
+def progress(counts: Counts, expected: int | None, status: Status, *, sealed: bool) -> float:
+    """The share of the audience with which nothing remains to be done. Until the audience is
+    complete it is measured by what is *expected*, so that it does not reach the end and go back."""
+    if status == "completed":
+        return 1.0
+    whole = counts.audience if sealed else max(counts.audience, expected or 0)
+    remain = counts.pending + counts.deferred + counts.ambiguous
+    return _share(counts.audience - remain, whole) or 0.0
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None

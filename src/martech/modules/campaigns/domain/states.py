@@ -1,0 +1,89 @@
+"""Which state follows which. Pure.
+
+    draft ◀──────────▶ scheduled              schedule, unschedule
+      │                    │    └─ cancel ──▶ cancelled
+      └──────── launch ────┴─ its time has come
+                   ▼
+               launching ── sealed ──▶ sending ── nothing is open ──▶ completed
+                   │  ▲                 ▲  │
+                   │  └──── resume ─────┤  │
+                   └─────▶ paused ──────┘◀─┘  pause
+                              │
+    launching, sending, paused ── cancel, here or in delivery ──▶ cancelled
+    launching, paused ── no such segment or content ────────────▶ failed
+
+*Launching* is: the audience is being read. The first messages leave meanwhile, and *sending* is:
+the audience is complete. Whatever was paused goes on with what it was at. An order that comes too
+late to stop anything gives way to the fact: cancelled after the last message went out, it is
+completed.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from martech.kernel.errors import Conflict
+from martech.modules.campaigns.contract import Status
+
+Order = Literal["change", "delete", "schedule", "unschedule", "launch", "pause", "resume", "cancel"]
+Fact = Literal["sealed", "completed", "cancelled", "failed"]
+
+UNDER_WAY: Final[frozenset[Status]] = frozenset({"launching", "sending", "paused"})
+OVER: Final[frozenset[Status]] = frozenset({"completed", "cancelled", "failed"})
+
+ORDERS: Final[Mapping[Order, Mapping[Status, Status]]] = {
+    "change": {"draft": "draft", "scheduled": "scheduled"},
+    "delete": {"draft": "draft", "scheduled": "scheduled"},
+    "schedule": {"draft": "scheduled", "scheduled": "scheduled"},
+    "unschedule": {"draft": "draft", "scheduled": "draft"},
+    "launch": {"draft": "launching", "scheduled": "launching"},
+    "pause": {"launching": "paused", "sending": "paused", "paused": "paused"},
+    "resume": {"paused": "launching", "launching": "launching", "sending": "sending"},
+    "cancel": {
+        "scheduled": "cancelled",
+        "launching": "cancelled",
+        "sending": "cancelled",
+        "paused": "cancelled",
+        "cancelled": "cancelled",
+    },
+}
+FACTS: Final[Mapping[Fact, Mapping[Status, Status]]] = {
+    "sealed": {"launching": "sending"},
+    "completed": dict.fromkeys(("launching", "sending", "paused", "cancelled"), "completed"),
+    "cancelled": dict.fromkeys(("launching", "sending", "paused"), "cancelled"),
+    "failed": dict.fromkeys(("launching", "paused"), "failed"),
+}
+
+_DONE: Final[Mapping[Order, str]] = {
+    "change": "changed",
+    "delete": "deleted",
+    "schedule": "scheduled",
+    "unschedule": "unscheduled",
+    "launch": "launched",
+    "pause": "paused",
+    "resume": "resumed",
+    "cancel": "cancelled",
+}
+_CURE: Final[Mapping[Status, str]] = {
+    "draft": "Launch it, schedule it, or delete it.",
+    "scheduled": "Unschedule it, or launch it now.",
+    "launching": "Pause it, or cancel it.",
+    "sending": "Pause it, or cancel it.",
+    "paused": "Resume it, or cancel it.",
+    "completed": "Make another campaign.",
+    "cancelled": "Make another campaign.",
+    "failed": "Make another campaign.",
+}
+
+
+def obey(order: Order, status: Status, *, sealed: bool = False) -> Status:
+    """The state after *order*; *sealed* is whether the audience is complete. What is so already
+    stays so. Raises `Conflict` for what cannot be done, with what can."""
+    after = ORDERS[order].get(status)
+    if after is None:
+        raise Conflict(f"What is {status} cannot be {_DONE[order]}. {_CURE[status]}")
+    return learn("sealed", after) if sealed else after
+
+
+def learn(fact: Fact, status: Status) -> Status:
+    """The state after *fact*; the same when it comes late and changes nothing."""
+    return FACTS[fact].get(status, status)

@@ -1,0 +1,171 @@
+"""From what was ordered to what is to be asked next. Pure.
+
+    new ── fix ──▶ fixed ── open ──▶ opened ── page … page ──▶ read ── seal ──▶ sealed
+
+A launch goes through these stages, each written down as soon as it is done. Every step may be
+taken twice: the content is fixed by the first who writes it, a send is opened under an id that
+follows from the campaign's, delivery's ledger knows whom it was given. So whoever dies is
+continued where they were, and two who do the same do it once.
+
+Orders have numbers. While the last one is not yet carried out in delivery (``settled`` is behind
+``ordered``) a step is owed, whatever else there is to do.
+"""
+
+from datetime import datetime
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+from martech.kernel.messages import Command
+from martech.modules.campaigns.contract import Status
+from martech.modules.campaigns.domain import states
+from martech.modules.campaigns.domain.states import Order
+
+Stage = Literal["new", "fixed", "opened", "read", "sealed"]
+Step = Literal["fix", "open", "page", "seal", "pause", "resume", "cancel"]
+
+STEPS = 50
+"""What one command does; then another goes on, so that none takes for ever."""
+
+MOVING = ("status", "stage", "page", "content_version", "ordered", "settled")
+"""What of a `Standing` is not settled by its plan."""
+
+_ONWARD: dict[Stage, Step] = {"new": "fix", "fixed": "open", "opened": "page", "read": "seal"}
+
+
+class Start(Command, frozen=True, kw_only=True):
+    """Launch a scheduled campaign, if it is still scheduled for this very time."""
+
+    campaign_id: UUID
+    at: datetime
+
+    @property
+    def key(self) -> str:
+        return f"{self.campaign_id} {self.at.isoformat()}"
+
+
+class Advance(Command, frozen=True, kw_only=True):
+    """Bring delivery to where the orders want it. It reads them anew, so it is never too late and
+    never twice."""
+
+    campaign_id: UUID
+
+    @property
+    def key(self) -> str:
+        return str(self.campaign_id)
+
+
+class Standing(NamedTuple):
+    """How far a campaign is, and where it is wanted."""
+
+    campaign_id: UUID
+    name: str
+    segment_id: UUID
+    content_id: UUID
+    content_version: int | None
+    rate: float | None
+    status: Status
+    stage: Stage
+    page: str | None
+    """Where the next page of the segment begins."""
+
+    ordered: int
+    settled: int
+
+
+class Fixed(NamedTuple):
+    """The content's version is settled, and how many are to be expected."""
+
+    version: int
+    expected: int
+
+
+class Opened(NamedTuple):
+    """Delivery has the send."""
+
+
+class Handed(NamedTuple):
+    """People are with delivery; *page* is where the next begin, None when those were all."""
+
+    page: str | None
+
+
+class Sealed(NamedTuple):
+    """Delivery knows that it has everybody."""
+
+
+class Steered(NamedTuple):
+    """Delivery pauses, goes on or has given up, as it was ordered."""
+
+
+class Stopped(NamedTuple):
+    """Somebody cancelled the send in delivery."""
+
+
+class Failed(NamedTuple):
+    """It cannot be done, and trying again would not help."""
+
+    reason: str
+
+
+Outcome = Fixed | Opened | Handed | Sealed | Steered | Stopped | Failed
+
+
+def next_step(now: Standing) -> Step | None:
+    """What to ask of the neighbours now; None when nothing is to be done."""
+    opened = now.stage not in ("new", "fixed")
+    owed = now.settled < now.ordered
+    match now.status:
+        case "launching" | "sending":
+            return "resume" if owed and opened else _ONWARD.get(now.stage)
+        case "paused" if opened:
+            return "pause" if owed else None
+        case "cancelled" | "failed" if now.stage != "new":  # it may be open, and we were killed
+            return "cancel" if owed else None
+        case _:
+            return None
+
+
+def obey(now: Standing, order: Order) -> Standing:
+    """Where it is wanted after *order*. Raises `Conflict`.
+
+    What is so already is ordered again all the same: delivery may have been stopped there."""
+    status = states.obey(order, now.status, sealed=now.stage == "sealed")
+    return now._replace(status=status, ordered=now.ordered + 1)
+
+
+def after(now: Standing, before: Standing, outcome: Outcome) -> Standing:
+    """Where it is when a step from *before* had that *outcome*, and *now* is what is on record.
+    Orders that were given meanwhile hold, and what another did first is not undone."""
+    settled, then = max(now.settled, before.ordered), now
+    match outcome:
+        case Fixed(version) if now.stage == "new" and now.status in states.UNDER_WAY:
+            then = now._replace(stage="fixed", content_version=version)
+        case Opened() if now.stage == "fixed":
+            then = now._replace(stage="opened", settled=settled)
+        case Handed(page) if now.stage == "opened" and now.page == before.page:
+            then = now._replace(stage="opened" if page else "read", page=page)
+        case Sealed() if now.stage == "read":
+            then = now._replace(stage="sealed", status=states.learn("sealed", now.status))
+        case Steered():
+            then = now._replace(settled=settled)
+        case Stopped():
+            then = now._replace(settled=settled, status=states.learn("cancelled", now.status))
+        case Failed() if (status := states.learn("failed", now.status)) != now.status:
+            # whatever is with delivery already is to be cancelled there
+            then = now._replace(status=status, ordered=now.ordered + 1)
+    return then
+
+
+def hear(now: Standing, send: Literal["open", "paused", "completed", "cancelled"]) -> Standing:
+    """Where it is when delivery tells that its send is *send*.
+
+    If delivery goes on with what was stopped here (somebody resumed it there, or a job of ours
+    slept through the next order), it is told again. That it stands still there is said to whoever
+    looks and not overruled: delivery has its reasons.
+    """
+    if send in ("completed", "cancelled"):
+        return now._replace(status=states.learn(send, now.status))
+    stopped = now.status in ("cancelled", "failed") or (now.status == "paused" and send == "open")
+    if stopped and now.settled == now.ordered:
+        return now._replace(ordered=now.ordered + 1)
+    return now

@@ -1,0 +1,122 @@
+"""What campaigns does later, and with its neighbours."""
+
+from martech.kernel.errors import Conflict, NotFound, Unavailable
+from martech.kernel.errors import Error as KernelError
+from martech.kernel.module import Unit, job
+from martech.modules.campaigns import domain
+from martech.modules.campaigns.domain import steering
+from martech.modules.campaigns.domain.steering import Advance, Outcome, Standing, Start, Step
+from martech.modules.campaigns.service import CampaignService
+from martech.modules.content.contract import Content
+from martech.modules.delivery.contract import Delivery
+from martech.modules.personalization.contract import Personalization
+
+
+@job(Start, inward=True)
+async def start(command: Start, service: CampaignService) -> None:
+    """Launch what was scheduled for now."""
+    await service.start(command)
+
+
+@job(Advance)
+async def advance(
+    command: Advance,
+    unit: Unit[CampaignService],
+    content: Content,
+    personalization: Personalization,
+    delivery: Delivery,
+) -> None:
+    """One step after the other, each written down before the next; between two of them whatever
+    was ordered meanwhile is seen."""
+    async with unit() as service:
+        standing = await service.standing(command.campaign_id)
+    for _ in range(steering.STEPS):
+        step = steering.next_step(standing) if standing else None
+        if standing is None or step is None:
+            return
+        try:
+            outcome = await _take(step, standing, content, personalization, delivery)
+        except KernelError as error:
+            async with unit() as service:
+                await service.note(command.campaign_id, error.detail)
+            raise
+        async with unit() as service:
+            standing = await service.record(standing, outcome)
+    async with unit() as service:
+        await service.go_on(command.campaign_id)
+
+
+async def _take(
+    step: Step,
+    standing: Standing,
+    content: Content,
+    personalization: Personalization,
+    delivery: Delivery,
+) -> Outcome:
+    if step == "fix":
+        return await _fix(standing, content, personalization)
+    try:
+        if step == "page":
+            return await _page(standing, personalization, delivery)
+        return await _steer(step, standing, delivery)
+    except Conflict:
+        send = await delivery.send(domain.send_of(standing.campaign_id))
+        if send.status == "cancelled":
+            return steering.Stopped()
+        if send.sealed:
+            return steering.Sealed()  # by another worker; what is on record says how far it is
+        raise
+
+
+async def _fix(standing: Standing, content: Content, personalization: Personalization) -> Outcome:
+    try:
+        segment = await personalization.segment(standing.segment_id)
+        published = await content.published(standing.content_id)
+    except NotFound as missing:
+        return steering.Failed(missing.detail)
+    if not segment.ready:
+        raise Unavailable("The segment is being computed; the launch waits for it.", retry_after=1)
+    return steering.Fixed(version=published.version, expected=segment.size)
+
+
+async def _page(
+    standing: Standing, personalization: Personalization, delivery: Delivery
+) -> Outcome:
+    try:
+        members = await personalization.members(
+            standing.segment_id, after=standing.page, limit=domain.PAGE
+        )
+    except NotFound as missing:
+        return steering.Failed(missing.detail)
+    if members.data:
+        await delivery.add_recipients(domain.send_of(standing.campaign_id), members.data)
+    return steering.Handed(members.next)
+
+
+async def _steer(step: Step, standing: Standing, delivery: Delivery) -> Outcome:
+    send_id = domain.send_of(standing.campaign_id)
+    match step:
+        case "open":
+            await delivery.open_send(
+                send_id,
+                source=domain.source_of(standing.campaign_id),
+                occasion=domain.OCCASION,
+                name=standing.name,
+                content_id=standing.content_id,
+                content_version=standing.content_version or 0,
+                rate=standing.rate,
+            )
+            return steering.Opened()
+        case "seal":
+            await delivery.seal_send(send_id)
+            return steering.Sealed()
+        case "pause":
+            await delivery.pause_send(send_id)
+        case "resume":
+            await delivery.resume_send(send_id)
+        case _:
+            try:
+                await delivery.cancel_send(send_id)
+            except NotFound:
+                return steering.Steered()  # it was cancelled before it was opened
+    return steering.Steered()

@@ -1,0 +1,43 @@
+"""What people want of a campaign. An order is written down, and a job sees to it."""
+
+from datetime import datetime
+from uuid import UUID
+
+from martech.modules.campaigns import domain
+from martech.modules.campaigns.contract import Campaign
+from martech.modules.campaigns.domain import states, steering
+from martech.modules.campaigns.domain.states import Order
+from martech.modules.campaigns.domain.steering import Start
+from martech.modules.campaigns.service.rows import Rows, campaign, standing
+
+
+class Ordering(Rows):
+    async def order(self, campaign_id: UUID, order: Order) -> Campaign:
+        """Launch, pause, resume or cancel it. Raises `Conflict` with what can be done instead."""
+        before = standing(await self._row(campaign_id))
+        now = steering.obey(before, order)
+        changed = await self._change(campaign_id, status=now.status, ordered=now.ordered)
+        self._advance(campaign_id)
+        self.tx.audit(f"campaign.{order}", f"campaign:{campaign_id}", before=before.status)
+        return campaign(changed)
+
+    async def schedule(self, campaign_id: UUID, at: datetime) -> Campaign:
+        """Have it launched at *at*, and not at any time that was said before."""
+        status = states.obey("schedule", (await self._row(campaign_id))["status"])
+        start = Start(campaign_id=campaign_id, at=domain.moment(at, self.tx.now))
+        changed = await self._change(campaign_id, status=status, scheduled_at=start.at)
+        self.tx.enqueue(start, at=start.at, key=start.key)
+        self.tx.audit("campaign.schedule", f"campaign:{campaign_id}", at=start.at)
+        return campaign(changed)
+
+    async def unschedule(self, campaign_id: UUID) -> Campaign:
+        status = states.obey("unschedule", (await self._row(campaign_id))["status"])
+        changed = await self._change(campaign_id, status=status, scheduled_at=None)
+        self.tx.audit("campaign.unschedule", f"campaign:{campaign_id}")
+        return campaign(changed)
+
+    async def start(self, command: Start) -> None:
+        """Its time has come. Whatever was scheduled anew meanwhile has a command of its own."""
+        row = await self._there(command.campaign_id)
+        if row and row["status"] == "scheduled" and row["scheduled_at"] == command.at:
+            await self.order(command.campaign_id, "launch")

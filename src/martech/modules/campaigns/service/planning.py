@@ -1,0 +1,120 @@
+"""What is to be sent to whom, and how it stands."""
+
+from uuid import UUID
+
+from msgspec import UNSET, UnsetType
+from sqlalchemy import delete, insert, select
+
+from martech.kernel.columns import new_id
+from martech.kernel.errors import Invalid
+from martech.modules.campaigns.contract import Campaign, CampaignPage, CampaignStatus, Status
+from martech.modules.campaigns.domain import figures, states
+from martech.modules.campaigns.service.rows import (
+    NOTHING,
+    SHOWN,
+    Rows,
+    campaign,
+    counted,
+    not_found,
+    problem,
+)
+from martech.modules.campaigns.tables import campaigns
+
+STANDING = (*SHOWN, *(campaigns.c[name] for name in ("expected", "stage", "counts", "updated_at")))
+
+
+class Planning(Rows):
+    async def plan(
+        self, name: str, *, segment_id: UUID, content_id: UUID, rate: float | None = None
+    ) -> Campaign:
+        """A draft. Whether its segment and content are there is seen at the launch: they may be
+        made after it."""
+        row = {
+            "tenant": self.tx.tenant,
+            "id": (campaign_id := new_id()),
+            "name": name,
+            "segment_id": segment_id,
+            "content_id": content_id,
+            "rate": rate,
+            "status": "draft",
+            "stage": "new",
+            "ordered": 0,
+            "settled": 0,
+            "created_at": self.tx.now,
+            "updated_at": self.tx.now,
+        }
+        await self.tx.execute(insert(campaigns), [row])
+        return await self.campaign(campaign_id)
+
+    async def campaign(self, campaign_id: UUID) -> Campaign:
+        mine = select(*SHOWN).where(*self._mine(campaign_id))
+        row = (await self.tx.execute(mine)).mappings().one_or_none()
+        if row is None:
+            raise not_found(campaign_id)
+        return campaign(row)
+
+    async def campaigns(
+        self, *, status: Status | None = None, after: str | None = None, limit: int = 100
+    ) -> CampaignPage:
+        mine = select(*SHOWN).where(campaigns.c.tenant == self.tx.tenant)
+        if status is not None:
+            mine = mine.where(campaigns.c.status == status)
+        if after is not None:
+            mine = mine.where(campaigns.c.id < _place(after))
+        mine = mine.order_by(campaigns.c.id.desc()).limit(limit + 1)
+        rows = (await self.tx.execute(mine)).mappings().all()
+        more = str(rows[limit - 1]["id"]) if len(rows) > limit else None
+        return CampaignPage(data=[campaign(row) for row in rows[:limit]], next=more)
+
+    async def status(self, campaign_id: UUID) -> CampaignStatus:
+        mine = select(*STANDING).where(*self._mine(campaign_id))
+        row = (await self.tx.execute(mine)).mappings().one_or_none()
+        if row is None:
+            raise not_found(campaign_id)
+        counts = NOTHING if row["counts"] is None else counted.decode(row["counts"])
+        sealed = row["stage"] == "sealed" or row["status"] == "completed"
+        return CampaignStatus(
+            id=campaign_id,
+            name=row["name"],
+            status=row["status"],
+            problem=problem(row),
+            scheduled_at=row["scheduled_at"],
+            launched_at=row["launched_at"],
+            completed_at=row["completed_at"],
+            expected=row["expected"],
+            sealed=sealed,
+            counts=counts,
+            rates=figures.rates(counts),
+            progress=figures.progress(counts, row["expected"], row["status"], sealed=sealed),
+            updated_at=row["updated_at"],
+        )
+
+    async def change(
+        self,
+        campaign_id: UUID,
+        *,
+        name: str | UnsetType = UNSET,
+        segment_id: UUID | UnsetType = UNSET,
+        content_id: UUID | UnsetType = UNSET,
+        rate: float | UnsetType | None = UNSET,
+    ) -> Campaign:
+        """Only before it is launched: what people are being sent does not change under way."""
+        row = await self._row(campaign_id)
+        states.obey("change", row["status"])
+        given = {"name": name, "segment_id": segment_id, "content_id": content_id, "rate": rate}
+        changes = {key: value for key, value in given.items() if value is not UNSET}
+        return campaign(await self._change(campaign_id, **changes))
+
+    async def delete(self, campaign_id: UUID) -> None:
+        """Only before it is launched: afterwards it is part of what people were sent."""
+        row = await self._row(campaign_id)
+        states.obey("delete", row["status"])
+        await self.tx.execute(delete(campaigns).where(*self._mine(campaign_id)))
+        self.tx.audit("campaign.delete", f"campaign:{campaign_id}")
+
+
+def _place(after: str) -> UUID:
+    try:
+        return UUID(after)
+    except ValueError:
+        raise Invalid("This is no page's `next`. Leave it out to begin.", field="after") from None

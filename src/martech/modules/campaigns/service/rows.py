@@ -1,0 +1,75 @@
+"""Rows and what they mean."""
+
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import ColumnElement, RowMapping, select, update
+
+from martech.kernel.db import Transaction
+from martech.kernel.errors import NotFound
+from martech.modules.campaigns import domain
+from martech.modules.campaigns.contract import Campaign, Counts
+from martech.modules.campaigns.domain.states import OVER
+from martech.modules.campaigns.domain.steering import Advance, Standing
+from martech.modules.campaigns.tables import campaigns
+
+PLAIN = tuple(name for name in Campaign.__struct_fields__ if name not in ("problem", "send_id"))
+TOLD = ("send_status", "send_problem", "ordered", "settled", "problem")
+SHOWN = tuple(campaigns.c[name] for name in (*PLAIN, *TOLD))
+HELD = "The send is paused in delivery. Resume the campaign."
+
+counted = msgspec.json.Decoder(Counts)
+NOTHING = Counts()
+
+
+class Rows:
+    def __init__(self, tx: Transaction) -> None:
+        self.tx = tx
+
+    def _mine(self, campaign_id: UUID) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        return campaigns.c.tenant == self.tx.tenant, campaigns.c.id == campaign_id
+
+    async def _row(self, campaign_id: UUID) -> RowMapping:
+        """Nobody else changes it until the commit. Raises `NotFound`."""
+        row = await self._there(campaign_id)
+        if row is None:
+            raise not_found(campaign_id)
+        return row
+
+    async def _there(self, campaign_id: UUID) -> RowMapping | None:
+        mine = select(campaigns).where(*self._mine(campaign_id)).with_for_update()
+        return (await self.tx.execute(mine)).mappings().one_or_none()
+
+    async def _change(self, campaign_id: UUID, **values: object) -> RowMapping:
+        """The row as it is then."""
+        mine = update(campaigns).where(*self._mine(campaign_id))
+        changed = mine.values(updated_at=self.tx.now, **values).returning(campaigns)
+        return (await self.tx.execute(changed)).mappings().one()
+
+    def _advance(self, campaign_id: UUID) -> None:
+        command = Advance(campaign_id=campaign_id)
+        self.tx.enqueue(command, key=command.key)
+
+
+def campaign(row: RowMapping) -> Campaign:
+    shown = {name: row[name] for name in PLAIN}
+    return Campaign(**shown, problem=problem(row), send_id=domain.send_of(row["id"]))
+
+
+def standing(row: RowMapping) -> Standing:
+    told = {name: row[name] for name in Standing._fields if name != "campaign_id"}
+    return Standing(campaign_id=row["id"], **told)
+
+
+def problem(row: RowMapping) -> str | None:
+    """Ours first: while there is one, delivery has not even been reached."""
+    ours: str | None = row["problem"]
+    theirs: str | None = row["send_problem"]
+    if ours is not None or row["status"] in OVER:
+        return ours
+    settled = row["status"] == "sending" and row["settled"] == row["ordered"]
+    return theirs or (HELD if settled and row["send_status"] == "paused" else None)
+
+
+def not_found(campaign_id: UUID) -> NotFound:
+    return NotFound(f"There is no campaign {campaign_id}.")
