@@ -149,7 +149,7 @@ def _moment(value: object) -> datetime | None:
 
 def _same(value: str, other: object) -> str:
     """*other* as what *value* is: escaped, if that is HTML."""
-    return str(escape(other)) if isinstance(value, Markup) else str(other)
+    return escape(other) if isinstance(value, Markup) else str(other)
 
 
 def _room(characters: int) -> None:

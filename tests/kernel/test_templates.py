@@ -1,0 +1,217 @@
+"""Liquid: what it prints, what it refuses, and where it says the mistake is."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from martech.kernel.errors import Invalid
+from martech.kernel.templates import Template, TemplateError, limits
+from martech.kernel.templates.filters import FILTERS
+
+ADA = {
+    "profile": {
+        "id": UUID(int=7),
+        "first_name": "Ada",
+        "orders": 120,
+        "items": [{"name": "Tea", "price": 3.5}, {"name": "Salt & pepper", "price": 2}],
+    },
+    "unsubscribe_url": "https://example.com/u/1?a=b&c=d",
+}
+
+
+def rendered(source: str, values: dict[str, object] = ADA, *, html: bool = False) -> str:
+    return Template.parse(source, html=html).render(values)
+
+
+def refused(source: str, values: dict[str, object] = ADA) -> TemplateError:
+    with pytest.raises(TemplateError) as caught:
+        rendered(source, values, html=True)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("source", "printed"),
+    [
+        ("Hi {{ profile.first_name }}!", "Hi Ada!"),
+        ("{{ profile.last_name | default: 'friend' }}", "friend"),
+        ("{% if profile.orders >= 100 %}gold{% else %}new{% endif %}", "gold"),
+        ("{% for i in profile.items %}{{ i.name }},{% endfor %}", "Tea,Salt & pepper,"),
+        ("{% for i in profile.items reversed %}{{ forloop.index }}{% endfor %}", "12"),
+        ("{{ profile.items | map: 'name' | join: ' + ' }}", "Tea + Salt & pepper"),
+        ("{{ profile.items | sum: 'price' }}", "5.5"),
+        ("{{ '2026-12-24T18:00:00Z' | date: '%d.%m.%Y %H:%M' }}", "24.12.2026 18:00"),
+        ("{{ 1700000000 | date: '%Y-%m-%d' }}", "2023-11-14"),
+        ("{{ 'soon' | date: '%Y' }}", "soon"),
+        ("{{ profile.first_name | upcase | append: '!' | prepend: '>' }}", ">ADA!"),
+        ("{{ 'a-b-c' | split: '-' | reverse | join: '' }}", "cba"),
+        ("{{ 'a,b,a' | split: ',' | uniq | size }}", "2"),
+        ("{{ '<p>Hi <b>you</b><!-- no --></p><style>x</style>' | strip_html }}", "Hi you"),
+        ("{% raw %}{{ not this }}{% endraw %}", "{{ not this }}"),
+        ("{% comment %}{% if %}{% endcomment %}x", "x"),
+        ("{{ profile.id }}", str(UUID(int=7))),
+        ("{{ nobody.knows.this }}{{ nor_this }}", ""),
+    ],
+)
+def test_it_prints_what_the_language_says(source: str, printed: str) -> None:
+    assert rendered(source) == printed
+
+
+def test_values_are_escaped_where_they_are_printed_into_html() -> None:
+    values: dict[str, object] = {"name": "<b>'\"&</b>", "names": ["<", ">"]}
+    escaped = "&lt;b&gt;&#39;&#34;&amp;&lt;/b&gt;"
+
+    assert rendered("<i>{{ name }}</i>", values, html=True) == f"<i>{escaped}</i>"
+    assert rendered("{{ '<i>' | append: name }}", values, html=True) == f"<i>{escaped}"
+    assert rendered("{{ '<N>' | replace: 'N', name }}", values, html=True) == f"<{escaped}>"
+    assert (
+        rendered("{{ names | join: ', ' }}{{ names }}", values, html=True) == "&lt;, &gt;&lt;&gt;"
+    )
+    assert rendered("{{ name }}", values) == "<b>'\"&</b>"
+
+
+@given(
+    value=st.text(),
+    filters=st.lists(st.sampled_from(sorted(FILTERS)), max_size=4),
+    twice=st.booleans(),
+)
+@example(value="<script>", filters=["newline_to_br", "strip_newlines"], twice=False)
+def test_no_chain_of_filters_prints_a_value_as_html(
+    value: str, filters: list[str], twice: bool
+) -> None:
+    piped = "".join(f" | {name}: value" if twice else f" | {name}" for name in filters)
+    template = Template.parse("{{ value" + piped + " }}", html=True)
+    try:
+        printed = template.render({"value": f"<script>{value}"})
+    except TemplateError:
+        return
+    assert "<" not in printed.replace("<br />\n", "")
+
+
+def test_a_template_s_text_inside_a_value_stays_text() -> None:
+    assert rendered("{{ name }}", {"name": "{{ secret }}", "secret": "x"}) == "{{ secret }}"
+
+
+def test_the_time_is_a_value_and_never_the_machine_s() -> None:
+    at = datetime(2026, 12, 1, tzinfo=UTC)
+
+    assert rendered("{{ 'now' | date: '%d.%m.%Y' }}{{ now | date: '%Y' }}", {"now": at}) == (
+        "01.12.20262026"
+    )
+    assert rendered("{{ 'now' | date: '%Y' }}{{ now }}{{ today }}", {}) == "now"
+
+
+def test_what_is_no_plain_value_is_not_there() -> None:
+    values: dict[str, object] = {"thing": object(), "kind": type, "call": print, "raw": b"bytes"}
+
+    assert rendered("{{ thing }}{{ kind }}{{ call }}{{ raw }}{{ thing.__class__ }}", values) == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "column", "said"),
+    [
+        ("Hi {{ name", 1, 4, "never closed"),
+        ("a\nb {% if x %}\nc", 2, 3, "{% endif %}"),
+        ("{% if x %}\n{% endfor %}", 2, 1, "{% if %} is still open"),
+        ("x\n\n  {% endcase %}", 3, 3, "ends nothing"),
+        ("a\n{{ name | shout }}", 2, 11, "'shout'"),
+        ("{% include 'x' %}", 1, 4, "include"),
+        ("{% render 'x' %}", 1, 4, "render"),
+        ("ab\n{{ a b }}", 2, 6, "word"),
+        ("{% raw %}", 1, 1, "{% endraw %}"),
+        ("x\n{{ 1 | divided_by: 0 }}", 2, 8, "divide"),
+        ("x\n\n{{ 'a' | upcase: 'b' }}", 3, 10, "argument"),
+        ("{{ name | truncate: 5, context: name }}", 1, 11, "'context'"),
+        ("{% liquid\n assign x = 1\n echo x | nope\n%}", 3, 11, "'nope'"),
+        ("a\n{% break %}", 2, 4, "break"),
+        ("{{ " + " " * 100 + "x }}", 1, 1, "blanks"),
+    ],
+)
+def test_a_mistake_has_its_line_its_column_and_a_cure(
+    source: str, line: int, column: int, said: str
+) -> None:
+    error = refused(source)
+
+    assert (error.line, error.column) == (line, column)
+    assert said in error.what
+    assert error.detail.startswith(f"Line {line}, column {column}: ")
+    assert error.what.count(". ") >= 1, "what is wrong, and what to do about it"
+    assert isinstance(error, Invalid)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{% for i in (1..100000000) reversed %}{{ i }}{% endfor %}", "turns"),
+        ("{% for i in (1..999) %}{% for j in (1..999) %}{% endfor %}{% endfor %}", "turns"),
+        ("{% tablerow i in (1..100000000) %}{{ i }}{% endtablerow %}", "turns"),
+        ("{% for i in (1..90000) %}{% endfor %}" * 2, "turns"),
+        ("{{ (1..100000000) | join: '-' }}", "entries"),
+        ("{{ (1..100000000) | sort | last }}", "entries"),
+        ("{{ text | split: '' }}", "entries"),
+        (
+            "{% assign s = text %}{% for i in (1..30) %}{% assign s = s | append: s %}{% endfor %}",
+            "",
+        ),
+        ("{{ text | replace: 'x', text }}", "characters"),
+        ("{{ (1..9000) | join: text }}", "characters"),
+        (
+            "{% assign l = text | split: '-' %}" + "{% assign l = l | concat: l %}" * 15,
+            "characters",
+        ),
+        ("{% capture a %}{% for i in (1..90) %}{{ text }}{% endfor %}{% endcapture %}", "bytes"),
+        ("{% for i in (1..90) %}{{ text }}{% endfor %}", "bytes"),
+        ("{% assign n = 99999 %}" + "{% assign n = n | times: n %}" * 30, "128 bits"),
+        ("{% if a %}" * 40 + "{% endif %}" * 40, "deep"),
+        ("{{ x }}" * (limits.MARKS + 1), "tags"),
+        ("{{ '" + "x" * limits.MARK + "' }}", "characters"),
+        ("x" * (limits.SOURCE + 1), "characters"),
+        ("{{ '2026-01-01' | date: '%999999999Y' }}", "widths"),
+        ("".join(f"{{% assign v{n} = text %}}" for n in range(60)), "keeps"),
+    ],
+)
+def test_what_would_grow_or_run_for_long_is_refused(source: str, said: str) -> None:
+    assert said in refused(source, {"text": "x" * 20_000, "a": 1}).what
+
+
+@given(st.text(alphabet="{}%|.:'\" -[]()=<>abforinedtusl0123456789\n", max_size=200))
+def test_any_text_is_rendered_or_refused_and_nothing_else(source: str) -> None:
+    place = (1, 1)
+    try:
+        rendered(source, html=True)
+    except TemplateError as error:
+        place = (error.line, error.column)
+    assert min(place) >= 1
+
+
+def test_it_names_the_values_it_asks_for_and_where() -> None:
+    template = Template.parse(
+        "{% assign hi = 'Hi' %}{{ hi }} {{ profile.first_name }}\n"
+        "{% for item in profile.items %}{{ item.name }}{{ profile.first_name }}{% endfor %}"
+        "{{ profile[key] }}{{ profile['two words'] }}{{ unsubscribe_url }}",
+        html=True,
+    )
+
+    assert [(str(name), name.line, name.column) for name in template.names()] == [
+        ("profile.first_name", 1, 35),
+        ("profile.items", 2, 16),
+        ("profile", 2, 86),
+        ("key", 2, 94),
+        ("profile.two words", 2, 104),
+        ("unsubscribe_url", 2, 130),
+    ]
+
+
+def test_one_template_renders_alike_however_often_and_for_whomever() -> None:
+    template = Template.parse(
+        "{% increment n %}{% cycle 'a', 'b' %}{% if x %}{% assign y = x %}{% endif %}{{ y }}",
+        html=False,
+    )
+
+    assert [template.render({"x": 1}), template.render({}), template.render({"x": 2})] == [
+        "0a1",
+        "0a",
+        "0a2",
+    ]
