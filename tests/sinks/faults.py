@@ -32,7 +32,7 @@ STAGES: Final = (
 )
 _FORM = re.compile(
     r"(?P<stage>[a-z]+):(?P<action>\d{3}|drop|hang|endless)(?::(?P<address>.+?))?"
-    r"(?:@(?P<share>[01]?(?:\.\d+)?))?(?:\*(?P<times>\d+))?"
+    r"(?:@(?P<share>[01]?\.\d+|[01]))?(?:\*(?P<times>\d+))?"
 )
 
 
