@@ -185,11 +185,11 @@ def a_function_is_short(path: Path, source: str) -> list[str]:
 
 
 def tests_wait_for_what_they_want(path: Path, source: str) -> list[str]:
-    """In chaos a delay is the load or the defect itself; everywhere else it is a guess.
+    """In chaos and in a sink a delay is the load or the defect itself; elsewhere it is a guess.
 
     ``asyncio.sleep(0)`` is no delay: it is one turn of the loop.
     """
-    if "chaos" in path.parts:
+    if {"chaos", "sinks"} & set(path.parts):
         return []
     return _calls_of(re.sub(r"\basyncio\.sleep\(0\)", "turn()", source), SLEEPS)
 

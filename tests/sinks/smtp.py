@@ -66,6 +66,7 @@ class Manners:
     wrapped: bool = False
     user: str = ""
     password: str = ""
+    mechanisms: str = "PLAIN LOGIN"
 
 
 class Dropped(Exception):
@@ -93,6 +94,9 @@ class Sink:
         self.connections = 0
         self.open = set[asyncio.Task[None]]()
         self.commands: list[str] = []
+        self.whisper = b""
+        """What somebody in between adds before TLS begins."""
+
         self.news = asyncio.Event()
         self._log: BinaryIO | None = log.open("ab", buffering=0) if log else None
         self._server: asyncio.Server | None = None
@@ -178,7 +182,7 @@ class Conversation:
         offers += ["PIPELINING"] * self.manners.pipelining
         offers += ["SMTPUTF8"] * self.manners.smtputf8
         offers += ["STARTTLS"] * (self.manners.tls is not None and not self.secure)
-        offers += ["AUTH PLAIN LOGIN"] * bool(self.manners.user)
+        offers += [f"AUTH {self.manners.mechanisms}"] * bool(self.manners.user)
         for offer in offers[:-1]:
             self._say(f"250-{offer}")
         self._say(f"250 {offers[-1]}")
@@ -189,6 +193,7 @@ class Conversation:
         if self.manners.tls is None or await self._fault("starttls"):
             return
         self._say("220 2.0.0 go on")
+        self.writer.write(self.sink.whisper)
         await self.writer.drain()
         self.buffer = b""
         await self.writer.start_tls(self.manners.tls)

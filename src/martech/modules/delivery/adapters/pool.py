@@ -16,8 +16,8 @@ ENOUGH = 10
 IDLE = 60.0
 """Seconds after which a connection that nobody needs is closed; servers wait for five minutes."""
 
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
-"""Seconds between two attempts to reach a server that is away: the first, doubled, up to."""
+LONGEST_WAIT = 30.0
+"""Seconds between two attempts to reach a server that is away, at most."""
 
 
 class SmtpPool:
@@ -28,6 +28,7 @@ class SmtpPool:
         connections: int = 4,
         name: str = "localhost",
         patience: Patience | None = None,
+        session: type[Session] = Session,
     ) -> None:
         """*name* is how we introduce ourselves. Raises `ValueError` if the server's certificates
         cannot be read."""
@@ -35,6 +36,7 @@ class SmtpPool:
         self._connections = connections
         self._name = name
         self._patience = patience or Patience()
+        self._kind = session
         self._context = _context(server)
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[tuple[float, Session]] = []
@@ -107,7 +109,7 @@ class SmtpPool:
         if _now() < self._retry_at:
             return None
         try:
-            return await Session.open(self.server, self._context, self._patience, self._name)
+            return await self._kind.open(self.server, self._context, self._patience, self._name)
         except Lost as exc:
             self._failed(str(exc))
             return None
@@ -118,7 +120,7 @@ class SmtpPool:
     def _failed(self, error: str) -> None:
         self._reachable, self._error = False, error
         if _now() >= self._retry_at:  # several at once are one failure
-            wait = min(FIRST_WAIT * 2**self._failures, LONGEST_WAIT)
+            wait = min(self._patience.away * 2**self._failures, LONGEST_WAIT)
             self._failures += 1
             self._retry_at = _now() + wait
 

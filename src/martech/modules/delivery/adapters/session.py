@@ -43,7 +43,7 @@ _NO_PATH = re.compile(r"[\x00-\x20\x7f<>]")
 
 
 class Patience(msgspec.Struct, frozen=True):
-    """Seconds that each step may take."""
+    """Seconds that each step may take, at most."""
 
     connect: float = 15.0
     reply: float = 30.0
@@ -54,6 +54,8 @@ class Patience(msgspec.Struct, frozen=True):
     """Until the server's word for a mail; without it nobody knows what became of it."""
 
     quit: float = 2.0
+    away: float = 0.5
+    """Between the first two attempts to reach a server that is away; twice as long each time."""
 
 
 class Session:
