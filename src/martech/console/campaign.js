@@ -1,0 +1,195 @@
+// One campaign: how far it is, what became of its mails, and what people bought after them.
+import { Columns, Table } from "./charts.js";
+import { h, keep, say, set, show, size } from "./dom.js";
+import { axis, compact, label, many, money, number, percent, period, share, today, when } from "./format.js";
+import { choice } from "./incoming.js";
+
+export const OVER = ["completed", "cancelled", "failed"];
+export const WITHIN = { days: 14, text: "P14D" };
+
+const WORDS = {
+  draft: "draft", scheduled: "scheduled", launching: "reading its audience", sending: "sending", paused: "paused",
+  completed: "completed", cancelled: "cancelled", failed: "failed",
+};
+const LEFT_OUT = {
+  pending: "waiting for their turn",
+  deferred: "to be tried again: the mail server said “later”",
+  ambiguous: "unclear: the connection broke before the mail server’s word",
+  bounced: "refused for good by the mail server",
+  failed: "could not be made or delivered",
+  suppressed: "left out: they want no mail",
+  unreachable: "left out: no address",
+  duplicate: "left out: somebody else’s address",
+  cancelled: "cancelled before they left",
+};
+const SERIES = { revenue: "Revenue", orders: "Orders", opened: "Opened", clicked: "Clicked", sent: "Sent" };
+
+export class Campaign {
+  constructor(body, chosen) {
+    this.series = "revenue";
+    this.pick = h("select", { "aria-label": "Which campaign", change: (event) => chosen(event.target.value) });
+    this.name = h("h3");
+    this.status = h("span", { class: "pill" });
+    this.about = h("p", { class: "quiet about" });
+    this.problem = h("p", { class: "bad problem", role: "alert" });
+    this.bar = h("i");
+    this.meter = h("div", { class: "meter progress", role: "progressbar", "aria-label": "How far the sending is", "aria-valuemin": 0, "aria-valuemax": 100 }, this.bar);
+    this.rows = h("tbody");
+    this.rest = h("ul", { class: "rest quiet" });
+    this.none = h("p", { class: "quiet" }, "No campaign yet. One is a mail to the people of a segment; what they do after it is counted here.");
+    this.choices = choice("What to show", SERIES, (value) => this.choose(value));
+    this.host = h("div");
+    this.days = h("figure", { class: "days" }, h("figcaption", {}, h("h4", {}, "Day by day"), this.choices.node), this.host);
+    this.groups = h("tbody");
+    this.departments = h("figure", { class: "departments" }, h("figcaption", {}, h("h4", {}, "What they bought")),
+      h("table", { class: "bars" }, h("caption", { class: "unseen" }, "What they bought, by department"),
+        h("thead", { class: "unseen" }, h("tr", {}, ["Department", "Share", "Revenue"].map((name) => h("th", { scope: "col" }, name)))),
+        this.groups));
+    this.whole = h("div", { class: "campaign" },
+      h("div", { class: "head" }, h("div", { class: "title" }, this.name, this.status, this.pick), this.about, this.problem, this.meter),
+      h("div", { class: "funnel" },
+        h("table", { class: "bars" }, h("caption", { class: "unseen" }, "From the audience to those who bought"),
+          h("thead", { class: "unseen" }, h("tr", {}, ["Stage", "Bar", "People", "Share"].map((name) => h("th", { scope: "col" }, name)))),
+          this.rows),
+        this.rest),
+      h("div", { class: "brought" }, this.days, this.departments));
+    body.append(this.whole, this.none);
+    this.columns = new Columns(this.host, 180);
+    this.table = new Table(this.days, "");
+    this.choices.mark(this.series);
+  }
+
+  choose(series) {
+    this.series = series;
+    this.choices.mark(series);
+    if (this.state) this.draw(this.state);
+  }
+
+  update(state) {
+    this.state = state;
+    const { campaigns, campaign, status } = state;
+    show(this.none, !campaign);
+    show(this.whole, !!campaign);
+    if (!campaign) return;
+    this.head(state, status ?? campaign);
+    const shown = status ?? { counts: {}, expected: null };
+    keep(this.rows, stages(state, shown), (one) => one.name, stage, (node, one) => {
+      say(node.name, one.title);
+      say(node.value, one.value);
+      say(node.words, one.words);
+      size(node.bar, one.size);
+      set(node, "data-kind", one.kind ?? "");
+    });
+    const left = Object.entries(LEFT_OUT).filter(([name]) => shown.counts[name] > 0);
+    keep(this.rest, left, ([name]) => name, () => h("li"), (node, [name, words]) => say(node, `${number(shown.counts[name])} ${words}`));
+    this.draw(state);
+    show(this.pick, campaigns.length > 1);
+    keep(this.pick, campaigns, (one) => one.id, (one) => h("option", { value: one.id }), (node, one) => {
+      say(node, `${one.name} · ${WORDS[one.status] ?? one.status}`);
+      if (one.id === campaign.id && !node.selected) node.selected = true;
+    });
+  }
+
+  head({ campaign, segments, mail, server }, status) {
+    say(this.name, campaign.name);
+    say(this.status, WORDS[status.status] ?? status.status);
+    set(this.status, "data-status", status.status);
+    const segment = segments?.data.find((one) => one.id === campaign.segment_id);
+    const facts = [
+      segment ? `to ${segment.name}` : null,
+      mail?.subject ? `“${mail.subject}”` : null,
+      since(status),
+    ];
+    say(this.about, facts.filter(Boolean).join(" · "));
+    const problem = status.problem ?? trouble(server, status.status);
+    say(this.problem, problem ?? "");
+    show(this.problem, !!problem);
+    const done = status.progress ?? 0;
+    size(this.bar, done);
+    set(this.meter, "aria-valuenow", Math.round(done * 100));
+    set(this.meter, "data-state", problem ? "bad" : status.status);
+    show(this.meter, !["draft", "scheduled"].includes(status.status));
+  }
+
+  draw({ conversions, messages, currency, daily }) {
+    const given = { revenue: conversions, orders: conversions, opened: messages, clicked: messages, sent: messages };
+    const there = Object.keys(SERIES).filter((name) => given[name]);
+    show(this.days, there.length > 0);
+    this.choices.offer(there);
+    const groups = (conversions?.groups ?? []).filter((one) => one.total > 0);
+    show(this.departments, groups.length > 0);
+    if (there.length === 0) return;
+    const name = there.includes(this.series) ? this.series : there[0];
+    const days = name === "revenue" || name === "orders" ? conversions.days : messages.data;
+    const field = { revenue: "total", orders: "events" }[name] ?? name;
+    const past = days.filter((one) => one.start.slice(0, 10) <= today());
+    const data = past.map((one) => ({ start: one.start, value: one[field], converted: one.converted }));
+    const value = name === "revenue" ? (v) => money(v, currency) : name === "orders" ? (v) => many(v, "order") : (v) => `${number(v)} ${name}`;
+    const tick = name === "revenue" ? (v) => money(v, currency, true) : compact;
+    const interval = daily ?? "day";
+    const more = (one) => (one.converted === undefined ? null : `${many(one.converted, "buyer")}`);
+    this.columns.update({
+      name: `${SERIES[name]} by ${interval}`, data, value, tick, more, wholes: name !== "revenue",
+      axis: (start) => axis(start, interval), period: (start) => period(start, interval),
+    });
+    this.table.update(["When", SERIES[name]], data.map((one) => [period(one.start, interval), value(one.value)]), SERIES[name]);
+    const most = Math.max(...groups.map((one) => one.total), 0);
+    keep(this.groups, groups, (one) => one.group ?? "", department, (node, one) => {
+      say(node.name, one.group === null ? "without a department" : label(one.group));
+      say(node.value, money(one.total, currency));
+      size(node.bar, one.total / most);
+    });
+  }
+}
+
+function since(status) {
+  if (status.completed_at) return `${WORDS[status.status]} ${when(status.completed_at)}`;
+  if (status.launched_at) return `launched ${when(status.launched_at)}`;
+  return status.scheduled_at ? `leaves ${when(status.scheduled_at)}` : null;
+}
+
+function trouble(server, status) {
+  if (!server || server.reachable !== false || OVER.includes(status)) return null;
+  const why = server.error ? ` (${server.error})` : "";
+  return `The mail server does not answer${why}. Nothing is lost: sending goes on when it does.`;
+}
+
+function stages({ conversions, currency }, { counts, expected }) {
+  const audience = Math.max(counts.audience ?? 0, expected ?? 0);
+  const of = (value, base, kind) => (base ? `${percent(value, base)} ${kind}` : "");
+  const found = [
+    { name: "audience", title: "in the audience", value: audience, words: "" },
+    { name: "sent", title: "sent", value: counts.sent ?? 0, words: of(counts.sent ?? 0, audience, "of the audience") },
+    { name: "delivered", title: "delivered", value: counts.delivered ?? 0, words: of(counts.delivered ?? 0, counts.sent, "of those sent") },
+    { name: "opened", title: "opened it", value: counts.opened ?? 0, words: read(counts.opened ?? 0, counts.delivered) },
+    { name: "clicked", title: "clicked", value: counts.clicked ?? 0, words: read(counts.clicked ?? 0, counts.delivered) },
+  ];
+  if (conversions) {
+    const { converted, total, events } = conversions;
+    const words = converted ? `${money(total, currency)} in ${many(events, "order")}` : `within ${WITHIN.days} days of the mail`;
+    found.push({ name: "converted", title: "bought", value: converted, words, kind: "gain" });
+  }
+  found.push({ name: "unsubscribed", title: "unsubscribed", value: counts.unsubscribed ?? 0, words: of(counts.unsubscribed ?? 0, counts.delivered, "of those delivered"), kind: "loss" });
+  return found.map((one) => ({ ...one, value: number(one.value), size: audience ? one.value / audience : 0 }));
+}
+
+const read = (part, all) => (all ? `${percent(part, all)}, ${share(part, all)}` : "");
+
+function stage() {
+  const node = h("tr");
+  node.name = h("th", { scope: "row" });
+  node.bar = h("i", { "aria-hidden": "true" });
+  node.value = h("td", { class: "value" });
+  node.words = h("td", { class: "quiet" });
+  node.append(node.name, h("td", { class: "track" }, node.bar), node.value, node.words);
+  return node;
+}
+
+function department() {
+  const node = h("tr");
+  node.name = h("th", { scope: "row" });
+  node.bar = h("i", { "aria-hidden": "true" });
+  node.value = h("td", { class: "value" });
+  node.append(node.name, h("td", { class: "track" }, node.bar), node.value);
+  return node;
+}
