@@ -74,8 +74,9 @@ def clock() -> TestClock:
 class Desk:
     """Where campaigns are run, by the owners of acme and globex."""
 
-    def __init__(self, host: Host, client: httpx.AsyncClient) -> None:
+    def __init__(self, host: Host, app: Any, client: httpx.AsyncClient) -> None:
         self.host = host
+        self.app = app
         self.client = client
         self.keys: dict[str, str] = {}
         self.jobs = Jobs(host)
@@ -96,6 +97,10 @@ class Desk:
         return await self.client.request(
             method, f"/campaigns/v1/campaigns{path}", json=body, headers=sent
         )
+
+    def headers(self) -> dict[str, str]:
+        """Those of acme's owner."""
+        return {"authorization": f"Bearer {self.keys['acme']}"}
 
     async def do(self, method: str, path: str, body: object = None, **more: Any) -> dict[str, Any]:
         answer = await self.call(method, path, body, **more)
@@ -157,7 +162,7 @@ async def desk(url: str, clock: TestClock) -> AsyncIterator[Desk]:
     app = application(host, keyring, follower)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-        desk = Desk(host, client)
+        desk = Desk(host, app, client)
         for name in ("acme", "globex"):
             async with host.unit("access", tenant_id(name)) as access:
                 desk.keys[name] = (await access.open_tenant(name)).keys[1].token
