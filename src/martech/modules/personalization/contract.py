@@ -13,13 +13,16 @@ class Segment(View, frozen=True, kw_only=True):
     id: UUID
     name: str
     condition: msgspec.Raw
-    """Who belongs to it, as JSON: see the API's documentation of segments."""
+    """Who belongs to it, as JSON: see the API's documentation of `createSegment`."""
 
     version: int
     """1 for the first condition; every change adds one."""
 
     ready: bool
     """False while it is being computed from the past for the first time after a change."""
+
+    progress: float
+    """Which part of all people was looked at since the last change, from 0 to 1."""
 
     size: int
     """How many belong to it now."""
@@ -28,12 +31,42 @@ class Segment(View, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class SegmentPage(View, frozen=True, kw_only=True):
+    data: list[Segment]
+    next: str | None
+    """Give it as ``after`` to go on; null on the last page."""
+
+
 class Members(View, frozen=True, kw_only=True):
     data: list[UUID]
     """Profile ids in ascending order."""
 
     next: str | None
     """Give it as ``after`` to go on; null on the last page."""
+
+
+class Membership(View, frozen=True, kw_only=True):
+    segment_id: UUID
+    name: str
+    since: datetime
+
+
+class Memberships(View, frozen=True, kw_only=True):
+    data: list[Membership]
+    next: None = None
+
+
+class Preview(View, frozen=True, kw_only=True):
+    """Who would belong to a segment."""
+
+    size: int
+    exact: bool
+    """False where there are too many people to look at in a request: then *size* is what the
+    share among those looked at makes of all."""
+
+    looked_at: int
+    sample: list[UUID]
+    """Profile ids of some who would."""
 
 
 class SegmentChange(Item, frozen=True, kw_only=True):

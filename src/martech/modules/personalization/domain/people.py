@@ -1,0 +1,201 @@
+"""One person as segments see them, and what one batch of news does to them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from martech.modules.personalization.domain.behaviour import LONGEST_VALUE, Done, values
+from martech.modules.personalization.domain.catalog import Catalog, Measured
+from martech.modules.personalization.domain.conditions import LONGEST_NAME
+from martech.modules.personalization.domain.tallies import Contribution, Tally, added
+
+MOST_TRAITS: Final = 1000
+NOBODY: Final = b"{}"
+_NULL = msgspec.Raw(b"null")
+_OBJECT = msgspec.Raw(b"{}")
+
+_traits = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_tallies = msgspec.json.Decoder(dict[int, Tally])
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Person:
+    id: UUID
+    known: int
+    """The last measure that their past was counted for; of a higher number nothing is known."""
+
+    kept: UUID | None = None
+    """Who answers for them since a merge."""
+
+    traits: bytes = NOBODY
+    tallies: dict[int, Tally] = field(default_factory=dict)
+    wake: int | None = None
+    """When time alone may change what they belong to; None for never."""
+
+    new: bool = False
+    changed: bool = False
+    gone: bool = False
+    """Merged into somebody else just now."""
+
+    asked: set[UUID] = field(default_factory=set)
+    """The segments that what happened concerns."""
+
+    stale: set[int] = field(default_factory=set)
+    """Measures to be settled with the past in hand before anything is judged by them."""
+
+    lost: set[int] = field(default_factory=set)
+    """Measures to be counted from the past."""
+
+    def waking(self) -> int | None:
+        ends = [tally.until for tally in self.tallies.values() if tally.until is not None]
+        return min(ends) if ends else None
+
+
+def tallies_of(stored: bytes) -> dict[int, Tally]:
+    return {} if stored == NOBODY else _tallies.decode(stored)
+
+
+def stored(person: Person) -> bytes:
+    return _encode(person.tallies) if person.tallies else NOBODY
+
+
+def with_traits(before: bytes, changes: Mapping[str, msgspec.Raw]) -> bytes:
+    """*before* with *changes*, where null means that a trait is gone. Of an object, and of what is
+    too long, it is only kept that it exists."""
+    traits = _traits.decode(before)
+    for name, value in changes.items():
+        if value == _NULL:
+            traits.pop(name, None)
+        elif len(name) <= LONGEST_NAME and (name in traits or len(traits) < MOST_TRAITS):
+            view = memoryview(value)
+            whole = len(view) <= LONGEST_VALUE and view[0] != b"{"[0]
+            traits[name] = value if whole else _OBJECT
+    return _encode(traits)
+
+
+class Following:
+    """The news of one batch, taken in order."""
+
+    def __init__(self, catalog: Catalog, people: dict[UUID, Person], known: int, now: int) -> None:
+        """*people* are all that the news is about, as they are on record, with those who answer
+        for them; who is missing is new. *known* is the last measure that there is."""
+        self.people = people
+        self.merged: list[Person] = []
+        self._catalog = catalog
+        self._known = known
+        self._now = now
+
+    def acted(self, done: Done) -> None:
+        """Something was done that was not heard of before."""
+        person = self._root(done.profile_id)
+        properties: Mapping[str, object] | None = None
+        for measured in self._catalog.by_event.get(done.event, ()):
+            number = measured.number
+            if number > person.known or number in person.lost:
+                continue
+            if properties is None and not measured.plain:
+                properties = values(done.properties)
+            amount = 1 if measured.plain else measured.amount(properties or {})
+            if amount:
+                self._add(person, measured, Contribution(done.at, amount))
+
+    def changed(self, profile_id: UUID, traits: Mapping[str, msgspec.Raw]) -> None:
+        """Traits of somebody who was merged are old news: what is left of them was told again."""
+        person = self._find(profile_id)
+        if person.kept is not None or not traits:
+            return
+        person.traits = with_traits(person.traits, traits)
+        person.changed = True
+        for name in traits.keys() & self._catalog.by_trait.keys():
+            person.asked |= self._catalog.by_trait[name]
+
+    def merges(self, kept: UUID, merged: UUID) -> None:
+        """What was *merged*'s is *kept*'s."""
+        stays, goes = self._root(kept), self._root(merged)
+        if stays is goes:
+            return
+        self._join(stays, goes)
+        stays.asked |= self._catalog.segments.keys()
+        stays.stale |= goes.stale
+        stays.lost |= goes.lost
+        stays.changed = goes.changed = goes.gone = True
+        goes.kept, goes.traits, goes.tallies, goes.wake = stays.id, NOBODY, {}, None
+        goes.asked, goes.stale, goes.lost = set(), set(), set()
+        self.merged.append(goes)
+
+    def finished(self) -> Sequence[Person]:
+        """Everybody who is not as before, with what time alone has brought about them."""
+        for gone in self.merged:
+            gone.kept = self._root(gone.id).id
+        for person in self.people.values():
+            due(person, self._now)
+        return [p for p in self.people.values() if p.changed or p.asked or p.stale or p.lost]
+
+    def _add(self, person: Person, measured: Measured, given: Contribution) -> None:
+        tally = person.tallies.get(measured.number)
+        if tally is None:
+            since = None if measured.within is None else self._now - measured.within
+            if since is not None and given.at <= since:
+                return
+            tally = person.tallies[measured.number] = Tally(since=since)
+        person.changed = True
+        if added(tally, given, measured.steps):
+            person.asked |= measured.segments
+            if measured.within is not None:
+                person.stale.add(measured.number)
+
+    def _join(self, stays: Person, goes: Person) -> None:
+        low, high = sorted([stays.known, goes.known])
+        for number, measured in self._catalog.measures.items():
+            mine, theirs = stays.tallies.get(number), goes.tallies.get(number)
+            if low < number <= high:  # only one of them was counted
+                stays.lost.add(number)
+            elif theirs is None:
+                continue
+            elif mine is None:
+                stays.tallies[number] = theirs
+            elif measured.within is None:
+                mine.total += theirs.total
+            else:  # the two look back to different moments
+                stays.lost.add(number)
+        stays.known = high
+        wakes = [wake for wake in (stays.wake, goes.wake) if wake is not None]
+        stays.wake = min(wakes, default=None)
+
+    def _find(self, profile_id: UUID) -> Person:
+        person = self.people.get(profile_id)
+        if person is None:
+            person = Person(profile_id, self._known, new=True, changed=True)
+            person.asked |= self._catalog.by_default
+            self.people[profile_id] = person
+        return person
+
+    def _root(self, profile_id: UUID) -> Person:
+        person = self._find(profile_id)
+        while person.kept is not None:
+            person = self._find(person.kept)
+        return person
+
+
+def due(person: Person, now: int) -> None:
+    """Mark what time alone may have changed by *now*."""
+    if person.wake is None or person.wake > now:
+        return
+    person.changed = True
+    for number, tally in person.tallies.items():
+        if tally.until is not None and tally.until <= now:
+            person.stale.add(number)
+
+
+def swept(person: Person, catalog: Catalog) -> None:
+    """Forget measures that no segment asks for any more."""
+    if not person.tallies.keys() <= catalog.measures.keys():
+        known = catalog.measures
+        person.tallies = {n: tally for n, tally in person.tallies.items() if n in known}
+        person.stale &= known.keys()
+        person.lost &= known.keys()
+        person.changed = True

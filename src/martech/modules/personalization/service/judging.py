@@ -1,0 +1,176 @@
+"""Who belongs to what from now on, and telling of it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from martech.modules.personalization.contract import SegmentChange, SegmentChanged
+from martech.modules.personalization.domain.behaviour import EPOCH, values
+from martech.modules.personalization.domain.catalog import Catalog
+from martech.modules.personalization.domain.commands import Expire
+from martech.modules.personalization.domain.people import Person, stored, swept
+from martech.modules.personalization.domain.reckoning import (
+    counted,
+    countings,
+    put,
+    settlings,
+)
+from martech.modules.personalization.service.rows import Register, Rows, Segments, chunks
+from martech.modules.personalization.tables import members, people, segments
+
+
+class Judging(Rows):
+    async def _judge(self, some: Sequence[Person], all_: Segments, register: Register) -> None:
+        """Bring *some* up to date, in what they belong to and in their rows."""
+        for person in some:
+            swept(person, all_.catalog)
+        await self._reckon(some, all_.catalog, register.now)
+        await self._keep(some)
+        await self._change(await self._changes(some, all_))
+
+    async def _reckon(self, some: Sequence[Person], catalog: Catalog, now: int) -> None:
+        """Count what is lost and settle what is stale, from the past."""
+        behind = [person for person in some if person.lost or person.stale]
+        if not behind:
+            return
+        sources = await self._sources([person.id for person in behind])
+        counts = [
+            (person, counting)
+            for person in behind
+            for counting in countings(sources[person.id], person.lost, catalog, now)
+        ]
+        await self._read([counting for _, counting in counts])
+        for person, counting in counts:
+            counted(person, counting)
+        settles = [
+            (person, settling)
+            for person in behind
+            for settling in settlings(sources[person.id], person, catalog, now)
+        ]
+        await self._read([settling for _, settling in settles])
+        for person, settling in settles:
+            put(person, settling.number, settling.done())
+        for person in behind:
+            for number in person.stale | person.lost:
+                person.asked |= catalog.measures[number].segments
+            person.changed = True
+
+    async def _keep(self, some: Sequence[Person]) -> None:
+        rows, wakes = [], []
+        for person in some:
+            if not person.changed:
+                continue
+            person.changed = False
+            wake = person.waking()
+            if wake is not None:
+                wakes.append(wake)
+            rows.append(
+                {
+                    "tenant": self.tx.tenant,
+                    "id": person.id,
+                    "kept": person.kept,
+                    "known": person.known,
+                    "traits": person.traits,
+                    "tallies": stored(person),
+                    "wake": wake,
+                }
+            )
+        update_also = ["kept", "known", "traits", "tallies", "wake"]
+        await self.tx.upsert(people, rows, keys=["tenant", "id"], update=update_also)
+        if wakes:
+            self._wake_at(min(wakes))
+
+    def _wake_at(self, moment: int) -> None:
+        at = EPOCH + timedelta(microseconds=moment)
+        self.tx.enqueue(Expire(), at=at, key=Expire().key)
+
+    async def _changes(self, some: Sequence[Person], all_: Segments) -> list[SegmentChange]:
+        held = await self._held([p.id for p in some if (p.asked or p.gone) and not p.new])
+        changes: list[SegmentChange] = []
+        for person in sorted(some, key=lambda p: not p.gone):
+            mine = held.get(person.id, set())
+            if person.gone:
+                changes += [self._told(s, person.id, "exited", all_) for s in sorted(mine)]
+            elif person.asked:
+                changes += self._verdicts(person, mine, all_)
+        return changes
+
+    def _verdicts(self, person: Person, mine: set[UUID], all_: Segments) -> list[SegmentChange]:
+        changes = []
+        traits = values(person.traits)
+        for segment_id in sorted(person.asked):
+            if not all_.standing[segment_id].judges(person.id):
+                continue
+            belongs = all_.catalog.segments[segment_id].match(traits, person.tallies)
+            if belongs != (segment_id in mine):
+                change: Literal["entered", "exited"] = "entered" if belongs else "exited"
+                changes.append(self._told(segment_id, person.id, change, all_))
+        return changes
+
+    def _told(
+        self,
+        segment_id: UUID,
+        profile_id: UUID,
+        change: Literal["entered", "exited"],
+        all_: Segments,
+    ) -> SegmentChange:
+        return SegmentChange(
+            segment_id=segment_id,
+            profile_id=profile_id,
+            change=change,
+            version=all_.standing[segment_id].version,
+            at=self.tx.now,
+        )
+
+    async def _held(self, ids: Sequence[UUID]) -> dict[UUID, set[UUID]]:
+        """To which segments each belongs."""
+        held: dict[UUID, set[UUID]] = {}
+        mine = select(members.c.profile_id, members.c.segment_id).where(*self._mine(members))
+        for row in await self.tx.among(mine, members.c.profile_id, sorted(ids)):
+            held.setdefault(row.profile_id, set()).add(row.segment_id)
+        return held
+
+    async def _change(self, changes: Sequence[SegmentChange]) -> None:
+        """Write down who came and went, in the sizes too, and tell of it."""
+        came = [
+            {
+                "tenant": self.tx.tenant,
+                "segment_id": change.segment_id,
+                "profile_id": change.profile_id,
+                "since": change.at,
+            }
+            for change in changes
+            if change.change == "entered"
+        ]
+        if came:
+            await self.tx.execute(insert(members), came)
+        left = [
+            {"its_segment": change.segment_id, "its_member": change.profile_id}
+            for change in changes
+            if change.change == "exited"
+        ]
+        if left:
+            one = delete(members).where(
+                *self._mine(members),
+                members.c.segment_id == bindparam("its_segment"),
+                members.c.profile_id == bindparam("its_member"),
+            )
+            await self.tx.execute(one, left)
+        await self._resize(changes)
+        for items in chunks(changes):
+            self.tx.publish(SegmentChanged(items=list(items)))
+
+    async def _resize(self, changes: Sequence[SegmentChange]) -> None:
+        growth: dict[UUID, int] = {}
+        for change in changes:
+            step = 1 if change.change == "entered" else -1
+            growth[change.segment_id] = growth.get(change.segment_id, 0) + step
+        rows = [{"its_id": id_, "by": by} for id_, by in sorted(growth.items()) if by]
+        if rows:
+            one = update(segments).where(
+                *self._mine(segments), segments.c.id == bindparam("its_id")
+            )
+            await self.tx.execute(one.values(size=segments.c.size + bindparam("by")), rows)

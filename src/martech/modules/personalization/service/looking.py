@@ -1,0 +1,98 @@
+"""What segments there are and who belongs to them."""
+
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, select
+
+from martech.kernel.errors import NotFound, Unavailable
+from martech.modules.personalization.contract import (
+    Members,
+    Membership,
+    Memberships,
+    Segment,
+    SegmentPage,
+)
+from martech.modules.personalization.domain.places import cursor, place
+from martech.modules.personalization.service.rows import Rows
+from martech.modules.personalization.tables import members, people, registers, segments
+
+
+class Looking(Rows):
+    async def segment(self, segment_id: UUID) -> Segment:
+        mine = select(segments).where(
+            *self._mine(segments), segments.c.id == segment_id, segments.c.deleted.is_(False)
+        )
+        row = (await self.tx.execute(mine)).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no segment {segment_id}.")
+        return _segment(row, 0 if row.ready else await self._population())
+
+    async def segments(self, *, after: str | None = None, limit: int = 100) -> SegmentPage:
+        """In the order in which they were made."""
+        mine = select(segments).where(*self._mine(segments), segments.c.deleted.is_(False))
+        if after is not None:
+            mine = mine.where(segments.c.id > place(after))
+        rows = (await self.tx.execute(mine.order_by(segments.c.id).limit(limit + 1))).all()
+        everybody = await self._population()
+        return SegmentPage(
+            data=[_segment(row, everybody) for row in rows[:limit]],
+            next=cursor(rows[limit - 1].id) if len(rows) > limit else None,
+        )
+
+    async def members(
+        self, segment_id: UUID, *, after: str | None = None, limit: int = 1000
+    ) -> Members:
+        segment = await self.segment(segment_id)
+        if not segment.ready:
+            raise Unavailable(
+                f"The segment {segment_id} is being computed. Its `progress` says how far.",
+                retry_after=2,
+            )
+        mine = select(members.c.profile_id).where(
+            *self._mine(members), members.c.segment_id == segment_id
+        )
+        if after is not None:
+            mine = mine.where(members.c.profile_id > place(after))
+        page = mine.order_by(members.c.profile_id).limit(limit + 1)
+        ids = [row.profile_id for row in await self.tx.execute(page)]
+        return Members(data=ids[:limit], next=cursor(ids[limit - 1]) if len(ids) > limit else None)
+
+    async def memberships(self, profile_id: UUID) -> Memberships:
+        """To what somebody belongs; whoever was merged is answered for by whom they were merged
+        into."""
+        known = select(people.c.kept).where(*self._mine(people), people.c.id == profile_id)
+        row = (await self.tx.execute(known)).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no person {profile_id}.")
+        mine = select(members.c.segment_id, members.c.since).where(
+            *self._mine(members), members.c.profile_id == (row.kept or profile_id)
+        )
+        since = {row.segment_id: row.since for row in await self.tx.execute(mine)}
+        there = select(segments.c.id, segments.c.name).where(
+            *self._mine(segments), segments.c.deleted.is_(False)
+        )
+        found = await self.tx.among(there, segments.c.id, sorted(since))
+        rows = sorted({row.id: row.name for row in found}.items())
+        return Memberships(
+            data=[Membership(segment_id=i, name=name, since=since[i]) for i, name in rows]
+        )
+
+    async def _population(self) -> int:
+        mine = select(registers.c.people).where(*self._mine(registers))
+        return (await self.tx.execute(mine)).scalar_one_or_none() or 0
+
+
+def _segment(row: Row[*tuple[object, ...]], everybody: int) -> Segment:
+    done = 1.0 if row.ready else min(row.looked_at / max(everybody, 1), 0.99)
+    return Segment(
+        id=row.id,
+        name=row.name,
+        condition=msgspec.Raw(row.condition),
+        version=row.version,
+        ready=row.ready,
+        progress=round(done, 2),
+        size=row.size,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
