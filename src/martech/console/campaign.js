@@ -39,7 +39,8 @@ export class Campaign {
     this.none = h("p", { class: "quiet" }, "No campaign yet. One is a mail to the people of a segment; what they do after it is counted here.");
     this.choices = choice("What to show", SERIES, (value) => this.choose(value));
     this.host = h("div");
-    this.days = h("figure", { class: "days" }, h("figcaption", {}, h("h4", {}, "Day by day"), this.choices.node), this.host);
+    this.rhythm = h("h4");
+    this.days = h("figure", { class: "days" }, h("figcaption", {}, this.rhythm, this.choices.node), this.host);
     this.groups = h("tbody");
     this.departments = h("figure", { class: "departments" }, h("figcaption", {}, h("h4", {}, "What they bought")),
       h("table", { class: "bars" }, h("caption", { class: "unseen" }, "What they bought, by department"),
@@ -52,7 +53,7 @@ export class Campaign {
           h("thead", { class: "unseen" }, h("tr", {}, ["Stage", "Bar", "People", "Share"].map((name) => h("th", { scope: "col" }, name)))),
           this.rows),
         this.rest),
-      h("div", { class: "brought" }, this.days, this.departments));
+      this.departments, this.days);
     body.append(this.whole, this.none);
     this.columns = new Columns(this.host, 180);
     this.table = new Table(this.days, "");
@@ -133,6 +134,7 @@ export class Campaign {
       axis: (start) => axis(start, interval), period: (start) => period(start, interval),
     });
     this.table.update(["When", SERIES[name]], data.map((one) => [period(one.start, interval), value(one.value)]), SERIES[name]);
+    say(this.rhythm, interval === "hour" ? "Hour by hour" : "Day by day");
     const most = Math.max(...groups.map((one) => one.total), 0);
     keep(this.groups, groups, (one) => one.group ?? "", department, (node, one) => {
       say(node.name, one.group === null ? "without a department" : label(one.group));

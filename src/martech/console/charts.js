@@ -130,10 +130,11 @@ export class Line extends Chart {
     super(host);
     this.height = height;
     this.places = places;
+    this.floor = s("line", { class: "floor", x1: 0, y1: height - 1, y2: height - 1 });
     this.area = s("path", { class: "area" });
     this.path = s("path", { class: "stroke" });
     this.dot = s("circle", { r: 3.5, class: "dot" });
-    this.svg = s("svg", { height, class: "line", "aria-hidden": "true" }, this.area, this.path, this.dot);
+    this.svg = s("svg", { height, class: "line", "aria-hidden": "true" }, this.floor, this.area, this.path, this.dot);
     host.classList.add("chart");
     host.append(this.svg);
   }
@@ -142,6 +143,7 @@ export class Line extends Chart {
     const { width, height } = this;
     set(this.svg, "viewBox", `0 0 ${width} ${height}`);
     set(this.svg, "width", width);
+    set(this.floor, "x2", width);
     const values = data.slice(-this.places);
     const most = Math.max(1, ...values) * 1.1;
     const each = (width - 6) / (this.places - 1);

@@ -4,6 +4,8 @@ import { h, say, show } from "./dom.js";
 import { axis, calendar, compact, many, monday, money, number, period, today } from "./format.js";
 
 const LONGEST = { day: 42, week: 53, month: 36 };
+const FIRST = `curl -u mtw_…: -H 'content-type: application/json' ${location.origin}/v1/track \\
+  -d '{"userId": "ada", "event": "Order Completed", "properties": {"revenue": 12.5, "currency": "EUR"}}'`;
 const NAMES = { day: "Days", week: "Weeks", month: "Months" };
 
 export function tile(name) {
@@ -39,9 +41,11 @@ export class Incoming {
     this.measures = choice("What to show", { revenue: "Revenue", orders: "Orders" }, (value) => this.choose({ measure: value }));
     this.intervals = choice("How long a column is", NAMES, (value) => this.choose({ interval: value }));
     this.host = h("div");
+    this.first = h("div", { class: "first", hidden: true }, h("p", { class: "quiet" }, "Send an event with a write key, or start ", h("code", {}, "make demo"), ":"), h("pre", {}, FIRST));
     this.history = h("figure", { class: "history" }, h("figcaption", {}, this.measures.node, this.intervals.node), this.host);
     body.append(
       h("div", { class: "tiles" }, this.now.node, this.people.node, this.orders.node, this.revenue.node),
+      this.first,
       this.history,
     );
     this.line = new Line(moving, 56, 60);
@@ -61,6 +65,7 @@ export class Incoming {
     this.state = state;
     const { tracking, people, rates } = state;
     show(this.now.node, !!tracking);
+    show(this.first, tracking?.received === 0);
     if (tracking) {
       const last = rates.slice(-3);
       say(this.now.value, number(last.reduce((sum, rate) => sum + rate, 0) / Math.max(1, last.length)));

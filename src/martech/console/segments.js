@@ -3,11 +3,9 @@ import { h, keep, say, set, show, size } from "./dom.js";
 import { change, number, percent } from "./format.js";
 import { told } from "./condition.js";
 
-const KEPT_MS = 60_000;
-
 export class Segments {
   constructor(body) {
-    this.sizes = new Map(); // id → [{at, size}], the oldest first
+    this.first = new Map(); // id and version → how many were in it when it was first seen here
     this.list = h("ul", { class: "segments" });
     this.none = h("p", { class: "quiet" }, "No segment yet. One is a sentence about people, such as ",
       h("em", {}, "at least three orders in a month"), ", and it is kept up to date by every event that comes in.");
@@ -23,20 +21,17 @@ export class Segments {
       say(node.condition, told(one.condition, currency));
       const grown = this.grown(one);
       say(node.note, one.ready ? `${percent(one.size, people?.people)} of all people` : "being counted from the past");
-      say(node.grown, grown ? `${change(grown)} in the last minute` : "");
+      say(node.grown, grown ? `${change(grown)} while you watch` : "");
       set(node.grown, "class", grown > 0 ? "up" : "down");
       size(node.bar, one.size / (people?.people || one.size || 1));
     });
   }
 
-  grown({ id, size: now, ready }) {
+  grown({ id, version, size: now, ready }) {
     if (!ready) return 0;
-    const at = performance.now();
-    const seen = (this.sizes.get(id) ?? []).filter((one) => at - one.at < KEPT_MS);
-    if (seen.at(-1)?.size !== now || seen.length < 2) seen.push({ at, size: now });
-    else seen.at(-1).at = at;
-    this.sizes.set(id, seen);
-    return now - seen[0].size;
+    const key = `${id} ${version}`;
+    if (!this.first.has(key)) this.first.set(key, now);
+    return now - this.first.get(key);
   }
 }
 
