@@ -1,0 +1,169 @@
+"""What people do with their mails: they open them, follow links, and want no more of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, select, update
+
+from martech.kernel.grouping import Groups
+from martech.modules.delivery.contract import LinkClicked, MessageOpened, Unsubscribed
+from martech.modules.delivery.domain import facts, telling
+from martech.modules.delivery.domain.links import Kind, Token
+from martech.modules.delivery.domain.sends import Held
+from martech.modules.delivery.service.rows import chunks
+from martech.modules.delivery.service.settling import Settling
+from martech.modules.delivery.tables import links, messages, signing_keys, suppressions
+
+WAITING = 384
+"""Hits that may wait for a commit; what is more is turned away."""
+
+NUMBERS: Mapping[Kind, str] = {"o": "opened", "c": "clicked", "u": "unsubscribed"}
+COLUMNS = tuple(
+    messages.c[name]
+    for name in ("id", "profile_id", "address", *(f"{number}_at" for number in NUMBERS.values()))
+)
+
+Found = Row[*tuple[object, ...]]
+
+
+class Hit(NamedTuple):
+    """A link of one of our mails was asked for."""
+
+    token: Token
+    counts: bool
+    """False when somebody only looks: nothing is changed then."""
+
+
+class Done(NamedTuple):
+    """A hit that counts, and where it led."""
+
+    kind: Kind
+    message_id: UUID
+    url: str
+
+
+class Engaging(Settling):
+    async def engage(self, hits: Sequence[Hit]) -> Sequence[str | None]:
+        """The stored URL of a click, and nothing ("") for what leads nowhere; None for a token
+        that we did not sign, or whose message or link is not there."""
+        key = await self._signing_key()
+        held = [hit.token for hit in hits if key is not None and hit.token.holds(key)]
+        sends = await self._sends_of({token.message_id for token in held})
+        urls = await self._urls({token.link_id for token in held if token.link_id})
+        good = {token for token in held if token.message_id in sends}
+        answers = [
+            (urls.get(hit.token.link_id) if hit.token.kind == "c" else "")
+            if hit.token in good
+            else None
+            for hit in hits
+        ]
+        done: dict[UUID, list[Done]] = {}
+        for hit, url in zip(hits, answers, strict=True):
+            if hit.counts and url is not None:
+                id_ = hit.token.message_id
+                done.setdefault(sends[id_], []).append(Done(hit.token.kind, id_, url))
+        for send_id in sorted(done):
+            await self._record(await self.hold(send_id), done[send_id])
+        return answers
+
+    async def _signing_key(self) -> bytes | None:
+        mine = select(signing_keys.c.key).where(self._mine(signing_keys))
+        key: bytes | None = (await self.tx.execute(mine)).scalar_one_or_none()
+        return key
+
+    async def _sends_of(self, ids: Iterable[UUID]) -> dict[UUID, UUID]:
+        mine = select(messages.c.id, messages.c.send_id).where(self._mine(messages))
+        rows = await self.tx.among(mine, messages.c.id, sorted(ids))
+        return {row.id: row.send_id for row in rows}
+
+    async def _urls(self, ids: Iterable[str]) -> dict[str, str]:
+        mine = select(links.c.id, links.c.url).where(self._mine(links))
+        return {row.id: row.url for row in await self.tx.among(mine, links.c.id, sorted(ids))}
+
+    async def _record(self, held: Held, done: Sequence[Done]) -> None:
+        """Everything that follows from it, in the one transaction."""
+        mine = select(*COLUMNS).where(self._mine(messages))
+        ids = sorted({each.message_id for each in done})
+        rows = {row.id: row for row in await self.tx.among(mine, messages.c.id, ids)}
+        first = {kind: await self._mark(held, kind, done, rows) for kind in NUMBERS}
+        unwanted = {each.message_id for each in done if each.kind == "u"}
+        barred = await self._unsubscribe(held, [rows[id_] for id_ in sorted(unwanted)])
+        heard = {id_ for id_ in unwanted if id_ in first["u"] or rows[id_].address in barred}
+        await self._spread(held, done, rows, optouts=first["u"], heard=heard)
+        if any(first.values()):
+            await self.finish(held)
+
+    async def _mark(
+        self, held: Held, kind: Kind, done: Sequence[Done], rows: Mapping[UUID, Found]
+    ) -> set[UUID]:
+        """Messages to which this happens for the first time: they are counted."""
+        column = f"{NUMBERS[kind]}_at"
+        ids = {each.message_id for each in done if each.kind == kind}
+        first = {id_ for id_ in ids if rows[id_]._mapping[column] is None}
+        if first:
+            changed = update(messages).where(
+                self._mine(messages), messages.c.id == bindparam("b_id")
+            )
+            marks = [{"b_id": id_, "b_at": self.tx.now} for id_ in sorted(first)]
+            await self.tx.execute(changed.values({column: bindparam("b_at")}), marks)
+            held.move(NUMBERS[kind], len(first))
+        return first
+
+    async def _unsubscribe(self, held: Held, rows: Sequence[Found]) -> set[str]:
+        """Nothing more for their addresses; those that this was news for."""
+        fixed = {"tenant": self.tx.tenant, "reason": "unsubscribed", "since": self.tx.now}
+        barred = {row.address: {**fixed, "address": row.address} for row in rows}
+        source = f"send:{held.id}"
+        new = await self.tx.insert_new(
+            suppressions,
+            [{**barred[address], "source": source} for address in sorted(barred)],
+            returning=["address"],
+        )
+        return {row.address for row in new}
+
+    async def _spread(
+        self,
+        held: Held,
+        done: Sequence[Done],
+        rows: Mapping[UUID, Found],
+        *,
+        optouts: set[UUID],
+        heard: set[UUID],
+    ) -> None:
+        """Tell the modules that listen, and (later) tracking and profiles."""
+        ids = {row.profile_id for row in rows.values()}
+        today = await self._merged(ids)
+        whose = {id_: today.get(row.profile_id, row.profile_id) for id_, row in rows.items()}
+        told = {id_: self._fact(held, id_, profile_id) for id_, profile_id in whose.items()}
+        opened = [facts.opening(told[each.message_id]) for each in done if each.kind == "o"]
+        clicked = [
+            facts.click(told[each.message_id], each.url) for each in done if each.kind == "c"
+        ]
+        for openings in chunks(opened):
+            self.tx.publish(MessageOpened(items=openings))
+        for clicks in chunks(clicked):
+            self.tx.publish(LinkClicked(items=clicks))
+        for out in chunks([facts.opt_out(told[id_]) for id_ in sorted(optouts)]):
+            self.tx.publish(Unsubscribed(items=out))
+        await self._note(
+            [
+                *(telling.Engagement("opened", fact) for fact in opened),
+                *(telling.Engagement("clicked", fact, fact.url) for fact in clicked),
+                *(telling.Engagement("unsubscribed", told[id_]) for id_ in sorted(heard)),
+            ]
+        )
+
+
+class Reception:
+    """What people do, from all requests of this process, on its way into few transactions."""
+
+    def __init__(self, groups: Groups) -> None:
+        self._group = groups.of(Engaging.engage, limit=WAITING)
+
+    async def take(self, token: Token | None, *, counts: bool) -> str | None:
+        """See `Engaging.engage`; it is durable when this returns. Raises `TooMany` and
+        `Unavailable`."""
+        if token is None:
+            return None
+        return await self._group.submit(token.tenant, Hit(token, counts))
