@@ -1,10 +1,11 @@
 """What every test may ask for. Servers come from tests/servers.py, started once a run."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from martech.kernel import settings
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
 from tests import databases
@@ -17,6 +18,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Stores that have no SQLite file to stand beside are this run's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "STORES", str(tmp_path_factory.mktemp("stores")))
+        yield
 
 
 @pytest.fixture

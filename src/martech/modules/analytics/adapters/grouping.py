@@ -1,0 +1,84 @@
+"""Breakdowns: groups by a property."""
+
+from decimal import Decimal
+from uuid import UUID
+
+from duckdb import DuckDBPyConnection
+
+from martech.modules.analytics.adapters import sql
+from martech.modules.analytics.adapters.wall import rows
+from martech.modules.analytics.domain import Breakdown, Group, Groups, Number, Path
+
+
+def breakdown(connection: DuckDBPyConnection, tenant: UUID, asked: Breakdown) -> Groups:
+    bound: sql.Bound = {}
+    query = f"""
+        SELECT grp, value, count(*) OVER (), sum(value) OVER () FROM ({_grouped(asked, bound)})
+        ORDER BY value DESC, grp NULLS LAST LIMIT $limit
+    """
+    found = rows(connection, tenant, query, {**bound, "limit": asked.limit})
+    total = found[0][3] if found else 0
+    if found and _overlap(asked):
+        total = _whole(connection, tenant, asked)
+    groups = found[0][2] if found else 0
+    return Groups(total, groups, [Group(grp, value) for grp, value, *_ in found])
+
+
+def _overlap(asked: Breakdown) -> bool:
+    """Whether the whole is less than the sum of its groups."""
+    if asked.measured.measure == "people":
+        return True
+    return bool(asked.by.lines) and not _line_by_line(asked.by, asked.measured.property)
+
+
+def _line_by_line(by: Path, property: Path | None) -> bool:
+    return property is not None and by.lines == property.lines
+
+
+def _grouped(asked: Breakdown, bound: sql.Bound) -> str:
+    measured = asked.measured
+    measure, property = measured.measure, measured.property
+    group = sql.text("line", asked.by, "by", bound)
+    if measure == "people":
+        inner = f"SELECT {group} AS grp, person FROM ({_lined(asked, bound)})"
+    elif measure == "sum" and property and _line_by_line(asked.by, property):
+        value = sql.number("line", property, "property", bound)
+        inner = f"SELECT {group} AS grp, {value} AS value FROM ({_lined(asked, bound)})"
+    elif asked.by.lines:
+        inner = f"SELECT DISTINCT id, {group} AS grp, value FROM ({_lined(asked, bound)})"
+    else:
+        inner = f"SELECT {group} AS grp, value FROM ({_lined(asked, bound)})"
+    return f"SELECT grp, {sql.measure(measured, 'value')} AS value FROM ({inner}) GROUP BY grp"
+
+
+def _lined(asked: Breakdown, bound: sql.Bound) -> str:
+    """A row for each line of each event."""
+    people = asked.measured.measure == "people"
+    value = "NULL"
+    if asked.measured.measure == "sum" and not _line_by_line(asked.by, asked.measured.property):
+        value = sql.amount(asked.measured.property, "property", bound)
+    line = f"unnest({sql.lines(asked.by, 'lines', bound)})" if asked.by.lines else "properties"
+    return f"""
+        SELECT events.id, {sql.PERSON if people else "NULL"} AS person, {value} AS value,
+            {line} AS line
+        FROM {sql.PEOPLE if people else "events"} {_where(asked, bound)}
+    """
+
+
+def _whole(connection: DuckDBPyConnection, tenant: UUID, asked: Breakdown) -> Number:
+    bound: sql.Bound = {}
+    people = asked.measured.measure == "people"
+    value = sql.amount(asked.measured.property, "property", bound)
+    query = f"""
+        SELECT {sql.measure(asked.measured, "value")} FROM (
+            SELECT {sql.PERSON if people else "NULL"} AS person, {value} AS value
+            FROM {sql.PEOPLE if people else "events"} {_where(asked, bound)}
+        )
+    """
+    total: int | Decimal = rows(connection, tenant, query, bound)[0][0]
+    return total
+
+
+def _where(asked: Breakdown, bound: sql.Bound) -> str:
+    chosen = sql.among(asked.which, bound)
+    return f"WHERE {chosen} AND {sql.within(asked.span, 'events.timestamp', bound)}"

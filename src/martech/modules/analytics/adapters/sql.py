@@ -1,0 +1,105 @@
+"""Pieces of SQL. What comes from outside is never among them: it is bound by name.
+
+Times, offsets and names of columns are ours; `properties` is checked JSON; a property's path is a
+JSON pointer, bound.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from martech.modules.analytics.domain import Calendar, Measured, Path, Piece, Span, Which
+
+Bound = dict[str, object]
+
+PEOPLE: Final = "events LEFT JOIN merges ON merges.merged = events.profile"
+PERSON: Final = "coalesce(merges.kept, events.profile)"
+
+
+def naive(at: datetime) -> datetime:
+    """As the store keeps it: UTC, without saying so."""
+    return at.replace(tzinfo=None)
+
+
+def slot(calendar: Calendar, column: str) -> str:
+    """The key of the slot in which *column* lies."""
+    pieces = calendar.pieces()
+    if len(pieces) == 1 and pieces[0].seconds == 0:
+        return f"date_trunc('{calendar.interval}', {column})"
+    offset = f"to_seconds({_by_piece(column, pieces, [str(p.seconds) for p in pieces])})"
+    local = f"date_trunc('{calendar.interval}', {column} + {offset})"
+    if calendar.interval != "hour":
+        return local
+    begins = ["TIMESTAMP '0001-01-01'", *(_literal(piece.since) for piece in pieces[1:])]
+    return f"greatest({local} - {offset}, {_by_piece(column, pieces, begins)})"
+
+
+def among(which: Which, bound: Bound) -> str:
+    """The condition for events of one kind; puts what it needs into *bound*."""
+    bound["type"] = which.type
+    if which.event is None:
+        return "events.type = $type"
+    bound["event"] = which.event
+    return "events.type = $type AND events.event = $event"
+
+
+def within(span: Span, column: str, bound: Bound) -> str:
+    bound["begin"], bound["end"] = naive(span.begin), naive(span.end)
+    return f"{column} >= $begin AND {column} < $end"
+
+
+def lines(path: Path, name: str, bound: Bound) -> str:
+    """The list of lines of an event, as JSON; of one that has none a line of nothing."""
+    if not path.lines:
+        return "[properties]"
+    bound[name] = path.lines
+    at = f"json_extract(properties, ${name})"
+    listed = f"coalesce(nullif(CAST({at} AS JSON[]), []), [NULL])"
+    return f"CASE WHEN json_type(properties, ${name}) = 'ARRAY' THEN {listed} ELSE [{at}] END"
+
+
+def number(line: str, path: Path, name: str, bound: Bound) -> str:
+    """The JSON number in a line, or NULL: a text is none, though it may look like one."""
+    bound[name] = path.leaf
+    return f"TRY_CAST(CAST(json_extract({line}, ${name}) AS VARCHAR) AS DECIMAL(18, 6))"
+
+
+def text(line: str, path: Path, name: str, bound: Bound) -> str:
+    """The scalar in a line as text, or NULL."""
+    bound[name] = path.leaf
+    return f"json_extract_string(json_value({line}, ${name}), '$')"
+
+
+def amount(path: Path | None, name: str, bound: Bound) -> str:
+    """What a property of an event adds up to, or NULL."""
+    if path is None:
+        return "CAST(0 AS DECIMAL(18, 6))"
+    if not path.lines:
+        return number("properties", path, name, bound)
+    each = number("line", path, name, bound)
+    return f"list_sum(list_transform({lines(path, f'{name}_lines', bound)}, lambda line: {each}))"
+
+
+def measure(measured: Measured, value: str) -> str:
+    """The aggregate, over rows that have ``person`` if people are counted."""
+    match measured.measure:
+        case "count":
+            return "count(*)"
+        case "people":
+            return "count(DISTINCT person)"
+        case "sum":
+            return f"coalesce(sum({value}), 0)"
+
+
+def _by_piece(column: str, pieces: Sequence[Piece], values: Sequence[str]) -> str:
+    if len(values) == 1:
+        return values[0]
+    ends = [_literal(piece.since) for piece in pieces[1:]]
+    cases = " ".join(
+        f"WHEN {column} < {end} THEN {value}" for end, value in zip(ends, values, strict=False)
+    )
+    return f"CASE {cases} ELSE {values[-1]} END"
+
+
+def _literal(at: datetime) -> str:
+    return f"TIMESTAMP '{naive(at).isoformat(' ')}'"

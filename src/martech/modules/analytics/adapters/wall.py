@@ -1,0 +1,28 @@
+"""The wall between tenants: the one place from which questions reach the tables."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from duckdb import DuckDBPyConnection
+
+WALL: Final = """
+WITH events AS NOT MATERIALIZED (
+    SELECT rowid AS id, profile, type, event, timestamp, properties
+    FROM main.events WHERE tenant = $tenant
+), messages AS NOT MATERIALIZED (
+    SELECT kind, message_id, source, profile, happened_at, url
+    FROM main.messages WHERE tenant = $tenant
+), merges AS NOT MATERIALIZED (
+    SELECT merged, kept FROM main.merges WHERE tenant = $tenant
+)
+"""
+"""A question sees these in place of the tables: their names hide them."""
+
+
+def rows(
+    connection: DuckDBPyConnection, tenant: UUID, question: str, bound: Mapping[str, object]
+) -> list[Any]:
+    """Answer *question*, a SELECT with named parameters, for one tenant. It may begin with more
+    common tables: ``, orders AS (…) SELECT …``."""
+    return connection.execute(WALL + question, {**bound, "tenant": tenant}).fetchall()

@@ -1,0 +1,77 @@
+"""Questions about what happened, and time cut into slots. Pure: no row is touched here."""
+
+from martech.modules.analytics.domain.answers import (
+    conversion_days,
+    conversion_groups,
+    figure,
+    message_days,
+    points,
+)
+from martech.modules.analytics.domain.calendar import (
+    MOMENT,
+    Calendar,
+    Interval,
+    Piece,
+    Span,
+    duration,
+)
+from martech.modules.analytics.domain.frames import Frame, frame
+from martech.modules.analytics.domain.paths import Path, path
+from martech.modules.analytics.domain.questions import (
+    Breakdown,
+    Conversion,
+    Converted,
+    ConvertedGroup,
+    Group,
+    Groups,
+    Happened,
+    Kind,
+    Measure,
+    Measured,
+    Messages,
+    Named,
+    Number,
+    Outcome,
+    Series,
+    Type,
+    Value,
+    Which,
+)
+from martech.modules.analytics.domain.store import EventStore
+
+__all__ = [
+    "MOMENT",
+    "Breakdown",
+    "Calendar",
+    "Conversion",
+    "Converted",
+    "ConvertedGroup",
+    "EventStore",
+    "Frame",
+    "Group",
+    "Groups",
+    "Happened",
+    "Interval",
+    "Kind",
+    "Measure",
+    "Measured",
+    "Messages",
+    "Named",
+    "Number",
+    "Outcome",
+    "Path",
+    "Piece",
+    "Series",
+    "Span",
+    "Type",
+    "Value",
+    "Which",
+    "conversion_days",
+    "conversion_groups",
+    "duration",
+    "figure",
+    "frame",
+    "message_days",
+    "path",
+    "points",
+]
