@@ -8,6 +8,16 @@ from martech.kernel.messages import Event, Folded, Item, View, reads
 
 Channel = Literal["email"]
 Status = Literal["open", "paused", "completed", "cancelled"]
+State = Literal[
+    "pending",
+    "deferred",
+    "ambiguous",
+    "delivered",
+    "bounced",
+    "failed",
+    "suppressed",
+    "cancelled",
+]
 
 
 class Counts(View, frozen=True, kw_only=True):
@@ -69,6 +79,9 @@ class Send(View, frozen=True, kw_only=True):
     name: str
     content_id: UUID
     content_version: int
+    rate: float | None
+    """The most messages a second; null for as fast as it goes."""
+
     status: Status
     sealed: bool
     """Whether the audience is complete."""
@@ -79,6 +92,87 @@ class Send(View, frozen=True, kw_only=True):
 
     opened_at: datetime
     completed_at: datetime | None
+
+
+class Sends(View, frozen=True, kw_only=True):
+    data: list[Send]
+    next: str | None
+    """Give it as ``after`` to go on; null on the last page."""
+
+
+class Message(View, frozen=True, kw_only=True):
+    """One message to one address."""
+
+    id: UUID
+    """Always the same for the same send, step and address; its Message-ID begins with it."""
+
+    send_id: UUID
+    profile_id: UUID
+    channel: Channel
+    address: str
+    status: State
+    attempts: int
+    """Times that the server was asked to take it."""
+
+    due_at: datetime | None
+    """When it may be tried; null when it is not to be tried."""
+
+    claimed_at: datetime | None
+    settled_at: datetime | None
+    code: int | None
+    """The server's last word, if it was a refusal."""
+
+    reason: str | None
+    opened_at: datetime | None
+    """The first time; likewise the next two."""
+
+    clicked_at: datetime | None
+    unsubscribed_at: datetime | None
+
+
+class Messages(View, frozen=True, kw_only=True):
+    data: list[Message]
+    next: str | None
+
+
+class Suppression(View, frozen=True, kw_only=True):
+    """An address that nothing is sent to."""
+
+    address: str
+    reason: Literal["unsubscribed", "bounced", "manual"]
+    since: datetime
+    source: str
+    """Where that comes from: a message, the API, an import."""
+
+
+class Suppressions(View, frozen=True, kw_only=True):
+    data: list[Suppression]
+    next: str | None
+
+
+class Reconciled(View, frozen=True, kw_only=True):
+    """What became of messages of which nobody knew."""
+
+    delivered: int
+    pending: int
+    """Not in the server's log, so they will be sent."""
+
+    cancelled: int
+    """Likewise, but their send was cancelled."""
+
+    ambiguous: int
+    """Still: they became so after the time until which the log was read."""
+
+
+class ServerStatus(View, frozen=True, kw_only=True):
+    """The mail server, as the last attempts for this tenant found it."""
+
+    server: str
+    reachable: bool | None
+    """Null until somebody tried."""
+
+    error: str | None
+    since: datetime | None
 
 
 class MessageFact(Item, frozen=True, kw_only=True):
@@ -186,7 +280,10 @@ class Delivery(Protocol):
 
     async def add_recipients(self, send_id: UUID, profile_ids: list[UUID]) -> Send:
         """Add up to 1,000 people; those who are in it already stay as they are. Sending begins at
-        once. Raises `NotFound`, and `Conflict` when the send is sealed or over."""
+        once. Raises `NotFound`, and `Conflict` when the send is sealed or over.
+
+        Of people who are news to us we may hear in a moment: within ten minutes of the opening
+        they are `Unavailable`, afterwards unreachable."""
         ...
 
     async def seal_send(self, send_id: UUID) -> Send:
@@ -198,6 +295,10 @@ class Delivery(Protocol):
         ...
 
     async def resume_send(self, send_id: UUID) -> Send: ...
+
+    async def change_rate(self, send_id: UUID, rate: float | None) -> Send:
+        """From the next claim on."""
+        ...
 
     async def cancel_send(self, send_id: UUID) -> Send:
         """For good: whatever is not on its way will not be sent."""

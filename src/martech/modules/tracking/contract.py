@@ -92,10 +92,28 @@ class Retention(View, frozen=True, kw_only=True):
     are kept as long."""
 
 
+class Occurrence(View, frozen=True, kw_only=True):
+    """Something a person did that another module saw, to be tracked like everything else."""
+
+    message_id: str
+    """The same when the same is told again, so that it is accepted once."""
+
+    user_id: str | None = None
+    anonymous_id: str | None = None
+    event: str
+    timestamp: datetime
+    properties: Mapping[str, object] = {}
+
+
 class Tracking(Protocol):
     """What other modules may ask."""
 
     @reads
     async def counts(self) -> Counts:
         """What ever came in."""
+        ...
+
+    async def track(self, occurrences: list[Occurrence]) -> Tally:
+        """Take up to 500, judged and counted like those that come over HTTP; what became of
+        these."""
         ...

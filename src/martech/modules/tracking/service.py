@@ -16,6 +16,7 @@ from martech.modules.tracking.contract import (
     Counts,
     EventsTracked,
     Kind,
+    Occurrence,
     Rejected,
     Rejections,
     Retention,
@@ -25,7 +26,7 @@ from martech.modules.tracking.contract import (
 )
 from martech.modules.tracking.domain import memory
 from martech.modules.tracking.domain.bodies import Parcel
-from martech.modules.tracking.domain.items import Arrival, Rejection, Verdict, judge
+from martech.modules.tracking.domain.items import Arrival, Rejection, Verdict, judge, written
 from martech.modules.tracking.domain.memory import Forget, digest
 from martech.modules.tracking.tables import ledger, rejections, retentions, seen
 
@@ -54,6 +55,19 @@ class TrackingService(Tracking):
 
     async def take(self, deliveries: Sequence[Delivery]) -> Sequence[None]:
         """Write down what many requests brought: each event accepted once, counted, and told."""
+        await self._take(deliveries)
+        return [None] * len(deliveries)
+
+    async def track(self, occurrences: list[Occurrence]) -> Tally:
+        if len(occurrences) > FOLD:
+            raise Invalid(f"These are {len(occurrences):,}; track at most {FOLD} at once.")
+        arrival = Arrival(received_at=self.tx.now, request_id=str(new_id()), kind="track")
+        verdicts = [
+            judge(written(each), arrival, number) for number, each in enumerate(occurrences)
+        ]
+        return await self._take([Delivery(verdicts, first=True)]) if verdicts else Tally()
+
+    async def _take(self, deliveries: Sequence[Delivery]) -> Tally:
         received = [verdict for delivery in deliveries for verdict in delivery.verdicts]
         rejected = [verdict for verdict in received if isinstance(verdict, Rejection)]
         candidates: dict[bytes, TrackedEvent] = {}
@@ -68,7 +82,13 @@ class TrackingService(Tracking):
         if any(delivery.first for delivery in deliveries):
             first = Forget()
             self.tx.enqueue(first, at=self.tx.now + DAILY, key=first.key)
-        return [None] * len(deliveries)
+        duplicate = len(received) - len(accepted) - len(rejected)
+        return Tally(
+            received=len(received),
+            accepted=len(accepted),
+            duplicate=duplicate,
+            rejected=len(rejected),
+        )
 
     async def counts(self) -> Counts:
         sums = [func.sum(ledger.c[name]).label(name) for name in TALLIED]

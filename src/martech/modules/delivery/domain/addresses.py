@@ -46,7 +46,9 @@ def address(text: str) -> Address | None:
     if len(text) > LONGEST:
         return None
     try:
-        found = validate_email(text, check_deliverability=False, globally_deliverable=False)
+        found = validate_email(
+            text, check_deliverability=False, globally_deliverable=False, strict=True
+        )
     except EmailNotValidError:
         return None
     local = found.local_part

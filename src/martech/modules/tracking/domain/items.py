@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 from msgspec import Raw
 
-from martech.modules.tracking.contract import EMPTY, KINDS, Kind, TrackedEvent
+from martech.modules.tracking.contract import EMPTY, KINDS, Kind, Occurrence, TrackedEvent
 from martech.modules.tracking.domain.complaints import refused
 from martech.modules.tracking.domain.free import Refused, inspect
 from martech.modules.tracking.domain.instants import happened_at
@@ -71,6 +71,22 @@ def judge(raw: Raw, arrival: Arrival, number: int = 0) -> Verdict:
         return _accept(item, arrival, number)
     except Refused as wrong:
         return _reject(item, arrival, number, wrong)
+
+
+def written(occurrence: Occurrence) -> Raw:
+    """As a client would have sent it."""
+    return Raw(
+        msgspec.json.encode(
+            {
+                "messageId": occurrence.message_id,
+                "userId": occurrence.user_id,
+                "anonymousId": occurrence.anonymous_id,
+                "event": occurrence.event,
+                "timestamp": occurrence.timestamp,
+                "properties": occurrence.properties,
+            }
+        )
+    )
 
 
 def _accept(item: bytes, arrival: Arrival, number: int) -> TrackedEvent:

@@ -1,0 +1,27 @@
+"""Time as a job needs it: what has passed since, and a rest with nothing in hand."""
+
+import asyncio
+from collections.abc import Coroutine
+from time import monotonic
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Running:
+    def now(self) -> float:
+        """Seconds since some moment; no change of the clock moves it."""
+        return monotonic()
+
+    async def rest(self, seconds: float) -> None:
+        """Let others run meanwhile."""
+        await asyncio.sleep(seconds)
+
+    async def finished(self, story: Coroutine[object, object, T]) -> T:
+        """Wait for *story* to its end, even when we are cancelled; then be cancelled."""
+        task = asyncio.ensure_future(story)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise

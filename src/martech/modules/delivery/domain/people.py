@@ -1,0 +1,108 @@
+"""Our own copy of people: what a mail says about them, where it goes, what they allow. Pure."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from martech.modules.delivery.domain.addresses import Address, address
+from martech.modules.profiles.contract import (
+    ConsentChanged,
+    Identity,
+    ProfileChange,
+    ProfilesMerged,
+    Status,
+)
+
+CHANNEL = "email"
+NULL = msgspec.Raw(b"null")
+
+known_address = lru_cache(10_000)(address)
+"""`address`, which takes a while, once for each."""
+
+Heard = ProfileChange | ProfilesMerged | ConsentChanged
+
+
+class Recipient(msgspec.Struct):
+    """One person, as of the last thing heard."""
+
+    traits: dict[str, msgspec.Raw] = {}
+    address: str | None = None
+    identity: Identity | None = None
+    """By which tracking knows them."""
+
+    consent: Status | None = None
+    merged_into: UUID | None = None
+
+
+class Granted(NamedTuple):
+    """An address that may be written to again, if what forbade it was said before *at*."""
+
+    address: str
+    at: datetime
+
+
+def hear(people: dict[UUID, Recipient], heard: Iterable[Heard]) -> list[Granted]:
+    """Change *people*, who must hold everybody that is mentioned, and those who were merged into
+    them. Returns what they allow anew."""
+    granted: list[Granted] = []
+    for fact in heard:
+        match fact:
+            case ProfileChange():
+                _change(people[fact.profile_id], fact)
+            case ProfilesMerged():
+                _merge(people, fact)
+            case ConsentChanged() if fact.channel == CHANNEL:
+                person = people[fact.profile_id]
+                person.consent = fact.status
+                if fact.status == "granted" and person.address is not None:
+                    granted.append(Granted(person.address, fact.at))
+    return granted
+
+
+def _change(person: Recipient, change: ProfileChange) -> None:
+    for name, value in change.traits.items():
+        if value == NULL:
+            person.traits.pop(name, None)
+        else:
+            person.traits[name] = value
+    if CHANNEL in change.traits:
+        found = mail_address(change.traits[CHANNEL])
+        person.address = found.text if found else None
+    for identity in change.identities:
+        person.identity = _stronger(person.identity, identity)
+
+
+def _merge(people: dict[UUID, Recipient], merge: ProfilesMerged) -> None:
+    gone = people[merge.merged]
+    if gone.identity is not None:
+        people[merge.kept].identity = _stronger(people[merge.kept].identity, gone.identity)
+    for person in people.values():
+        if person.merged_into == merge.merged:
+            person.merged_into = merge.kept
+    people[merge.merged] = Recipient(merged_into=merge.kept)
+
+
+def _stronger(one: Identity | None, other: Identity) -> Identity | None:
+    """The first user id, or the first anonymous id: tracking takes no other."""
+    if other.kind == "email" or (one is not None and one.kind == "user_id"):
+        return one
+    return other if one is None or other.kind == "user_id" else one
+
+
+def mail_address(trait: msgspec.Raw) -> Address | None:
+    try:
+        return known_address(msgspec.json.decode(trait, type=str).strip())
+    except msgspec.MsgspecError:
+        return None
+
+
+def traits_of(stored: bytes) -> Mapping[str, object]:
+    """As a template reads them."""
+    return _values(stored)
+
+
+_values = msgspec.json.Decoder(dict[str, object]).decode

@@ -1,0 +1,94 @@
+"""From a published content and a person to the bytes that are sent. Pure; preview and delivery
+both come through here, so what is shown is what is sent."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from uuid import UUID
+
+import msgspec
+
+from martech.kernel.templates import Template, TemplateError
+from martech.modules.delivery.domain.addresses import Mailbox
+from martech.modules.delivery.domain.dkim import Seal
+from martech.modules.delivery.domain.links import Signer, rewrite
+from martech.modules.delivery.domain.mail import Letter, build
+from martech.modules.delivery.domain.outcomes import Posted
+from martech.modules.delivery.domain.people import known_address, traits_of
+from martech.modules.delivery.domain.settling import Unmade
+
+parsed = lru_cache(512)(Template.parse)
+
+
+class Texts(msgspec.Struct, frozen=True):
+    """One version of a content, as templates."""
+
+    subject: str
+    html: str
+    text: str
+
+
+class Person(msgspec.Struct, frozen=True, gc=False):
+    """Whom a mail is to."""
+
+    id: UUID
+    address: str
+    traits: bytes
+    """Of JSON."""
+
+
+class House(msgspec.Struct, frozen=True):
+    """What is the same in all mails of a process."""
+
+    sender: Mailbox
+    base: str
+    """Under which people reach us."""
+
+    seal: Seal | None = None
+
+
+class Written(msgspec.Struct, frozen=True):
+    mail: Posted
+    links: Mapping[str, str]
+    """Link id -> URL: to be stored before the mail leaves."""
+
+
+def write(
+    message_id: UUID,
+    person: Person,
+    texts: Texts,
+    *,
+    house: House,
+    signer: Signer,
+    at: datetime,
+    feedback: str,
+) -> Written | Unmade:
+    """The mail, or why there is none: a template that does not render for this person."""
+    to = known_address(person.address)
+    if to is None:
+        return Unmade(f"{person.address} is no address that mail can be sent to.")
+    unsubscribe = signer.url(house.base, "u", message_id)
+    profile = {"id": person.id, "traits": traits_of(person.traits)}
+    values = {"profile": profile, "unsubscribe_url": unsubscribe}
+    try:
+        subject = parsed(texts.subject, html=False).render(values)
+        html = parsed(texts.html, html=True).render(values)
+        text = parsed(texts.text, html=False).render(values)
+    except TemplateError as error:
+        return Unmade(f"The template does not render: {error}")
+    made = rewrite(html, text, base=house.base, signer=signer, message_id=message_id)
+    letter = Letter(
+        message_id=message_id,
+        domain=house.sender.domain,
+        sender=house.sender,
+        to=to,
+        subject=subject,
+        html=made.html,
+        text=made.text,
+        date=at,
+        unsubscribe_url=unsubscribe,
+        feedback=feedback,
+    )
+    data = build(letter, house.seal)
+    posted = Posted(id=message_id, envelope_from=house.sender.address, to=to.envelope, data=data)
+    return Written(posted, made.links)

@@ -1,0 +1,79 @@
+"""The ledger, and what becomes of messages of which nobody knows."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta
+
+from martech.kernel.messages import Request
+from martech.modules.delivery.contract import Message, Messages, Reconciled, ServerStatus, State
+from martech.modules.delivery.domain.logs import message_ids
+from martech.modules.delivery.service import DeliveryService
+from martech.modules.delivery.service.writing import Writer
+
+Service = NamedDependency[DeliveryService]
+Scribe = NamedDependency[Writer]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on a page.")]
+
+READ = {"scope": "delivery:read"}
+WRITE = {"scope": "delivery:write"}
+
+MOST = 50_000
+"""Lines of a mail server's log in one reconciliation."""
+
+
+class MessageController(Controller):
+    path = "/messages"
+
+    @get(operation_id="listMessages", opt=READ)
+    async def page(
+        self,
+        service: Service,
+        send_id: FromQuery[UUID | None] = None,
+        status: FromQuery[State | None] = None,
+        profile_id: FromQuery[UUID | None] = None,
+        after: FromQuery[str | None] = None,
+        limit: Limit = 100,
+    ) -> Messages:
+        """In no particular order, but always in the same."""
+        return await service.messages(
+            send_id=send_id, status=status, profile_id=profile_id, after=after, limit=limit
+        )
+
+    @get("/{message_id:uuid}", operation_id="getMessage", opt=READ)
+    async def message(self, message_id: FromPath[UUID], service: Service) -> Message:
+        return await service.message(message_id)
+
+
+class Reconcile(Request, frozen=True, kw_only=True):
+    accepted: Annotated[list[str], Meta(max_length=MOST)]
+    """The Message-IDs that the mail server's log says it accepted, with or without ``<>``. All of
+    them: an ambiguous message that is missing here is sent again."""
+
+    until: Annotated[datetime, Meta(tz=True)]
+    """Up to when the log was read. What became ambiguous later stays so."""
+
+
+class ReconciliationController(Controller):
+    path = "/reconciliations"
+
+    @post(operation_id="reconcile", opt=WRITE, status_code=200)
+    async def reconcile(self, data: JSONBody[Reconcile], service: Service) -> Reconciled:
+        """Settle what is ambiguous by what the mail server's log says: nobody else can know."""
+        return await service.reconcile(message_ids(data.accepted), data.until)
+
+
+class StatusController(Controller):
+    path = "/status"
+
+    @get(operation_id="getDeliveryStatus", opt=READ)
+    async def status(self, service: Service, writer: Scribe) -> ServerStatus:
+        """The mail server, as the last attempts for this tenant found it."""
+        found = await service.server()
+        if found is not None and found.server == writer.server:
+            return found
+        return ServerStatus(server=writer.server, reachable=None, error=None, since=None)

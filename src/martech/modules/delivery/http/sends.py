@@ -1,0 +1,99 @@
+"""Sends: what other modules opened, to be looked at, paused, resumed and cancelled."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Controller, get, patch, post
+from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.response.base import ASGIResponse
+from msgspec import UNSET, Meta, UnsetType
+
+from martech.kernel.errors import Conflict
+from martech.kernel.messages import Request
+from martech.modules.delivery.contract import Send, Sends
+from martech.modules.delivery.domain.settling import Unmade
+from martech.modules.delivery.service import DeliveryService
+from martech.modules.delivery.service.writing import Writer
+
+Service = NamedDependency[DeliveryService]
+Scribe = NamedDependency[Writer]
+Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on a page.")]
+
+READ = {"scope": "delivery:read"}
+WRITE = {"scope": "delivery:write"}
+MAIL = {200: ResponseSpec(bytes, media_type="message/rfc822", generate_examples=False)}
+
+
+class ChangeSend(Request, frozen=True, kw_only=True):
+    rate: Annotated[float, Meta(gt=0)] | UnsetType | None = UNSET
+    """The most messages a second; null for as fast as it goes."""
+
+
+class SendController(Controller):
+    path = "/sends"
+
+    @get(operation_id="listSends", opt=READ)
+    async def page(
+        self, service: Service, after: FromQuery[str | None] = None, limit: Limit = 100
+    ) -> Sends:
+        """The newest first."""
+        return await service.sends(after=after, limit=limit)
+
+    @get("/{send_id:uuid}", operation_id="getSend", opt=READ)
+    async def send(self, send_id: FromPath[UUID], service: Service) -> Send:
+        return await service.send(send_id)
+
+    @patch("/{send_id:uuid}", operation_id="changeSend", opt=WRITE)
+    async def change(
+        self, send_id: FromPath[UUID], data: JSONBody[ChangeSend], service: Service
+    ) -> Send:
+        """A new rate holds from the next claim on."""
+        if data.rate is UNSET:
+            return await service.send(send_id)
+        return await service.change_rate(send_id, data.rate)
+
+    @post("/{send_id:uuid}/pause", operation_id="pauseSend", opt=WRITE, status_code=200)
+    async def pause(self, send_id: FromPath[UUID], service: Service) -> Send:
+        """Nothing is claimed from this answer on; what is on its way arrives."""
+        return await service.pause_send(send_id)
+
+    @post("/{send_id:uuid}/resume", operation_id="resumeSend", opt=WRITE, status_code=200)
+    async def resume(self, send_id: FromPath[UUID], service: Service) -> Send:
+        return await service.resume_send(send_id)
+
+    @post("/{send_id:uuid}/cancel", operation_id="cancelSend", opt=WRITE, status_code=200)
+    async def cancel(self, send_id: FromPath[UUID], service: Service) -> Send:
+        """For good: whatever is not on its way will not be sent."""
+        return await service.cancel_send(send_id)
+
+    @get(
+        "/{send_id:uuid}/preview",
+        operation_id="previewMail",
+        opt=READ,
+        responses=MAIL,
+    )
+    async def preview(
+        self,
+        send_id: FromPath[UUID],
+        profile_id: FromQuery[UUID],
+        service: Service,
+        writer: Scribe,
+        at: FromQuery[Annotated[datetime, Meta(tz=True)] | None] = None,
+    ) -> ASGIResponse:
+        """The bytes that this person would be sent, dated *at* (now, if left out)."""
+        draft = await service.draft(send_id, profile_id)
+        (message,) = draft.messages
+        made = writer.write(
+            message.id,
+            message.person,
+            draft.texts,
+            signer=await service.signer(),
+            at=at or draft.at,
+            feedback=draft.feedback,
+        )
+        if isinstance(made, Unmade):
+            raise Conflict(made.reason)
+        return ASGIResponse(body=made.mail.data, media_type="message/rfc822")

@@ -1,0 +1,174 @@
+"""What a lane takes into its hands: in one short transaction, in which it is looked up once more
+who must not be written to."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, func, select, update
+
+from martech.modules.delivery.domain.claims import Claim, Claimed, Forbidden, feedback, forbidden
+from martech.modules.delivery.domain.commands import Deliver
+from martech.modules.delivery.domain.ledger import Kept
+from martech.modules.delivery.domain.pacing import Pace, pace, used
+from martech.modules.delivery.domain.sends import WITHDRAWN, Held
+from martech.modules.delivery.domain.writing import Person, Texts
+from martech.modules.delivery.service.rows import Rows
+from martech.modules.delivery.tables import contents, messages, recipients, suppressions
+
+PERSON_COLUMNS = ("profile_id", "traits", "address", "consent", "merged_into")
+NOTHING = Texts("", "", "")
+PERSON = tuple(recipients.c[name] for name in PERSON_COLUMNS)
+DUE = tuple(messages.c[name] for name in ("id", "profile_id", "address", "state"))
+
+Found = Row[*tuple[object, ...]]
+
+
+class Claiming(Rows):
+    async def claim(self, held: Held, lane: int, most: int) -> Claim:
+        """Up to *most* messages that are due, for *lane*; those who must not be written to are
+        suppressed here. Nothing of a send that is paused, or whose content was withdrawn."""
+        texts = await self._texts(held) if held.status == "open" else None
+        if texts is None:
+            if held.status == "open":
+                held.obstruct("content", WITHDRAWN, self.tx.now)
+            return self._claim(held, NOTHING, [], None)
+        held.clear("content")
+        allowed = self._allowed(held, most)
+        due = await self._due(held, allowed.most)
+        people = await self._today({row.profile_id for row in due})
+        barred = await self._barred(due, people)
+        taken = [row for row in due if row.id not in barred]
+        await self._suppress(held, due, barred)
+        await self._take(held, taken, lane)
+        again_at: datetime | None = allowed.again_at or self.tx.now
+        if held.rate is not None:
+            held.used_until = used(allowed, held.rate, len(taken))
+        if allowed.most and not due:
+            again_at = await self._next(held)
+        claimed = [
+            Claimed(row.id, person_of(people.get(row.profile_id), row.profile_id, row.address))
+            for row in taken
+        ]
+        return self._claim(held, texts, claimed, again_at)
+
+    def again(self, held: Held, lane: int, seconds: float) -> None:
+        """Go on with it in so many *seconds*, if that is to be."""
+        if held.status == "open":
+            command = Deliver(send_id=held.id, lane=lane)
+            at = self.tx.now + timedelta(seconds=seconds)
+            self.tx.enqueue(command, at=at, key=command.key)
+
+    async def _texts(self, held: Held, *, withdrawn: bool = False) -> Texts | None:
+        """None when they were withdrawn, unless those are wanted too."""
+        published = select(contents.c.subject, contents.c.html, contents.c.text).where(
+            self._mine(contents),
+            contents.c.content_id == held.content_id,
+            contents.c.version == held.content_version,
+        )
+        if not withdrawn:
+            published = published.where(contents.c.withdrawn.is_(False))
+        row = (await self.tx.execute(published)).one_or_none()
+        return None if row is None else Texts(row.subject, row.html, row.text)
+
+    def _allowed(self, held: Held, most: int) -> Pace:
+        if held.rate is None:
+            return Pace(most, self.tx.now, None)
+        return pace(held.rate, held.used_until, self.tx.now, most)
+
+    async def _due(self, held: Held, most: int) -> Sequence[Found]:
+        """The longest waiting first."""
+        if not most:
+            return []
+        waiting = select(*DUE).where(
+            self._mine(messages),
+            messages.c.send_id == held.id,
+            messages.c.due_at.is_not(None),
+            messages.c.due_at <= self.tx.now,
+        )
+        return (await self.tx.execute(waiting.order_by(messages.c.due_at).limit(most))).all()
+
+    async def _next(self, held: Held) -> datetime | None:
+        """When the next one is due; None if none is waiting."""
+        soonest = select(func.min(messages.c.due_at)).where(
+            self._mine(messages),
+            messages.c.send_id == held.id,
+            messages.c.due_at.is_not(None),
+        )
+        moment: datetime | None = (await self.tx.execute(soonest)).scalar_one()
+        return moment
+
+    async def _today(self, ids: Iterable[UUID]) -> dict[UUID, Found]:
+        """Those of *ids* whom we know, as who they are today."""
+        found = await self._persons(ids)
+        gone = {row.merged_into for row in found.values()} - found.keys() - {None}
+        found |= await self._persons(gone)
+        return {id_: found.get(row.merged_into, row) for id_, row in found.items()}
+
+    async def _persons(self, ids: Iterable[UUID]) -> dict[UUID, Found]:
+        mine = select(*PERSON).where(self._mine(recipients))
+        rows = await self.tx.among(mine, recipients.c.profile_id, sorted(ids))
+        return {row.profile_id: row for row in rows}
+
+    async def _barred(
+        self, due: Sequence[Found], people: Mapping[UUID, Found]
+    ) -> dict[UUID, Forbidden]:
+        """Messages that must not be sent, and why."""
+        mine = select(suppressions.c.address, suppressions.c.reason).where(self._mine(suppressions))
+        addresses = sorted({row.address for row in due})
+        rows = await self.tx.among(mine, suppressions.c.address, addresses)
+        reasons: dict[str, Forbidden] = {row.address: row.reason for row in rows}
+        barred = {}
+        for row in due:
+            person = people.get(row.profile_id)
+            consent = person.consent if person else None
+            if reason := forbidden(consent, reasons.get(row.address)):
+                barred[row.id] = reason
+        return barred
+
+    async def _suppress(
+        self, held: Held, due: Sequence[Found], barred: Mapping[UUID, Forbidden]
+    ) -> None:
+        if not barred:
+            return
+        await self.tx.execute(
+            update(messages)
+            .where(self._mine(messages), messages.c.id == bindparam("b_id"))
+            .values(
+                state="suppressed",
+                due_at=None,
+                settled_at=self.tx.now,
+                code=None,
+                reason=bindparam("b_reason"),
+            ),
+            [{"b_id": id_, "b_reason": reason} for id_, reason in barred.items()],
+        )
+        for row in due:
+            if row.id in barred:
+                held.move("suppressed", out_of=row.state)
+
+    async def _take(self, held: Held, taken: Sequence[Found], lane: int) -> None:
+        if not taken:
+            return
+        claimed: Kept = "claimed"
+        await self.tx.execute(
+            update(messages)
+            .where(self._mine(messages), messages.c.id == bindparam("b_id"))
+            .values(state=claimed, due_at=None, lane=lane, claimed_at=self.tx.now),
+            [{"b_id": row.id} for row in taken],
+        )
+        for row in taken:
+            held.move("pending", out_of=row.state)
+
+    def _claim(
+        self, held: Held, texts: Texts, claimed: list[Claimed], again_at: datetime | None
+    ) -> Claim:
+        said = feedback(held.key.source, held.id, self.tx.tenant)
+        return Claim(claimed, self.tx.now, texts, said, again_at)
+
+
+def person_of(today: Found | None, profile_id: UUID, address: str) -> Person:
+    """Whom it is to, as they are today; nobody we know has no traits."""
+    if today is None:
+        return Person(profile_id, address, b"{}")
+    return Person(today.profile_id, address, today.traits)

@@ -1,0 +1,111 @@
+"""The audience of a send: whom it is to, each once."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+
+from martech.kernel.errors import Conflict, Invalid, Unavailable
+from martech.modules.delivery.contract import Send
+from martech.modules.delivery.domain.people import Recipient
+from martech.modules.delivery.domain.sends import Held
+from martech.modules.delivery.service.rows import Rows
+from martech.modules.delivery.tables import excluded, messages, recipients
+
+MOST = 1000
+"""People who are added at once."""
+
+PATIENCE = timedelta(minutes=10)
+"""How long after its opening a send waits for news of people whom nobody here knows."""
+
+
+class Gathering(Rows):
+    async def add_recipients(self, send_id: UUID, profile_ids: list[UUID]) -> Send:
+        if len(profile_ids) > MOST:
+            raise Invalid(
+                f"These are {len(profile_ids):,}; add at most {MOST:,} at once.",
+                field="profile_ids",
+            )
+        held = await self.hold(send_id)
+        people = await self._people(profile_ids)
+        there = await self._there(send_id, profile_ids, people)
+        wanted = list(dict.fromkeys(id_ for id_ in profile_ids if id_ not in there))
+        if not wanted:
+            return held.view()
+        if held.sealed or held.status in ("completed", "cancelled"):
+            raise Conflict(f"The send is {'sealed' if held.sealed else held.status}.")
+        if not all(id_ in people for id_ in wanted) and self.tx.now - held.opened_at < PATIENCE:
+            raise Unavailable("Some of these people were not heard of yet.", retry_after=1)
+        await self._add(held, wanted, people)
+        self._wake(held)
+        return await self.finish(held)
+
+    async def _there(
+        self,
+        send_id: UUID,
+        ids: Sequence[UUID],
+        people: Mapping[UUID, tuple[UUID, Recipient]],
+    ) -> set[UUID]:
+        """Those of *ids* who are in the send, under whichever id they were asked for."""
+        today = {id_: people[id_][0] if id_ in people else id_ for id_ in ids}
+        family = {id_: id_ for id_ in [*ids, *today.values()]} | today
+        merged = select(recipients.c.profile_id, recipients.c.merged_into)
+        merged = merged.where(self._mine(recipients))
+        for row in await self.tx.among(merged, recipients.c.merged_into, sorted(set(family))):
+            family[row.profile_id] = row.merged_into
+        names = sorted(family)
+        asked = select(messages.c.profile_id).where(
+            self._mine(messages), messages.c.send_id == send_id
+        )
+        rows = await self.tx.among(asked, messages.c.profile_id, names)
+        left = select(excluded.c.profile_id).where(
+            self._mine(excluded), excluded.c.send_id == send_id
+        )
+        rows += await self.tx.among(left, excluded.c.profile_id, names)
+        present = {family[row.profile_id] for row in rows}
+        return {id_ for id_ in ids if today[id_] in present}
+
+    async def _add(
+        self,
+        held: Held,
+        wanted: Sequence[UUID],
+        people: Mapping[UUID, tuple[UUID, Recipient]],
+    ) -> None:
+        addresses: dict[str, UUID] = {}
+        left: dict[UUID, str] = {}
+        for id_ in wanted:
+            address = people[id_][1].address if id_ in people else None
+            if address is None:
+                left[id_] = "unreachable"
+            elif addresses.setdefault(address, id_) != id_:
+                left[id_] = "duplicate"
+        rows = [self._row(held, address, id_) for address, id_ in addresses.items()]
+        rows.sort(key=lambda row: str(row["id"]))
+        inserted = await self.tx.insert_new(messages, rows, returning=["profile_id"])
+        new = {row.profile_id for row in inserted}
+        left |= {id_: "duplicate" for id_ in addresses.values() if id_ not in new}
+        fixed = {"tenant": self.tx.tenant, "send_id": held.id}
+        out = [{**fixed, "profile_id": id_, "reason": reason} for id_, reason in left.items()]
+        await self.tx.insert_new(excluded, out, returning=["profile_id"])
+        held.move("audience", len(wanted))
+        held.move("pending", len(new))
+        for reason in left.values():
+            held.move(reason)
+
+    def _row(self, held: Held, address: str, profile_id: UUID) -> dict[str, object]:
+        key = held.key
+        return {
+            "tenant": self.tx.tenant,
+            "id": key.message_id(address),
+            "send_id": held.id,
+            "profile_id": profile_id,
+            "source": key.source,
+            "occasion": key.occasion,
+            "step": key.step,
+            "channel": key.channel,
+            "address": address,
+            "state": "pending",
+            "due_at": self.tx.now,
+            "attempts": 0,
+        }

@@ -1,0 +1,128 @@
+"""What is shown of sends and messages."""
+
+from uuid import UUID
+
+from sqlalchemy import Row, or_, select
+
+from martech.kernel.errors import NotFound
+from martech.modules.delivery.contract import Message, Messages, Sends, ServerStatus, State
+from martech.modules.delivery.domain import paging
+from martech.modules.delivery.domain.claims import Claim, Claimed, feedback
+from martech.modules.delivery.domain.ledger import COUNTED
+from martech.modules.delivery.service.claiming import NOTHING, Claiming, person_of
+from martech.modules.delivery.service.rows import held_of
+from martech.modules.delivery.tables import messages, recipients, sends, servers
+
+
+class Looking(Claiming):
+    async def sends(self, *, after: str | None = None, limit: int = 100) -> Sends:
+        """The newest first."""
+        mine = select(sends).where(self._mine(sends))
+        if after is not None:
+            number, id_ = paging.place(after, tuple[int, UUID])
+            at = paging.moment(number)
+            older = (sends.c.opened_at == at) & (sends.c.id < id_)
+            mine = mine.where(or_(sends.c.opened_at < at, older))
+        newest = sends.c.opened_at.desc(), sends.c.id.desc()
+        rows = (await self.tx.execute(mine.order_by(*newest).limit(limit + 1))).all()
+        end = None
+        if len(rows) > limit:
+            last = rows[limit - 1]
+            end = paging.cursor(paging.micros(last.opened_at), last.id)
+        return Sends(data=[held_of(row).view() for row in rows[:limit]], next=end)
+
+    async def messages(
+        self,
+        *,
+        send_id: UUID | None = None,
+        status: State | None = None,
+        profile_id: UUID | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Messages:
+        """In the order of their ids, which is none."""
+        mine = select(messages).where(self._mine(messages))
+        if send_id is not None:
+            mine = mine.where(messages.c.send_id == send_id)
+        if status is not None:
+            states = [kept for kept, shown in COUNTED.items() if shown == status]
+            mine = mine.where(messages.c.state.in_(states))
+        if profile_id is not None:
+            mine = mine.where(messages.c.profile_id.in_(await self._family(profile_id)))
+        if after is not None:
+            mine = mine.where(messages.c.id > paging.place(after, tuple[UUID])[0])
+        rows = (await self.tx.execute(mine.order_by(messages.c.id).limit(limit + 1))).all()
+        end = paging.cursor(rows[limit - 1].id) if len(rows) > limit else None
+        return Messages(data=[_message(row) for row in rows[:limit]], next=end)
+
+    async def message(self, message_id: UUID) -> Message:
+        mine = select(messages).where(self._mine(messages), messages.c.id == message_id)
+        row = (await self.tx.execute(mine)).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no message {message_id}.")
+        return _message(row)
+
+    async def server(self) -> ServerStatus | None:
+        """The mail server as it was found; None if nobody tried."""
+        row = (await self.tx.execute(select(servers).where(self._mine(servers)))).one_or_none()
+        if row is None:
+            return None
+        return ServerStatus(
+            server=row.server, reachable=row.reachable, error=row.error, since=row.since
+        )
+
+    async def draft(self, send_id: UUID, profile_id: UUID) -> Claim:
+        """What a lane would be given to write to this person. Raises `NotFound` for who has no
+        address."""
+        held = await self._find(send_id)
+        if held is None:
+            raise NotFound(f"There is no send {send_id}.")
+        today = (await self._today({profile_id})).get(profile_id)
+        asked = select(messages.c.address).where(
+            self._mine(messages),
+            messages.c.send_id == send_id,
+            messages.c.profile_id.in_(await self._family(profile_id)),
+        )
+        asked = asked.order_by(messages.c.id).limit(1)
+        address = (await self.tx.execute(asked)).scalar_one_or_none()
+        if address is None and today is not None:
+            address = today.address
+        if address is None:
+            raise NotFound(f"Nobody {profile_id} has an address.", field="profile_id")
+        texts = await self._texts(held, withdrawn=True)
+        person = person_of(today, profile_id, address)
+        said = feedback(held.key.source, held.id, self.tx.tenant)
+        claimed = Claimed(held.key.message_id(address), person)
+        return Claim([claimed], self.tx.now, texts or NOTHING, said, None)
+
+    async def _family(self, profile_id: UUID) -> list[UUID]:
+        """Every id under which that person was ever asked for."""
+        mine = select(recipients.c.merged_into).where(
+            self._mine(recipients), recipients.c.profile_id == profile_id
+        )
+        today = (await self.tx.execute(mine)).scalar_one_or_none() or profile_id
+        gone = select(recipients.c.profile_id).where(
+            self._mine(recipients), recipients.c.merged_into == today
+        )
+        merged = (await self.tx.execute(gone)).scalars().all()
+        return sorted({profile_id, today, *merged})
+
+
+def _message(row: Row[*tuple[object, ...]]) -> Message:
+    return Message(
+        id=row.id,
+        send_id=row.send_id,
+        profile_id=row.profile_id,
+        channel=row.channel,
+        address=row.address,
+        status=COUNTED[row.state],
+        attempts=row.attempts,
+        due_at=row.due_at,
+        claimed_at=row.claimed_at,
+        settled_at=row.settled_at,
+        code=row.code,
+        reason=row.reason,
+        opened_at=row.opened_at,
+        clicked_at=row.clicked_at,
+        unsubscribed_at=row.unsubscribed_at,
+    )

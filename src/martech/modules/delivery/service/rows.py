@@ -1,0 +1,127 @@
+"""The rows that several use cases read and write."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import ColumnElement, Row, Table, select, update
+
+from martech.kernel.db import Transaction
+from martech.kernel.errors import NotFound
+from martech.modules.delivery.contract import Send
+from martech.modules.delivery.domain.commands import Deliver, lanes
+from martech.modules.delivery.domain.ledger import NUMBERS, Key
+from martech.modules.delivery.domain.people import Recipient
+from martech.modules.delivery.domain.sends import Held, Problem
+from martech.modules.delivery.tables import recipients, sends
+from martech.modules.profiles.contract import Identity
+
+T = TypeVar("T")
+
+FOLD = 500
+"""Items of one folded event."""
+
+_traits = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class Rows:
+    def __init__(self, tx: Transaction) -> None:
+        self.tx = tx
+
+    def _mine(self, table: Table) -> ColumnElement[bool]:
+        return table.c.tenant == self.tx.tenant
+
+    async def hold(self, send_id: UUID) -> Held:
+        """The send, which nobody else changes until the commit. Raises `NotFound`."""
+        held = await self._find(send_id, hold=True)
+        if held is None:
+            raise NotFound(f"There is no send {send_id}.")
+        return held
+
+    async def _find(self, send_id: UUID, *, hold: bool = False) -> Held | None:
+        query = select(sends).where(self._mine(sends), sends.c.id == send_id)
+        row = (await self.tx.execute(query.with_for_update() if hold else query)).one_or_none()
+        return None if row is None else held_of(row)
+
+    async def finish(self, held: Held) -> Send:
+        """Write down what was changed, and tell of it."""
+        held.conclude(self.tx.now)
+        before, after = held.loaded, held.state()
+        if before == after:
+            return held.view()
+        problem = held.problem
+        changed = update(sends).where(self._mine(sends), sends.c.id == held.id)
+        await self.tx.execute(
+            changed.values(
+                rate=held.rate,
+                used_until=held.used_until,
+                status=held.status,
+                sealed=held.sealed,
+                problem=problem.kind if problem else None,
+                problem_text=problem.text if problem else None,
+                problem_at=problem.since if problem else None,
+                completed_at=held.completed_at,
+                **held.numbers,
+            )
+        )
+        if before is None or before[1:] != after[1:]:  # more than the use of its rate
+            self.tx.publish(held.progressed(self.tx.now))
+        return held.view()
+
+    def _wake(self, held: Held) -> None:
+        """Have it sent, in as many lanes as it is worth."""
+        waiting = held.numbers["pending"] + held.numbers["deferred"]
+        if held.status == "open" and waiting:
+            for lane in range(lanes(waiting, held.rate)):
+                command = Deliver(send_id=held.id, lane=lane)
+                self.tx.enqueue(command, key=command.key)
+
+    async def _people(self, ids: Iterable[UUID]) -> dict[UUID, tuple[UUID, Recipient]]:
+        """Those of *ids* whom we know: who they are today, and what we know of them."""
+        found = await self._recipients(ids)
+        kept = {p.merged_into for p in found.values() if p.merged_into is not None}
+        found |= await self._recipients(kept - found.keys())
+        people = {}
+        for id_ in ids:
+            if (person := found.get(id_)) is not None:
+                now = person.merged_into or id_
+                people[id_] = now, found[now]
+        return people
+
+    async def _recipients(self, ids: Iterable[UUID]) -> dict[UUID, Recipient]:
+        mine = select(recipients).where(self._mine(recipients))
+        rows = await self.tx.among(mine, recipients.c.profile_id, sorted(set(ids)))
+        return {row.profile_id: recipient(row) for row in rows}
+
+
+def recipient(row: Row[*tuple[object, ...]]) -> Recipient:
+    identity = Identity(row.identity_kind, row.identity_value) if row.identity_kind else None
+    return Recipient(_traits(row.traits), row.address, identity, row.consent, row.merged_into)
+
+
+def held_of(row: Row[*tuple[object, ...]]) -> Held:
+    problem = row.problem and Problem(row.problem, row.problem_text, row.problem_at)
+    held = Held(
+        key=Key(row.tenant, row.source, row.occasion, row.step, row.channel),
+        id=row.id,
+        channel=row.channel,
+        name=row.name,
+        content_id=row.content_id,
+        content_version=row.content_version,
+        rate=row.rate,
+        used_until=row.used_until,
+        status=row.status,
+        sealed=row.sealed,
+        problem=problem,
+        opened_at=row.opened_at,
+        completed_at=row.completed_at,
+        numbers={name: row._mapping[name] for name in NUMBERS},
+    )
+    held.loaded = held.state()
+    return held
+
+
+def chunks(things: Sequence[T], size: int = FOLD) -> Iterator[list[T]]:
+    for start in range(0, len(things), size):
+        yield list(things[start : start + size])

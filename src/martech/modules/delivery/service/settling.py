@@ -1,0 +1,160 @@
+"""What became of the messages that a lane held; with it they are out of its hands."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, insert, select, update
+
+from martech.kernel.columns import new_id
+from martech.modules.delivery.contract import (
+    Bounce,
+    MessageBounced,
+    MessageFact,
+    MessageSent,
+    SentMessage,
+    State,
+)
+from martech.modules.delivery.domain import facts
+from martech.modules.delivery.domain.commands import Tell
+from martech.modules.delivery.domain.ledger import COUNTED
+from martech.modules.delivery.domain.sends import Held
+from martech.modules.delivery.domain.settling import Result, Settled, settle
+from martech.modules.delivery.domain.telling import Engagement
+from martech.modules.delivery.service.rows import Rows, chunks
+from martech.modules.delivery.tables import engagements, messages, recipients, suppressions
+
+COLUMNS = tuple(messages.c[name] for name in ("id", "profile_id", "address", "attempts"))
+SOON = timedelta(seconds=1)
+"""How long facts for tracking wait for company."""
+
+Found = Row[*tuple[object, ...]]
+
+
+class Settling(Rows):
+    async def settle(
+        self,
+        held: Held,
+        lane: int,
+        results: Mapping[UUID, Result],
+        *,
+        otherwise: Result,
+        retry: timedelta,
+    ) -> None:
+        """Whatever *lane* holds leaves its hands, each with its result or *otherwise*."""
+        mine = select(*COLUMNS).where(
+            self._mine(messages), messages.c.send_id == held.id, messages.c.lane == lane
+        )
+        rows = (await self.tx.execute(mine)).all()
+        if not rows:
+            return
+        settled = {
+            row.id: settle(
+                results.get(row.id, otherwise),
+                id_=row.id,
+                attempts=row.attempts,
+                now=self.tx.now,
+                retry=retry,
+                cancelled=held.status == "cancelled",
+            )
+            for row in rows
+        }
+        await self._conclude(held, rows, settled, out_of="pending")
+
+    async def _conclude(
+        self, held: Held, rows: Sequence[Found], settled: Mapping[UUID, Settled], *, out_of: State
+    ) -> None:
+        for each in settled.values():
+            held.move(COUNTED[each.state], out_of=out_of)
+        await self._write(settled)
+        await self._bar([row.address for row in rows if settled[row.id].suppress], "bounced", held)
+        await self._tell(held, rows, settled)
+
+    async def _write(self, settled: Mapping[UUID, Settled]) -> None:
+        names = ("state", "due_at", "attempts", "code", "reason")
+        final = [
+            {
+                "b_id": id_,
+                "b_settled_at": None if each.due_at else self.tx.now,
+                **{f"b_{name}": getattr(each, name) for name in names},
+            }
+            for id_, each in settled.items()
+        ]
+        changed = update(messages).where(self._mine(messages), messages.c.id == bindparam("b_id"))
+        values: dict[str, object] = {
+            name: bindparam(f"b_{name}") for name in (*names, "settled_at")
+        }
+        await self.tx.execute(changed.values(lane=None, **values), final)
+
+    async def _bar(self, addresses: Iterable[str], reason: str, held: Held) -> None:
+        fixed = {"tenant": self.tx.tenant, "reason": reason, "since": self.tx.now}
+        rows = [
+            {**fixed, "address": address, "source": f"send:{held.id}"}
+            for address in sorted(set(addresses))
+        ]
+        await self.tx.insert_new(suppressions, rows, returning=["address"])
+
+    async def _tell(
+        self, held: Held, rows: Sequence[Found], settled: Mapping[UUID, Settled]
+    ) -> None:
+        """The modules that listen, and (later) tracking."""
+        said = [row for row in rows if settled[row.id].state in ("delivered", "bounced")]
+        today = await self._merged({row.profile_id for row in said})
+        sent: list[SentMessage] = []
+        returned: list[Bounce] = []
+        told: list[Engagement] = []
+        for row in said:
+            each, profile_id = settled[row.id], today.get(row.profile_id, row.profile_id)
+            fact = self._fact(held, row.id, profile_id)
+            if each.state == "delivered":
+                content = held.content_id, held.content_version
+                sent.append(facts.sent(fact, *content))
+                told.append(Engagement("delivered", fact))
+            else:
+                returned.append(facts.bounce(fact, each))
+                told.append(Engagement("bounced", fact, each.reason))
+        for sends in chunks(sent):
+            self.tx.publish(MessageSent(items=sends))
+        for bounces in chunks(returned):
+            self.tx.publish(MessageBounced(items=bounces))
+        await self._note(told)
+
+    async def _merged(self, ids: Iterable[UUID]) -> dict[UUID, UUID]:
+        """Who those of *ids* are today that were merged into somebody."""
+        gone = select(recipients.c.profile_id, recipients.c.merged_into).where(
+            self._mine(recipients), recipients.c.merged_into.is_not(None)
+        )
+        rows = await self.tx.among(gone, recipients.c.profile_id, sorted(ids))
+        return {row.profile_id: row.merged_into for row in rows}
+
+    def _fact(self, held: Held, message_id: UUID, profile_id: UUID) -> MessageFact:
+        return MessageFact(
+            message_id=message_id,
+            send_id=held.id,
+            source=held.key.source,
+            occasion=held.key.occasion,
+            step=held.key.step,
+            channel=held.channel,
+            profile_id=profile_id,
+            at=self.tx.now,
+        )
+
+    async def _note(self, told: Sequence[Engagement]) -> None:
+        """Facts that tracking is to be told."""
+        rows = [
+            {
+                "tenant": self.tx.tenant,
+                "id": new_id(),
+                "kind": each.kind,
+                "message_id": each.fact.message_id,
+                "send_id": each.fact.send_id,
+                "profile_id": each.fact.profile_id,
+                "at": each.fact.at,
+                "detail": each.detail,
+            }
+            for each in told
+        ]
+        if rows:
+            await self.tx.execute(insert(engagements), rows)
+            tell = Tell()
+            self.tx.enqueue(tell, at=self.tx.now + SOON, key=tell.key)

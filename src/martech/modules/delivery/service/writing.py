@@ -1,0 +1,56 @@
+"""How mails of this process are written: one thing for those who send and those who preview."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from martech.kernel.files import secret
+from martech.kernel.settings import Settings
+from martech.modules.delivery.domain.addresses import mailbox
+from martech.modules.delivery.domain.dkim import Seal
+from martech.modules.delivery.domain.links import Signer
+from martech.modules.delivery.domain.server import mail_server
+from martech.modules.delivery.domain.settings import DeliverySettings
+from martech.modules.delivery.domain.settling import Unmade
+from martech.modules.delivery.domain.writing import House, Person, Texts, Written, write
+
+REMEMBERED = 100_000
+"""Links that a process knows to be stored; then it begins anew."""
+
+
+class Writer:
+    """Raises `ValueError` in a sentence when the key that signs cannot be used."""
+
+    def __init__(self, own: DeliverySettings, settings: Settings) -> None:
+        seal = None
+        if own.dkim_key:
+            seal = Seal(secret(own.dkim_key), own.dkim_selector, own.dkim_domain)
+        self.house = House(mailbox(own.sender), settings.public, seal)
+        self.server = mail_server(own.smtp_url).shown
+        self.retry = timedelta(seconds=own.retry_seconds)
+        self._stored: set[tuple[UUID, str]] = set()
+
+    def write(
+        self,
+        message_id: UUID,
+        person: Person,
+        texts: Texts,
+        *,
+        signer: Signer,
+        at: datetime,
+        feedback: str,
+    ) -> Written | Unmade:
+        """The mail as it is sent at *at*, or why there is none."""
+        return write(
+            message_id, person, texts, house=self.house, signer=signer, at=at, feedback=feedback
+        )
+
+    def unknown(self, tenant: UUID, links: Mapping[str, str]) -> dict[str, str]:
+        """Those of *links* that may not be stored yet."""
+        return {id_: url for id_, url in links.items() if (tenant, id_) not in self._stored}
+
+    def stored(self, tenant: UUID, links: Mapping[str, str]) -> None:
+        """They are: there is a row of each."""
+        if len(self._stored) > REMEMBERED:
+            self._stored.clear()
+        self._stored.update((tenant, id_) for id_ in links)
