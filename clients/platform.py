@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,29 +24,50 @@ class Platform:
     write_key: str
     secret_key: str
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def get(self, path: str) -> dict[str, object]:
+        return self._ask("GET", path, self.secret_key)
+
+    def post(self, path: str, body: object = None) -> dict[str, object]:
+        return self._ask("POST", path, self.secret_key, body)
+
+    def send(self, messages: Sequence[object]) -> None:
+        """As a tracking client does, with the write key."""
+        self._ask("POST", "/v1/batch", self.write_key, {"batch": messages})
+
+    def _ask(self, method: str, path: str, key: str, body: object = None) -> dict[str, object]:
         asked = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}",
-            headers={"authorization": f"Bearer {self.secret_key}"},
+            f"{self.url}{path}",
+            None if body is None else json.dumps(body).encode(),
+            {"authorization": f"Bearer {key}", "content-type": "application/json"},
+            method=method,
         )
-        with urllib.request.urlopen(asked, timeout=30) as answer:
-            told = json.load(answer)
-            assert isinstance(told, dict)
-            return told
+        try:
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                told = json.load(answer)
+        except urllib.error.HTTPError as refused:
+            raise AssertionError(f"{method} {path}: {refused.read().decode()}") from refused
+        assert isinstance(told, dict)
+        return told
 
 
 @contextmanager
-def platform(folder: Path) -> Iterator[Platform]:
-    """`martech serve` on a free port, with its databases in *folder*."""
-    port, log = _free_port(), folder / "log"
+def platform(folder: Path, port: int | None = None, **settings: str) -> Iterator[Platform]:
+    """`martech serve` on a free port or on *port*, with its databases in *folder*. Again with the
+    same folder it is the same platform."""
+    port, log = port or _free_port(), folder / "log"
     environment = {
         **os.environ,
         "MARTECH_DATABASE_URL": f"sqlite:///{folder / 'data'}",
         "MARTECH_PORT": str(port),
         "MARTECH_LOG_LEVEL": "warning",
         "COLUMNS": "1000",
+        **settings,
     }
-    with log.open("wb") as out:
+    with log.open("ab") as out:
         server = subprocess.Popen(
             [sys.executable, "-m", "martech", "serve"],
             env=environment,

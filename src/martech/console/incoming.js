@@ -8,10 +8,10 @@ const FIRST = `curl -u mtw_…: -H 'content-type: application/json' ${location.o
   -d '{"userId": "ada", "event": "Order Completed", "properties": {"revenue": 12.5, "currency": "EUR"}}'`;
 const NAMES = { day: "Days", week: "Weeks", month: "Months" };
 
-export function tile(name) {
+function tile(id, name) {
   const value = h("b", { class: "value" }, "–");
   const note = h("span", { class: "quiet" });
-  return { node: h("div", { class: "tile" }, h("span", { class: "name" }, name), value, note), value, note };
+  return { node: h("div", { class: "tile", "data-tile": id }, h("span", { class: "name" }, name), value, note), value, note };
 }
 
 // A row of choices of which one holds; `chosen` hears of another.
@@ -31,10 +31,10 @@ export class Incoming {
   constructor(body) {
     this.interval = "month";
     this.measure = "revenue";
-    this.now = tile("events a second");
-    this.people = tile("people known");
-    this.orders = tile("orders");
-    this.revenue = tile("revenue");
+    this.now = tile("now", "events a second");
+    this.people = tile("people", "people known");
+    this.orders = tile("orders", "orders");
+    this.revenue = tile("revenue", "revenue");
     const moving = h("div", { class: "moving" });
     this.now.node.classList.add("now");
     this.now.node.append(moving);

@@ -84,8 +84,8 @@ async function ask(name, path, query, read = (answer) => answer) {
     delete state.errors[name];
     absent.delete(path);
   } catch (error) {
-    if (asked !== api || !(error instanceof Refused)) throw error;
-    if (error.status === 401) throw error;
+    if (asked !== api) return; // about a key that is no longer used
+    if (!(error instanceof Refused) || error.status === 401) throw error;
     if (error.status === 404) {
       absent.set(path, performance.now() + SELDOM);
       delete state[name];
