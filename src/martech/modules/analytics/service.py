@@ -121,7 +121,7 @@ class AnalyticsService(Analytics):
     async def conversions(self, asked: Conversion, frame: Frame) -> Conversions:
         """What people did after they were sent a message of one source."""
         sent = None if frame.bounded else await self.store.sent(self.tx.tenant, asked.source)
-        there = sent and Span(sent.begin, sent.end + asked.within)
+        there = sent and Span(sent.since, sent.until + asked.within)
         calendar = frame.over(there)
         found = await self.store.conversions(self.tx.tenant, asked, calendar)
         begin, end = frame.ends(calendar)

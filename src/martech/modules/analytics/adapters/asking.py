@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from duckdb import DuckDBPyConnection
@@ -19,16 +19,48 @@ from martech.modules.analytics.domain import (
     Conversion,
     Groups,
     Happened,
+    Kind,
     Messages,
     Named,
+    Number,
     Outcome,
     Series,
     Span,
+    Type,
     Value,
     Which,
 )
 
 FIRST_AND_LAST: Final = "SELECT min(happened_at), max(happened_at) FROM messages"
+
+
+class _Ends(NamedTuple):
+    first: datetime | None
+    last: datetime | None
+
+
+class _Kept(NamedTuple):
+    events: int
+    messages: int
+
+
+class _Name(NamedTuple):
+    type: Type
+    event: str | None
+    times: int
+    first: datetime
+    last: datetime
+
+
+class _Value(NamedTuple):
+    key: datetime | None
+    value: Number
+
+
+class _Happened(NamedTuple):
+    key: datetime
+    kind: Kind
+    messages: int
 
 
 class Asking:
@@ -72,7 +104,7 @@ class Asking:
             SELECT type, event, count(*), min(timestamp), max(timestamp) FROM events
             GROUP BY type, event ORDER BY count(*) DESC, type, event LIMIT $limit
         """
-        found = await self.file.ask(lambda c: rows(c, tenant, query, {"limit": limit}))
+        found = await self.file.ask(lambda c: rows(c, tenant, query, {"limit": limit}, _Name))
         return [
             Named(type_, event, count, _utc(first), _utc(last))
             for type_, event, count, first, last in found
@@ -82,12 +114,12 @@ class Asking:
         query = """
             SELECT (SELECT count(*) FROM events), (SELECT count(DISTINCT message_id) FROM messages)
         """
-        ((events, messages),) = await self.file.ask(lambda c: rows(c, tenant, query, {}))
+        ((events, messages),) = await self.file.ask(lambda c: rows(c, tenant, query, {}, _Kept))
         return Kept(events=events, messages=messages)
 
     async def _span(self, tenant: UUID, query: str, bound: Mapping[str, object]) -> Span | None:
-        ((first, last),) = await self.file.ask(lambda c: rows(c, tenant, query, bound))
-        return Span(_utc(first), _utc(last) + MOMENT) if first else None
+        ((first, last),) = await self.file.ask(lambda c: rows(c, tenant, query, bound, _Ends))
+        return Span(_utc(first), _utc(last) + MOMENT) if first and last else None
 
 
 def _series(connection: DuckDBPyConnection, tenant: UUID, asked: Series) -> list[Value]:
@@ -104,7 +136,7 @@ def _series(connection: DuckDBPyConnection, tenant: UUID, asked: Series) -> list
         )
         GROUP BY {"GROUPING SETS ((key), ())" if people else "key"}
     """
-    found = [Value(key, value) for key, value in rows(connection, tenant, query, bound)]
+    found = [Value(key, value) for key, value in rows(connection, tenant, query, bound, _Value)]
     if not people:
         found.append(Value(None, sum((each.value for each in found), Decimal())))
     return found
@@ -123,7 +155,7 @@ def _messages(connection: DuckDBPyConnection, tenant: UUID, asked: Messages) -> 
         WHERE {sql.within(asked.calendar.span, "first", bound)}
         GROUP BY ALL
     """
-    return [Happened(*row) for row in rows(connection, tenant, query, bound)]
+    return [Happened(*row) for row in rows(connection, tenant, query, bound, _Happened)]
 
 
 def _utc(at: datetime) -> datetime:

@@ -1,7 +1,8 @@
 """Conversions: what people did after a message, credited to the last one before it."""
 
+from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from duckdb import DuckDBPyConnection
@@ -36,6 +37,25 @@ LAST: Final = """
 """
 """Of two messages in the same moment the one with the greater id is the later one."""
 
+
+class _People(NamedTuple):
+    people: int
+
+
+class _Day(NamedTuple):
+    key: datetime | None
+    converted: int
+    events: int
+    total: Decimal
+
+
+class _Group(NamedTuple):
+    group: str | None
+    converted: int
+    events: int
+    total: Decimal
+
+
 NONE: Final = Converted(None, 0, 0, Decimal())
 
 
@@ -44,7 +64,7 @@ def conversions(
 ) -> Outcome:
     source = {"source": asked.source}
     recipients = f"{TOUCHES} SELECT count(DISTINCT person) FROM touches WHERE source = $source"
-    ((people,),) = rows(connection, tenant, recipients, source)
+    ((people,),) = rows(connection, tenant, recipients, source, _People)
     if calendar is None:
         return Outcome(people, NONE, [], [])
     found = _days(connection, tenant, asked, calendar)
@@ -87,7 +107,7 @@ def _days(
         )
         GROUP BY GROUPING SETS ((key), ())
     """
-    return [Converted(*row) for row in rows(connection, tenant, query, bound)]
+    return [Converted(*row) for row in rows(connection, tenant, query, bound, _Day)]
 
 
 def _groups(
@@ -110,5 +130,5 @@ def _groups(
         )
         GROUP BY grp ORDER BY 4 DESC, 3 DESC, grp NULLS LAST LIMIT $limit
     """
-    found = rows(connection, tenant, query, {**bound, "limit": asked.limit})
+    found = rows(connection, tenant, query, {**bound, "limit": asked.limit}, _Group)
     return [ConvertedGroup(*row) for row in found]

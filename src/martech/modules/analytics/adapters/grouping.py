@@ -1,6 +1,6 @@
 """Breakdowns: groups by a property."""
 
-from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from duckdb import DuckDBPyConnection
@@ -10,17 +10,28 @@ from martech.modules.analytics.adapters.wall import rows
 from martech.modules.analytics.domain import Breakdown, Group, Groups, Number, Path
 
 
+class _Group(NamedTuple):
+    group: str | None
+    value: Number
+    groups: int
+    total: Number
+
+
+class _Whole(NamedTuple):
+    value: Number
+
+
 def breakdown(connection: DuckDBPyConnection, tenant: UUID, asked: Breakdown) -> Groups:
     bound: sql.Bound = {}
     query = f"""
         SELECT grp, value, count(*) OVER (), sum(value) OVER () FROM ({_grouped(asked, bound)})
         ORDER BY value DESC, grp NULLS LAST LIMIT $limit
     """
-    found = rows(connection, tenant, query, {**bound, "limit": asked.limit})
-    total = found[0][3] if found else 0
+    found = rows(connection, tenant, query, {**bound, "limit": asked.limit}, _Group)
+    total = found[0].total if found else 0
     if found and _overlap(asked):
         total = _whole(connection, tenant, asked)
-    groups = found[0][2] if found else 0
+    groups = found[0].groups if found else 0
     return Groups(total, groups, [Group(grp, value) for grp, value, *_ in found])
 
 
@@ -75,8 +86,7 @@ def _whole(connection: DuckDBPyConnection, tenant: UUID, asked: Breakdown) -> Nu
             FROM {sql.PEOPLE if people else "events"} {_where(asked, bound)}
         )
     """
-    total: int | Decimal = rows(connection, tenant, query, bound)[0][0]
-    return total
+    return rows(connection, tenant, query, bound, _Whole)[0].value
 
 
 def _where(asked: Breakdown, bound: sql.Bound) -> str:

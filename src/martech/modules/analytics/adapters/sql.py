@@ -44,7 +44,7 @@ def among(which: Which, bound: Bound) -> str:
 
 
 def within(span: Span, column: str, bound: Bound) -> str:
-    bound["begin"], bound["end"] = naive(span.begin), naive(span.end)
+    bound["begin"], bound["end"] = naive(span.since), naive(span.until)
     return f"{column} >= $begin AND {column} < $end"
 
 

@@ -1,10 +1,13 @@
 """The wall between tenants: the one place from which questions reach the tables."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from duckdb import DuckDBPyConnection
+from msgspec import convert
+
+R = TypeVar("R")
 
 WALL: Final = """
 WITH events AS NOT MATERIALIZED (
@@ -21,8 +24,13 @@ WITH events AS NOT MATERIALIZED (
 
 
 def rows(
-    connection: DuckDBPyConnection, tenant: UUID, question: str, bound: Mapping[str, object]
-) -> list[Any]:
-    """Answer *question*, a SELECT with named parameters, for one tenant. It may begin with more
-    common tables: ``, orders AS (…) SELECT …``."""
-    return connection.execute(WALL + question, {**bound, "tenant": tenant}).fetchall()
+    connection: DuckDBPyConnection,
+    tenant: UUID,
+    question: str,
+    bound: Mapping[str, object],
+    row: type[R],
+) -> list[R]:
+    """Answer *question*, a SELECT with named parameters, for one tenant: each row as a *row*, a
+    tuple type. The question may begin with more common tables: ``, orders AS (…) SELECT …``."""
+    found = connection.execute(WALL + question, {**bound, "tenant": tenant}).fetchall()
+    return [convert(each, row) for each in found]

@@ -35,10 +35,10 @@ _DURATION = re.compile(
 
 
 class Span(Struct, frozen=True):
-    """Half-open: *begin* belongs to it, *end* does not. Both are in UTC."""
+    """Half-open: *since* belongs to it, *until* does not. Both are in UTC."""
 
-    begin: datetime
-    end: datetime
+    since: datetime
+    until: datetime
 
 
 class Piece(NamedTuple):
@@ -62,7 +62,7 @@ class Calendar(Struct, frozen=True):
 
     def check(self) -> None:
         """Raise `Invalid` for more slots than anybody can look at."""
-        if (self.span.end - self.span.begin) / LENGTHS[self.interval] > MOST:
+        if (self.span.until - self.span.since) / LENGTHS[self.interval] > MOST:
             raise Invalid(
                 f"That would be more than {MOST} rows. Ask for a coarser interval, or for less "
                 "with from and to.",
@@ -71,14 +71,14 @@ class Calendar(Struct, frozen=True):
 
     def pieces(self) -> list[Piece]:
         """At least one; the first begins with the span."""
-        found = [Piece(self.span.begin, self._offset(self.span.begin))]
-        at = self.span.begin
-        while at < self.span.end:
-            after = min(at + timedelta(days=1), self.span.end)
+        found = [Piece(self.span.since, self._offset(self.span.since))]
+        at = self.span.since
+        while at < self.span.until:
+            after = min(at + timedelta(days=1), self.span.until)
             if (seconds := self._offset(after)) != found[-1].seconds:
                 found.append(Piece(self._change(at, after), seconds))
             at = after
-        return [piece for piece in found if piece.since < self.span.end]
+        return [piece for piece in found if piece.since < self.span.until]
 
     def slots(self) -> list[Slot]:
         """Everything from the slot with the span's beginning to the one with its end."""
@@ -87,7 +87,7 @@ class Calendar(Struct, frozen=True):
     def _hours(self) -> Iterator[Slot]:
         """An hour that a change of the clock cuts is two."""
         pieces = self.pieces()
-        ends = [piece.since for piece in pieces[1:]] + [self.span.end]
+        ends = [piece.since for piece in pieces[1:]] + [self.span.until]
         for piece, end in zip(pieces, ends, strict=True):
             offset = timedelta(seconds=piece.seconds)
             local = (piece.since + offset).replace(minute=0, second=0, microsecond=0)
@@ -100,8 +100,8 @@ class Calendar(Struct, frozen=True):
                 start = local - offset
 
     def _dates(self) -> Iterator[Slot]:
-        day = _first(self.span.begin.astimezone(self.zone).date(), self.interval)
-        while (start := midnight(day, self.zone)) < self.span.end:
+        day = _first(self.span.since.astimezone(self.zone).date(), self.interval)
+        while (start := midnight(day, self.zone)) < self.span.until:
             yield Slot(datetime.combine(day, time()), start.astimezone(self.zone))
             day = (
                 _first(day + timedelta(days=31), "month")

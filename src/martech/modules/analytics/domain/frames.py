@@ -18,22 +18,22 @@ from martech.modules.analytics.domain.calendar import (
 
 
 class Frame(Struct, frozen=True):
-    """Where *begin* or *end* is None, what there is bounds it."""
+    """Where *since* or *until* is None, what there is bounds it."""
 
     interval: Interval
     zone: ZoneInfo
-    begin: datetime | None
-    end: datetime | None
+    since: datetime | None
+    until: datetime | None
 
     @property
     def bounded(self) -> bool:
-        return self.begin is not None and self.end is not None
+        return self.since is not None and self.until is not None
 
     def over(self, there: Span | None) -> Calendar | None:
         """The slots to look at; None when there is nothing to be seen. Raises `Invalid` for more
         than can be shown."""
-        begin = self.begin or (max(there.begin, EARLIEST) if there else None)
-        end = self.end or (min(there.end, LATEST) if there else None)
+        begin = self.since or (max(there.since, EARLIEST) if there else None)
+        end = self.until or (min(there.until, LATEST) if there else None)
         if begin is None or end is None or begin >= end:
             return None
         calendar = Calendar(self.interval, self.zone, Span(begin, end))
@@ -42,9 +42,9 @@ class Frame(Struct, frozen=True):
 
     def ends(self, calendar: Calendar | None) -> tuple[datetime | None, datetime | None]:
         """What was looked at, in the zone; what was asked for when nothing was."""
-        begin, end = self.begin, self.end
+        begin, end = self.since, self.until
         if calendar:
-            begin, end = calendar.span.begin, calendar.span.end
+            begin, end = calendar.span.since, calendar.span.until
         return begin and begin.astimezone(self.zone), end and end.astimezone(self.zone)
 
 
@@ -52,6 +52,6 @@ def frame(interval: Interval, timezone: str, begin: str | None, end: str | None)
     """Read what a caller sent; raise `Invalid` for what is wrong."""
     zone = zone_of(timezone)
     asked = Frame(interval, zone, instant(begin, zone, "from"), instant(end, zone, "to"))
-    if asked.begin and asked.end and asked.begin >= asked.end:
+    if asked.since and asked.until and asked.since >= asked.until:
         raise Invalid("Send a from that lies before to; to itself does not belong.", field="to")
     return asked
