@@ -154,14 +154,11 @@ class Following:
             mine, theirs = stays.tallies.get(number), goes.tallies.get(number)
             if low < number <= high:  # only one of them was counted
                 stays.lost.add(number)
-            elif theirs is None:
-                continue
-            elif mine is None:
-                stays.tallies[number] = theirs
-            elif measured.within is None:
-                mine.total += theirs.total
-            else:  # the two look back to different moments
-                stays.lost.add(number)
+            elif measured.within is not None:  # the two look back to different moments
+                if mine or theirs:
+                    stays.lost.add(number)
+            elif theirs is not None:
+                stays.tallies[number] = Tally((mine.total if mine else 0) + theirs.total)
         stays.known = high
         wakes = [wake for wake in (stays.wake, goes.wake) if wake is not None]
         stays.wake = min(wakes, default=None)

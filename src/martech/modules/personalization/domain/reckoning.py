@@ -20,7 +20,6 @@ from martech.modules.personalization.domain.tallies import (
     settled,
 )
 
-PAGE: Final = 256
 BEGINNING: Final = -(2**62)
 LAST: Final = b"\xff" * 17
 """Behind every digest: with it, a place is behind everything of its moment."""
@@ -46,8 +45,8 @@ class Reading(Protocol):
     places: dict[UUID, Place]
     """How far each source was read; one that is not there any more needs no more reading."""
 
-    def take(self, source: UUID, rows: Sequence[Past]) -> None:
-        """The next page of a source; one that is not full is the last."""
+    def take(self, source: UUID, rows: Sequence[Past], *, more: bool) -> None:
+        """The next rows of a source, and whether there are more behind them."""
         ...
 
 
@@ -65,12 +64,12 @@ class Counting:
         begins = [BEGINNING if t.since is None else t.since for t in self.tallies.values()]
         self.places = {source: Place(min(begins), LAST) for source in sources}
 
-    def take(self, source: UUID, rows: Sequence[Past]) -> None:
+    def take(self, source: UUID, rows: Sequence[Past], *, more: bool) -> None:
         for at, _, properties in rows:
             members = values(properties)
             for measured in self._measures:
                 self._add(measured, at, members)
-        if len(rows) < PAGE:
+        if not more:
             del self.places[source]
         else:
             self.places[source] = Place(rows[-1].at, rows[-1].digest)
@@ -100,7 +99,7 @@ class Settling:
         self._end: int | None = None
         self.places = {source: Place(before, LAST) for source in sources}
 
-    def take(self, source: UUID, rows: Sequence[Past]) -> None:
+    def take(self, source: UUID, rows: Sequence[Past], *, more: bool) -> None:
         amount = self._measured.amount
         plain = self._measured.plain
         given = [
@@ -109,7 +108,7 @@ class Settling:
         ]
         drop(self._tally, [one for one in given if one.at <= self._since])
         self._ahead += [one for one in given if one.at > self._since and one.amount]
-        if len(rows) < PAGE:
+        if not more:
             del self.places[source]
         elif (last := rows[-1]).at <= self._since:
             self.places[source] = Place(last.at, last.digest)

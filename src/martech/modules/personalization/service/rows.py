@@ -11,7 +11,7 @@ from martech.kernel.db import Transaction
 from martech.modules.personalization.domain.behaviour import instant
 from martech.modules.personalization.domain.catalog import Catalog, Defined, catalog
 from martech.modules.personalization.domain.people import Person, tallies_of
-from martech.modules.personalization.domain.reckoning import PAGE, Past, Place, Reading
+from martech.modules.personalization.domain.reckoning import Past, Place, Reading
 from martech.modules.personalization.tables import (
     behaviour,
     measures,
@@ -22,6 +22,9 @@ from martech.modules.personalization.tables import (
 
 T = TypeVar("T")
 
+TOGETHER = 64  # sources whose past is read in one statement
+MUCH = 8_000  # rows; who did more is read by pages
+PAGE = 256  # rows of one source
 BRANCHES = 50  # SELECTs in one UNION
 FOLD = 500  # items in one event
 PERSON = tuple(people.c[name] for name in ("id", "kept", "known", "traits", "tallies", "wake"))
@@ -115,19 +118,51 @@ class Rows:
         return sources
 
     async def _read(self, readings: Sequence[Reading], most: int | None = None) -> int:
-        """Read each to its end, a page of each source at a time; how many rows that were. With
-        *most*, it may stop before the end once it has read as many."""
+        """Read each to its end; how many rows that were. With *most*, it may stop before the end
+        once it has read as many."""
         read = 0
+        events: dict[str, list[Reading]] = {}
+        for reading in readings:
+            events.setdefault(reading.event, []).append(reading)
+        for event, some in events.items():
+            read += await self._read_at_once(event, some, most)
         pending = [(r, source, place) for r in readings for source, place in r.places.items()]
-        while pending:
-            for some in chunks(pending, BRANCHES):
-                pages = await self._pages([(s, r.event, place) for r, s, place in some])
-                for (reading, source, _), page in zip(some, pages, strict=True):
-                    reading.take(source, page)
+        while pending and (most is None or read < most):
+            for part in chunks(pending, BRANCHES):
+                pages = await self._pages([(s, r.event, place) for r, s, place in part])
+                for (reading, source, _), page in zip(part, pages, strict=True):
+                    reading.take(source, page, more=len(page) == PAGE)
                     read += len(page)
-                if most is not None and read >= most:
-                    return read
             pending = [(r, s, r.places[s]) for r, s, _ in pending if s in r.places]
+        return read
+
+    async def _read_at_once(self, event: str, readings: Sequence[Reading], most: int | None) -> int:
+        """All of an event that is to be read, of so many sources at a time that it is not too much;
+        where it is, they are left to be read by pages."""
+        c, read = behaviour.c, 0
+        asked: dict[UUID, list[Reading]] = {}
+        for reading in readings:
+            for source in reading.places:
+                asked.setdefault(source, []).append(reading)
+        for sources in chunks(sorted(asked), TOGETHER):
+            if most is not None and read >= most:
+                break
+            first = min(r.places[source].at for source in sources for r in asked[source])
+            mine = select(c.profile_id, c.at, c.digest, c.properties).where(
+                *self._mine(behaviour), c.event == event, c.at >= first
+            )
+            rows = await self.tx.among(mine.limit(MUCH), c.profile_id, sources)
+            read += len(rows)
+            if len(rows) >= MUCH:
+                continue
+            found: dict[UUID, list[Past]] = {source: [] for source in sources}
+            for row in rows:
+                found[row.profile_id].append(Past(row.at, row.digest, row.properties))
+            for source, past in found.items():
+                past.sort()
+                for reading in asked[source]:
+                    place = reading.places[source]
+                    reading.take(source, [one for one in past if one[:2] > place], more=False)
         return read
 
     async def _pages(self, places: Sequence[tuple[UUID, str, Place]]) -> list[list[Past]]:
