@@ -68,7 +68,8 @@ def write(
     if to is None:
         return Unmade(f"{person.address} is no address that mail can be sent to.")
     unsubscribe = signer.url(house.base, "u", message_id)
-    profile = {"id": person.id, "traits": traits_of(person.traits)}
+    traits = traits_of(person.traits)
+    profile = {**traits, "id": person.id, "traits": traits}
     values = {"profile": profile, "unsubscribe_url": unsubscribe}
     try:
         subject = parsed(texts.subject, html=False).render(values)
