@@ -3,7 +3,7 @@ from martech.modules.delivery import contract, handlers, jobs, service, tables
 from martech.modules.delivery.adapters.post import Post
 from martech.modules.delivery.adapters.running import Running
 from martech.modules.delivery.domain.settings import DeliverySettings
-from martech.modules.delivery.http import messages, sends, suppressions
+from martech.modules.delivery.http import engagement, messages, sends, suppressions
 from martech.modules.delivery.service.engaging import Reception
 from martech.modules.delivery.service.writing import Writer
 
@@ -17,6 +17,11 @@ module = Module(
         messages.ReconciliationController,
         messages.StatusController,
         suppressions.SuppressionController,
+    ],
+    protocols=[
+        engagement.LinkController,
+        engagement.PictureController,
+        engagement.UnsubscribeController,
     ],
     subscriptions=[handlers.know_recipients],
     jobs=[jobs.deliver, jobs.tell],

@@ -10,13 +10,15 @@ HEAD counts nothing.
 """
 
 from base64 import b64decode
+from collections.abc import Mapping
 
-from litestar import Controller, Request, get, head, post
+from litestar import Controller, HttpMethod, Request, post, route
 from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
+from litestar.types import OperationIDCreator
 
 from martech.kernel.errors import NotFound
 from martech.kernel.files import beside
@@ -24,6 +26,7 @@ from martech.modules.delivery.domain.links import opened
 from martech.modules.delivery.service.engaging import Reception
 
 PUBLIC = {"public": True}
+LOOKING = [HttpMethod.GET, HttpMethod.HEAD]
 PICTURE = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 PRIVATE = {
     "cache-control": "no-store",
@@ -50,87 +53,83 @@ IMAGE = {200: ResponseSpec(bytes, media_type="image/gif", generate_examples=Fals
 ONWARD = {302: ResponseSpec(None, description="Where the link leads.")}
 
 
+def named(get: str, head: str) -> OperationIDCreator:
+    """An operation has one method."""
+    return lambda handler, method, path: head if method == HttpMethod.HEAD else get
+
+
 class LinkController(Controller):
     path = "/c/{token:str}"
 
-    @get(operation_id="followLink", opt=PUBLIC, status_code=302, responses=ONWARD)
+    @route(
+        http_method=LOOKING,
+        operation_id=named("followLink", "lookAtLink"),
+        opt=PUBLIC,
+        status_code=302,
+        responses=ONWARD,
+    )
     async def follow(self, request: Anyone, token: FromPath[str], reception: Desk) -> ASGIResponse:
-        return _onward(request, await reception.take(opened("c", token), counts=True))
-
-    @head(operation_id="lookAtLink", opt=PUBLIC, status_code=302, responses=ONWARD)
-    async def look(self, request: Anyone, token: FromPath[str], reception: Desk) -> ASGIResponse:
-        return _onward(request, await reception.take(opened("c", token), counts=False))
+        url = await reception.take(opened("c", token), counts=request.method == "GET")
+        if url is None:
+            return _unknown(request)
+        return _answer(request, b"", PRIVATE | {"location": url}, status=302)
 
 
 class PictureController(Controller):
     path = "/o/{token:str}"
 
-    @get(operation_id="loadPicture", opt=PUBLIC, responses=IMAGE)
+    @route(
+        http_method=LOOKING,
+        operation_id=named("loadPicture", "lookAtPicture"),
+        opt=PUBLIC,
+        responses=IMAGE,
+    )
     async def load(self, request: Anyone, token: FromPath[str], reception: Desk) -> ASGIResponse:
-        return _picture(request, await reception.take(opened("o", token), counts=True))
-
-    @head(operation_id="lookAtPicture", opt=PUBLIC, responses=IMAGE)
-    async def look(self, request: Anyone, token: FromPath[str], reception: Desk) -> ASGIResponse:
-        return _picture(request, await reception.take(opened("o", token), counts=False))
+        known = await reception.take(opened("o", token), counts=request.method == "GET")
+        if known is None:
+            return _unknown(request)
+        return _answer(request, PICTURE, PRIVATE, media_type="image/gif")
 
 
 class UnsubscribeController(Controller):
-    """The body of the POST is not read: RFC 8058 fixes it, and the button has nothing to say."""
-
     path = "/u/{token:str}"
 
-    @get(operation_id="askToUnsubscribe", opt=PUBLIC, responses=PAGE)
+    @route(
+        http_method=LOOKING,
+        operation_id=named("askToUnsubscribe", "lookAtUnsubscribe"),
+        opt=PUBLIC,
+        responses=PAGE,
+    )
     async def ask(self, request: Anyone, token: FromPath[str], reception: Desk) -> ASGIResponse:
-        return _page(request, ASK, await reception.take(opened("u", token), counts=False))
-
-    @head(operation_id="lookAtUnsubscribe", opt=PUBLIC, responses=PAGE)
-    async def look(self, request: Anyone, token: FromPath[str], reception: Desk) -> ASGIResponse:
-        return _page(request, ASK, await reception.take(opened("u", token), counts=False))
+        known = await reception.take(opened("u", token), counts=False)
+        return _unknown(request) if known is None else _answer(request, ASK, SEALED)
 
     @post(operation_id="unsubscribe", opt=PUBLIC, status_code=200, responses=PAGE)
     async def out(self, request: Anyone, token: FromPath[str], reception: Desk) -> ASGIResponse:
-        return _page(request, DONE, await reception.take(opened("u", token), counts=True))
-
-
-def _onward(request: Anyone, url: str | None) -> ASGIResponse:
-    if url is None:
-        return _unknown(request)
-    return ASGIResponse(
-        status_code=302,
-        headers={**PRIVATE, "location": url},
-        is_head_response=request.method == "HEAD",
-    )
-
-
-def _picture(request: Anyone, known: str | None) -> ASGIResponse:
-    if known is None:
-        return _unknown(request)
-    return ASGIResponse(
-        body=PICTURE,
-        media_type="image/gif",
-        headers=PRIVATE,
-        is_head_response=request.method == "HEAD",
-    )
-
-
-def _page(request: Anyone, page: bytes, known: str | None) -> ASGIResponse:
-    if known is None:
-        return _unknown(request)
-    return _html(request, page, 200)
+        """The body is not read: RFC 8058 fixes it, and the button has nothing to say."""
+        known = await reception.take(opened("u", token), counts=True)
+        return _unknown(request) if known is None else _answer(request, DONE, SEALED)
 
 
 def _unknown(request: Anyone) -> ASGIResponse:
     """A page for people; programs get the problem that every route has."""
     if "text/html" not in request.headers.get("accept", ""):
         raise NotFound("This link is not one of ours, or it is damaged. Copy the whole of it.")
-    return _html(request, UNKNOWN, 404)
+    return _answer(request, UNKNOWN, SEALED, status=404)
 
 
-def _html(request: Anyone, page: bytes, status: int) -> ASGIResponse:
+def _answer(
+    request: Anyone,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    status: int = 200,
+    media_type: str = "text/html",
+) -> ASGIResponse:
     return ASGIResponse(
-        body=page,
-        media_type="text/html",
+        body=body,
+        headers=dict(headers),
         status_code=status,
-        headers=SEALED,
+        media_type=media_type,
         is_head_response=request.method == "HEAD",
     )

@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response.base import ASGIResponse
 from msgspec import UNSET, Meta, UnsetType
 
-from martech.kernel.errors import Conflict
+from martech.kernel.errors import Conflict, Invalid
 from martech.kernel.messages import Request
 from martech.modules.delivery.contract import Send, Sends
 from martech.modules.delivery.domain.settling import Unmade
@@ -81,9 +81,11 @@ class SendController(Controller):
         profile_id: FromQuery[UUID],
         service: Service,
         writer: Scribe,
-        at: FromQuery[Annotated[datetime, Meta(tz=True)] | None] = None,
+        at: FromQuery[datetime | None] = None,
     ) -> ASGIResponse:
         """The bytes that this person would be sent, dated *at* (now, if left out)."""
+        if at is not None and at.tzinfo is None:
+            raise Invalid("Say the time zone too: 2026-12-01T09:00:00Z.", field="at")
         draft = await service.draft(send_id, profile_id)
         (message,) = draft.messages
         made = writer.write(
