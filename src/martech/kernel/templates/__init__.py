@@ -14,9 +14,9 @@ from liquid.exceptions import LiquidError
 
 from martech.kernel.templates.engine import HTML, TEXT, Engine, Rendering
 from martech.kernel.templates.errors import TemplateError, from_engine, located
-from martech.kernel.templates.marks import check
+from martech.kernel.templates.marks import Mark, marks
 
-__all__ = ["Name", "Template", "TemplateError"]
+__all__ = ["Mark", "Name", "Template", "TemplateError", "located", "marks"]
 
 
 class Name(NamedTuple):
@@ -43,7 +43,7 @@ class Template:
 
         Raises `TemplateError`.
         """
-        check(source)
+        marks(source)
         engine = HTML if html else TEXT
         try:
             parsed = engine.read(source)

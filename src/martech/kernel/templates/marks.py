@@ -6,6 +6,7 @@ not where the text ended.
 """
 
 import re
+from typing import NamedTuple
 
 from martech.kernel.templates import limits
 from martech.kernel.templates.errors import TemplateError, located
@@ -14,31 +15,48 @@ _OPEN = re.compile(r"\{[{%]")
 _NAME = re.compile(r"\{%-?\s*(\w+)")
 _VERBATIM = {name: re.compile(rf"\{{%-?\s*end{name}\s*-?%\}}") for name in ("raw", "doc")}
 _GAP = re.compile(r"\s{100}")
-_BLOCKS = {"if", "unless", "case", "for", "tablerow", "capture", "ifchanged", "comment"}
-_ENDS = {f"end{name}": name for name in _BLOCKS}
+_BLOCKS = {"if", "unless", "case", "for", "tablerow", "capture", "ifchanged"}
+_ENDS = {f"end{name}": name for name in (*_BLOCKS, "comment")}
 
 Blocks = list[tuple[str, int]]
 
 
-def check(source: str) -> None:
-    """Raise `TemplateError` for what need not be read any further."""
+class Mark(NamedTuple):
+    """What stands in a template and is not text: ``{{ }}``, ``{% %}``, or a comment or verbatim
+    block as a whole."""
+
+    start: int
+    end: int
+    name: str
+    """Of a tag; empty for what is printed."""
+
+
+def marks(source: str) -> list[Mark]:
+    """All of them, in order. Raises `TemplateError` for what need not be read any further."""
     if len(source) > limits.SOURCE:
         raise TemplateError(f"It has more than {limits.SOURCE:,} characters. Write less.", 1, 1)
     open_blocks: Blocks = []
-    place, marks = 0, 0
-    while found := _OPEN.search(source, place):
-        at, marks = found.start(), marks + 1
-        if marks > limits.MARKS:
+    found: list[Mark] = []
+    place = 0
+    while opening := _OPEN.search(source, place):
+        at = opening.start()
+        if len(found) == limits.MARKS:
             raise _at(source, at, f"It has more than {limits.MARKS:,} tags. Use fewer.")
         place = _close(source, at)
         name = _name(source, at, place)
         if name in _VERBATIM:
             place = _skip(source, at, place, name)
+        elif name == "comment" or _in_comment(open_blocks):
+            at = _comment(source, at, name, open_blocks)
+            if _in_comment(open_blocks):
+                continue
         else:
             _block(source, at, name, open_blocks)
+        found.append(Mark(at, place, name))
     if open_blocks:
         name, at = open_blocks[-1]
         raise _at(source, at, f"{{% {name} %}} is never ended. Write {{% end{name} %}} behind it.")
+    return found
 
 
 def _close(source: str, at: int) -> int:
@@ -71,10 +89,22 @@ def _skip(source: str, at: int, place: int, name: str) -> int:
     return ending.end()
 
 
+def _in_comment(open_blocks: Blocks) -> bool:
+    return bool(open_blocks) and open_blocks[-1][0] == "comment"
+
+
+def _comment(source: str, at: int, name: str, open_blocks: Blocks) -> int:
+    """Comments may stand in comments. Answers where the one that was last open began."""
+    if name == "comment":
+        if len(open_blocks) > limits.MARKS:
+            raise _at(source, at, f"It has more than {limits.MARKS:,} tags. Use fewer.")
+        open_blocks.append((name, at))
+    elif name == "endcomment":
+        return open_blocks.pop()[1]
+    return at
+
+
 def _block(source: str, at: int, name: str, open_blocks: Blocks) -> None:
-    in_comment = bool(open_blocks) and open_blocks[-1][0] == "comment"
-    if in_comment and name not in ("comment", "endcomment"):
-        return
     if name in _BLOCKS:
         open_blocks.append((name, at))
     elif name in _ENDS:

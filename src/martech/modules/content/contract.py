@@ -1,16 +1,71 @@
 """Content: what can be shown to people. Drafts, and published versions that never change."""
 
 from datetime import datetime
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 from uuid import UUID
 
 from martech.kernel.messages import Event, View, reads
 
 
+class Template(View, frozen=True, kw_only=True):
+    """What people work on. It is sent to nobody: a published version of it is."""
+
+    id: UUID
+    name: str
+    revision: int
+    """One more with every change; a change says which one it is based on."""
+
+    subject: str
+    mjml: str | None
+    html: str | None
+    """Of these two, at most one."""
+
+    text: str | None
+    """Derived from the HTML when it is published, if null."""
+
+    sample: dict[str, object]
+    """Values to lint and preview with: ``{"profile": {"first_name": "Ada"}}``."""
+
+    status: Literal["draft", "published", "withdrawn"]
+    version: int | None
+    """The latest that was published."""
+
+    created_at: datetime
+    changed_at: datetime
+
+
+class Templates(View, frozen=True, kw_only=True):
+    data: list[Template]
+    next: str | None
+
+
+class Finding(View, frozen=True, kw_only=True):
+    """Something to mend. Errors keep a template from being published. Lines count from 1."""
+
+    level: Literal["error", "warning"]
+    message: str
+    part: str
+    line: int
+    column: int
+
+
+class Findings(View, frozen=True, kw_only=True):
+    data: list[Finding]
+    next: None = None
+
+
+class Preview(View, frozen=True, kw_only=True):
+    """A mail as whoever the sample describes would get it."""
+
+    subject: str
+    html: str
+    text: str
+
+
 class Published(View, frozen=True, kw_only=True):
     """One version of a mail as it will be sent. The three texts are Liquid templates.
 
-    What they may name is in the sender's hands: ``profile`` (its id and traits) and
+    What they may name is filled in by the sender: ``profile.<trait>``, ``profile.id`` and
     ``unsubscribe_url``.
     """
 
@@ -25,6 +80,13 @@ class Published(View, frozen=True, kw_only=True):
 
     text: str
     published_at: datetime
+
+
+class Versions(View, frozen=True, kw_only=True):
+    data: list[Published]
+    """Oldest first."""
+
+    next: str | None
 
 
 class ContentPublished(Event, frozen=True, kw_only=True):

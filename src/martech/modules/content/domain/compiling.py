@@ -1,0 +1,176 @@
+"""From what people write to what is sent: MJML compiled, CSS inlined, a text where there is none.
+
+Done once for each version. What comes out is Liquid again, with every mark where it was.
+"""
+
+import re
+from itertools import zip_longest
+
+import msgspec
+from css_inline import CSSInliner, InlineError
+from mrml import ParserOptions, RenderOptions, noop_loader, to_html
+
+from martech.kernel.templates import Template, TemplateError
+from martech.modules.content.domain.drafts import PRINTED, Texts
+from martech.modules.content.domain.markup import (
+    Tag,
+    check_attributes,
+    check_mjml,
+    check_styles,
+    check_values,
+    tags,
+)
+from martech.modules.content.domain.protecting import Protected, protected
+from martech.modules.content.domain.texts import text_of
+
+_POSITION = re.compile(r"at position (\d+):(\d+)")
+_COMMENT = re.compile(r"(<!--.*?-->)", re.DOTALL)
+
+_BRACE = re.compile(r"\{(?=[{%])")
+"""It was written as ``&#123;``, and would be Liquid now."""
+
+_parser = ParserOptions(include_loader=noop_loader())
+_renderer = RenderOptions(fonts={})
+"""No font is loaded from anywhere unless an mj-font asks for it."""
+
+_inliner = CSSInliner(load_remote_stylesheets=False, keep_style_tags=True, keep_link_tags=True)
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """What a version consists of."""
+
+    subject: str
+    html: str
+    text: str
+
+
+def compiled(texts: Texts) -> Compiled:
+    """Raises `TemplateError` with the part, the line and the column of what cannot be sent."""
+    subject = subject_of(texts)
+    html = body_of(texts)
+    text = texts.text if texts.text is not None else text_of(html)
+    parse(text, "text", html=False)
+    return Compiled(subject, html, text)
+
+
+def subject_of(texts: Texts) -> str:
+    """The one line that it must be."""
+    subject = texts.subject.strip()
+    if not subject:
+        raise TemplateError("The subject is empty. Write one.", 1, 1, field="subject")
+    parse(subject, "subject", html=False)
+    if len(subject.splitlines()) > 1:
+        column = len(subject.splitlines()[0]) + 1
+        raise TemplateError("The subject is one line. Join them.", 1, column, field="subject")
+    return subject
+
+
+def body_of(texts: Texts) -> str:
+    """The HTML, ready to be filled in."""
+    field, source = texts.body
+    if not source.strip():
+        raise TemplateError("There is no body. Write mjml or html.", 1, 1, field=field)
+    parse(source, field, html=True)
+    page = protected(source)
+    if field == "html":
+        found = tags(page, field)
+        check_attributes(page, found, field)
+        check_styles(page, found, field)
+    html = _inlined(from_mjml(page) if field == "mjml" else page, field)
+    if len(html) > PRINTED:
+        raise TemplateError(
+            f"It compiles to more than {PRINTED:,} characters. Write less.", 1, 1, field=field
+        )
+    parse(html, field, html=True)
+    return html
+
+
+def parse(source: str, field: str, *, html: bool) -> Template:
+    """A template of the part *field*. Raises `TemplateError` that names it."""
+    try:
+        return Template.parse(source, html=html)
+    except TemplateError as error:
+        error.field = field
+        raise
+
+
+def from_mjml(page: Protected) -> Protected:
+    """The HTML of it, with the same words."""
+    found = tags(page, "mjml")
+    check_mjml(page, found, "mjml")
+    check_attributes(page, found, "mjml")
+    check_values(page, found, "mjml")
+    try:
+        html = to_html(page.text, _parser, _renderer).content
+    except OSError as error:
+        raise _refused(page, str(error)) from None
+    if len(html) > 4 * PRINTED:
+        raise page.wrong(0, "It compiles to too much HTML. Write less.", "mjml")
+    kept = set(page.found(html))
+    for number, word in enumerate(page.words):
+        if number not in kept:
+            raise word.wrong(
+                "MJML would lose this Liquid. Put it into <mj-raw>, or into a text.", "mjml"
+            )
+    made = page._replace(text=html, compiled=True)
+    check_styles(made, tags(made, "mjml"), "mjml")
+    return made
+
+
+def _refused(page: Protected, complaint: str) -> TemplateError:
+    """The compiler's complaint, with its place in the source. It counts in bytes."""
+    what = complaint.split(" in root template", maxsplit=1)[0].split(" at position", maxsplit=1)[0]
+    sentence = f"This is no MJML: {what}. Mend it there."
+    position = _POSITION.search(complaint)
+    if position is None:
+        return page.wrong(0, sentence, "mjml")
+    at = len(page.text.encode()[: int(position[1])].decode(errors="ignore"))
+    if page.pattern.match(page.text, at):
+        sentence = "MJML has no text here. Put this Liquid into <mj-raw>, or elsewhere."
+    return page.wrong(at, sentence, "mjml")
+
+
+def _inlined(page: Protected, field: str) -> str:
+    """*page* with its style sheets in its elements, and its Liquid back."""
+    commented = _commented(page, tags(page, field))
+    try:
+        html = _inliner.inline(commented)
+    except InlineError as error:
+        sentence = f"The style sheets cannot be read: {error}. Mend them."
+        raise TemplateError(sentence, 1, 1, field=field) from None
+    _check_order(page, commented, html, field)
+    plain = page.comment.sub(lambda match: match[0][4:-3], html)
+    return page.restored(_BRACE.sub("&#123;", plain))
+
+
+def _commented(page: Protected, found: list[Tag]) -> str:
+    """Words that stand as text become comments: text inside a table would be moved out of it."""
+    parts, place = [], 0
+    for tag in found:
+        parts += [
+            _wrapped(page, page.text[place : tag.start]),
+            page.text[tag.start : tag.inside[1]],
+        ]
+        place = tag.inside[1]
+    return "".join([*parts, _wrapped(page, page.text[place:])])
+
+
+def _wrapped(page: Protected, text: str) -> str:
+    parts = _COMMENT.split(text)
+    parts[::2] = [page.pattern.sub(lambda match: f"<!--{match[0]}-->", part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _check_order(page: Protected, before: str, after: str, field: str) -> None:
+    """Loops and conditions hold what they held."""
+    there, now = page.comment.findall(before), page.comment.findall(after)
+    for number, other in zip_longest(there, now):
+        if number != other:
+            raise page.words[int(number if number is not None else other)].wrong(
+                "HTML has no text here: a mail program would move it. Put it into an element.",
+                field,
+            )
+    kept = set(page.found(after))
+    for number in page.found(before):
+        if number not in kept:
+            raise page.words[number].wrong("This place loses Liquid. Put it into a text.", field)
