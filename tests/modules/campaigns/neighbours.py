@@ -119,6 +119,7 @@ class Crowd(Personalization):
             condition=msgspec.Raw(b"{}"),
             version=1,
             ready=await self._ready(segment_id),
+            progress=1.0,
             size=size,
             created_at=self.tx.now,
             updated_at=self.tx.now,

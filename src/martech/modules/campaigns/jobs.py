@@ -1,5 +1,7 @@
 """What campaigns does later, and with its neighbours."""
 
+from uuid import UUID
+
 from martech.kernel.errors import Conflict, NotFound, Unavailable
 from martech.kernel.errors import Error as KernelError
 from martech.kernel.module import Unit, job
@@ -97,26 +99,31 @@ async def _steer(step: Step, standing: Standing, delivery: Delivery) -> Outcome:
     send_id = domain.send_of(standing.campaign_id)
     match step:
         case "open":
-            await delivery.open_send(
-                send_id,
-                source=domain.source_of(standing.campaign_id),
-                occasion=domain.OCCASION,
-                name=standing.name,
-                content_id=standing.content_id,
-                content_version=standing.content_version or 0,
-                rate=standing.rate,
-            )
-            return steering.Opened()
+            return await _open(send_id, standing, delivery)
         case "seal":
             await delivery.seal_send(send_id)
             return steering.Sealed()
-        case "pause":
-            await delivery.pause_send(send_id)
         case "resume":
             await delivery.resume_send(send_id)
-        case _:
-            try:
-                await delivery.cancel_send(send_id)
-            except NotFound:
-                return steering.Steered()  # it was cancelled before it was opened
-    return steering.Steered()
+            return steering.Steered()
+    try:
+        await (delivery.pause_send(send_id) if step == "pause" else delivery.cancel_send(send_id))
+    except NotFound:
+        if standing.stage != "fixed":
+            raise
+    return steering.Steered()  # also when it was stopped before it was opened
+
+
+async def _open(send_id: UUID, standing: Standing, delivery: Delivery) -> Outcome:
+    send = await delivery.open_send(
+        send_id,
+        source=domain.source_of(standing.campaign_id),
+        occasion=domain.OCCASION,
+        name=standing.name,
+        content_id=standing.content_id,
+        content_version=standing.content_version or 0,
+        rate=standing.rate,
+    )
+    if send.status == "cancelled":
+        return steering.Stopped()
+    return steering.Opened(going=send.status == "open")

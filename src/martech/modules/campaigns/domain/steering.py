@@ -80,7 +80,9 @@ class Fixed(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """Delivery has the send."""
+    """Delivery has the send; *going* if it is not paused there from an earlier time."""
+
+    going: bool
 
 
 class Handed(NamedTuple):
@@ -112,15 +114,15 @@ Outcome = Fixed | Opened | Handed | Sealed | Steered | Stopped | Failed
 
 def next_step(now: Standing) -> Step | None:
     """What to ask of the neighbours now; None when nothing is to be done."""
-    opened = now.stage not in ("new", "fixed")
     owed = now.settled < now.ordered
     match now.status:
         case "launching" | "sending":
+            opened = now.stage not in ("new", "fixed")
             return "resume" if owed and opened else _ONWARD.get(now.stage)
-        case "paused" if opened:
-            return "pause" if owed else None
-        case "cancelled" | "failed" if now.stage != "new":  # it may be open, and we were killed
-            return "cancel" if owed else None
+        case "paused" if owed and now.stage != "new":  # it may be open, and nobody noted it
+            return "pause"
+        case "cancelled" | "failed" if owed and now.stage != "new":
+            return "cancel"
         case _:
             return None
 
@@ -140,8 +142,8 @@ def after(now: Standing, before: Standing, outcome: Outcome) -> Standing:
     match outcome:
         case Fixed(version) if now.stage == "new" and now.status in states.UNDER_WAY:
             then = now._replace(stage="fixed", content_version=version)
-        case Opened() if now.stage == "fixed":
-            then = now._replace(stage="opened", settled=settled)
+        case Opened(going) if now.stage == "fixed":
+            then = now._replace(stage="opened", settled=settled if going else now.settled)
         case Handed(page) if now.stage == "opened" and now.page == before.page:
             then = now._replace(stage="opened" if page else "read", page=page)
         case Sealed() if now.stage == "read":
