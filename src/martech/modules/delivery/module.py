@@ -23,7 +23,7 @@ module = Module(
         engagement.PictureController,
         engagement.UnsubscribeController,
     ],
-    subscriptions=[handlers.know_recipients],
+    subscriptions=[handlers.know_recipients, handlers.keep_contents],
     jobs=[jobs.deliver, jobs.tell],
     resources=[Post, Writer, Running, Reception],
     settings=DeliverySettings,

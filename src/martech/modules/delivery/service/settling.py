@@ -64,6 +64,8 @@ class Settling(Rows):
     async def _conclude(
         self, held: Held, rows: Sequence[Found], settled: Mapping[UUID, Settled], *, out_of: State
     ) -> None:
+        if not settled:
+            return
         for each in settled.values():
             held.move(COUNTED[each.state], out_of=out_of)
         await self._write(settled)
