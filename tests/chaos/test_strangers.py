@@ -70,6 +70,12 @@ CASES: dict[str, Case] = {
     **dict.fromkeys(["alias", "group", "identify", "page", "screen", "track"], PARCEL),
     **dict.fromkeys(["b", "batch"], BATCH),
     "browserSettings": Case(),
+    "getSeries": Case(query={"event": f"Seen by {CANARY}", "measure": "people"}),
+    "getBreakdown": Case(query={"by": CANARY}),
+    "getConversions": Case(query={"source": f"campaign:{CANARY}"}),
+    "getMessageFigures": Case(query={"source": f"campaign:{CANARY}"}),
+    "listEventNames": Case(),
+    "getKept": Case(),
 }
 """One for each operation of the OpenAPI document; a route without one fails the first test."""
 
