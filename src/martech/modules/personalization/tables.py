@@ -21,7 +21,8 @@ registers = Table(
     metadata,
     tenant_column(primary_key=True),
     Column("clock", BigInteger, nullable=False),  # never goes back; who writes holds this row
-    Column("measures", Integer, nullable=False),  # the last number that was given
+    Column("segments", Integer, nullable=False),  # the last number that was given; likewise next
+    Column("measures", Integer, nullable=False),
     Column("people", BigInteger, nullable=False),  # without those who were merged into others
 )
 
@@ -30,6 +31,7 @@ segments = Table(
     metadata,
     tenant_column(primary_key=True),
     Column("id", Id, primary_key=True),
+    Column("number", Integer, nullable=False),  # never given twice; short, for `people.inside`
     Column("name", String, nullable=False),
     Column("condition", LargeBinary, nullable=False),
     Column("version", Integer, nullable=False),
@@ -59,6 +61,7 @@ people = Table(
     Column("known", Integer, nullable=False),
     Column("traits", LargeBinary, nullable=False),
     Column("tallies", LargeBinary, nullable=False),
+    Column("inside", LargeBinary, nullable=False),  # numbers of segments; `members` says the same
     Column("wake", BigInteger),
 )
 for _column in (people.c.kept, people.c.wake):

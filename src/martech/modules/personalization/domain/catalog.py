@@ -1,6 +1,6 @@
 """All segments of a tenant, made ready: who asks for what, and at which numbers answers change."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from uuid import UUID
@@ -29,6 +29,7 @@ NOTHING = Tally()
 class Defined(NamedTuple):
     """A segment as it is stored, as far as deciding goes."""
 
+    number: int
     id: UUID
     version: int
     condition: bytes
@@ -47,13 +48,19 @@ class Measured(NamedTuple):
     steps: tuple[int, ...]
     """The totals at which some segment's answer may change, ascending."""
 
-    segments: frozenset[UUID]
-    """That ask for it."""
+    asking: tuple[frozenset[int], ...]
+    """For each step the numbers of the segments to which it matters."""
+
+    def between(self, before: int, after: int) -> Iterator[frozenset[int]]:
+        """Those to which it matters that no longer *before* but *after* steps are passed."""
+        low, high = sorted([before, after])
+        return iter(self.asking[low:high])
 
 
 class Ready(NamedTuple):
     """A segment made ready."""
 
+    number: int
     id: UUID
     version: int
     match: Match
@@ -65,11 +72,11 @@ class Ready(NamedTuple):
 
 
 class Catalog(NamedTuple):
-    segments: Mapping[UUID, Ready]
+    segments: Mapping[int, Ready]
     measures: Mapping[int, Measured]
     by_event: Mapping[str, tuple[Measured, ...]]
-    by_trait: Mapping[str, frozenset[UUID]]
-    by_default: frozenset[UUID]
+    by_trait: Mapping[str, frozenset[int]]
+    by_default: frozenset[int]
     """Those to which belongs of whom nothing is known."""
 
 
@@ -77,23 +84,23 @@ class Catalog(NamedTuple):
 def catalog(segments: tuple[Defined, ...], numbers: tuple[tuple[bytes, int], ...]) -> Catalog:
     """*numbers* are those of the measures, by definition."""
     numbered = dict(numbers)
-    conditions = {segment.id: parsed(segment.condition) for segment in segments}
+    conditions = {segment.number: parsed(segment.condition) for segment in segments}
     measures = _measures(conditions, numbered)
     by_event: dict[str, list[Measured]] = {}
     for measured in measures.values():
         by_event.setdefault(measured.event, []).append(measured)
-    by_trait: dict[str, set[UUID]] = {}
-    for id_, condition in conditions.items():
+    by_trait: dict[str, set[int]] = {}
+    for number, condition in conditions.items():
         for leaf in leaves(condition):
             if isinstance(leaf, Asked):
-                by_trait.setdefault(leaf.name, set()).add(id_)
-    ready = {s.id: _ready(s, conditions[s.id], numbered) for s in segments}
+                by_trait.setdefault(leaf.name, set()).add(number)
+    ready = {s.number: _ready(s, conditions[s.number], numbered) for s in segments}
     return Catalog(
         ready,
         measures,
         {event: tuple(some) for event, some in by_event.items()},
         {trait: frozenset(some) for trait, some in by_trait.items()},
-        frozenset(s.id for s in ready.values() if s.by_default),
+        frozenset(s.number for s in ready.values() if s.by_default),
     )
 
 
@@ -104,27 +111,31 @@ def definitions(condition: Condition) -> dict[bytes, Measure]:
 
 
 def _measures(
-    conditions: Mapping[UUID, Condition], numbers: Mapping[bytes, int]
+    conditions: Mapping[int, Condition], numbers: Mapping[bytes, int]
 ) -> dict[int, Measured]:
-    asked: dict[bytes, list[tuple[UUID, Behaviour]]] = {}
-    for id_, condition in conditions.items():
+    asked: dict[bytes, list[tuple[int, Behaviour]]] = {}
+    for segment, condition in conditions.items():
         for leaf in leaves(condition):
             if isinstance(leaf, Behaviour):
-                asked.setdefault(leaf.measure.definition, []).append((id_, leaf))
+                asked.setdefault(leaf.measure.definition, []).append((segment, leaf))
     return {numbers[key]: _measured(numbers[key], some) for key, some in asked.items()}
 
 
-def _measured(number: int, asked: Sequence[tuple[UUID, Behaviour]]) -> Measured:
+def _measured(number: int, asked: Sequence[tuple[int, Behaviour]]) -> Measured:
     measure = asked[0][1].measure
-    steps = {end for _, leaf in asked for end in (leaf.low, leaf.high) if end is not None}
+    asking: dict[int, set[int]] = {}
+    for segment, leaf in asked:
+        for step in (leaf.low, leaf.high):
+            if step is not None:
+                asking.setdefault(step, set()).add(segment)
     return Measured(
         number,
         measure.event,
         measure.within,
         amount_of(measure),
         measure.sum is None and not measure.where,
-        tuple(sorted(steps)),
-        frozenset(id_ for id_, _ in asked),
+        tuple(sorted(asking)),
+        tuple(frozenset(asking[step]) for step in sorted(asking)),
     )
 
 
@@ -132,7 +143,7 @@ def _ready(segment: Defined, condition: Condition, numbers: Mapping[bytes, int])
     match = compiled(condition, numbers)
     asked = definitions(condition).items()
     windows = frozenset(numbers[key] for key, measure in asked if measure.within is not None)
-    return Ready(segment.id, segment.version, match, windows, match({}, {}))
+    return Ready(segment.number, segment.id, segment.version, match, windows, match({}, {}))
 
 
 def compiled(condition: Condition, numbers: Mapping[bytes, int]) -> Match:

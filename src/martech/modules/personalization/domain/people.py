@@ -10,15 +10,17 @@ import msgspec
 from martech.modules.personalization.domain.behaviour import LONGEST_VALUE, Done, values
 from martech.modules.personalization.domain.catalog import Catalog, Measured
 from martech.modules.personalization.domain.conditions import LONGEST_NAME
-from martech.modules.personalization.domain.tallies import Contribution, Tally, added
+from martech.modules.personalization.domain.tallies import Contribution, Tally, add, passed
 
 MOST_TRAITS: Final = 1000
 NOBODY: Final = b"{}"
+NOWHERE: Final = b"[]"
 _NULL = msgspec.Raw(b"null")
 _OBJECT = msgspec.Raw(b"{}")
 
 _traits = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _tallies = msgspec.json.Decoder(dict[int, Tally])
+_numbers = msgspec.json.Decoder(set[int])
 _encode = msgspec.json.Encoder().encode
 
 
@@ -41,11 +43,15 @@ class Person:
     gone: bool = False
     """Merged into somebody else just now."""
 
-    asked: set[UUID] = field(default_factory=set)
+    inside: set[int] = field(default_factory=set)
+    """The numbers of the segments to which they belong."""
+
+    asked: set[int] = field(default_factory=set)
     """The segments that what happened concerns."""
 
-    stale: set[int] = field(default_factory=set)
-    """Measures to be settled with the past in hand before anything is judged by them."""
+    stale: dict[int, int] = field(default_factory=dict)
+    """Measures to be settled with the past in hand before anything is judged by them, and how many
+    steps of each were passed when it was last judged."""
 
     lost: set[int] = field(default_factory=set)
     """Measures to be counted from the past."""
@@ -59,8 +65,16 @@ def tallies_of(stored: bytes) -> dict[int, Tally]:
     return {} if stored == NOBODY else _tallies.decode(stored)
 
 
-def stored(person: Person) -> bytes:
+def tallies_stored(person: Person) -> bytes:
     return _encode(person.tallies) if person.tallies else NOBODY
+
+
+def numbers_of(stored: bytes) -> set[int]:
+    return set() if stored == NOWHERE else _numbers.decode(stored)
+
+
+def inside_stored(person: Person) -> bytes:
+    return _encode(sorted(person.inside)) if person.inside else NOWHERE
 
 
 def with_traits(before: bytes, changes: Mapping[str, msgspec.Raw]) -> bytes:
@@ -120,11 +134,10 @@ class Following:
             return
         self._join(stays, goes)
         stays.asked |= self._catalog.segments.keys()
-        stays.stale |= goes.stale
         stays.lost |= goes.lost
         stays.changed = goes.changed = goes.gone = True
         goes.kept, goes.traits, goes.tallies, goes.wake = stays.id, NOBODY, {}, None
-        goes.asked, goes.stale, goes.lost = set(), set(), set()
+        goes.asked, goes.stale, goes.lost, goes.inside = set(), {}, set(), set()
         self.merged.append(goes)
 
     def finished(self) -> Sequence[Person]:
@@ -132,7 +145,7 @@ class Following:
         for gone in self.merged:
             gone.kept = self._root(gone.id).id
         for person in self.people.values():
-            due(person, self._now)
+            due(person, self._catalog, self._now)
         return [p for p in self.people.values() if p.changed or p.asked or p.stale or p.lost]
 
     def _add(self, person: Person, measured: Measured, given: Contribution) -> None:
@@ -142,11 +155,15 @@ class Following:
             if since is not None and given.at <= since:
                 return
             tally = person.tallies[measured.number] = Tally(since=since)
+        before = passed(measured.steps, tally.total)
+        add(tally, given)
+        after = passed(measured.steps, tally.total)
         person.changed = True
-        if added(tally, given, measured.steps):
-            person.asked |= measured.segments
-            if measured.within is not None:
-                person.stale.add(measured.number)
+        if measured.within is None:
+            for segments in measured.between(before, after):
+                person.asked |= segments
+        elif tally.negatives or before != after:
+            person.stale.setdefault(measured.number, before)
 
     def _join(self, stays: Person, goes: Person) -> None:
         low, high = sorted([stays.known, goes.known])
@@ -178,21 +195,29 @@ class Following:
         return person
 
 
-def due(person: Person, now: int) -> None:
+def due(person: Person, catalog: Catalog, now: int) -> None:
     """Mark what time alone may have changed by *now*."""
     if person.wake is None or person.wake > now:
         return
     person.changed = True
     for number, tally in person.tallies.items():
         if tally.until is not None and tally.until <= now:
-            person.stale.add(number)
+            stale(person, number, catalog)
+
+
+def stale(person: Person, number: int, catalog: Catalog) -> None:
+    """Have a measure settled."""
+    measured, tally = catalog.measures.get(number), person.tallies.get(number)
+    if measured is not None and measured.within is not None and tally is not None:
+        person.stale.setdefault(number, passed(measured.steps, tally.total))
 
 
 def swept(person: Person, catalog: Catalog) -> None:
-    """Forget measures that no segment asks for any more."""
+    """Forget measures that no segment asks for any more, and segments that are no more."""
     if not person.tallies.keys() <= catalog.measures.keys():
         known = catalog.measures
         person.tallies = {n: tally for n, tally in person.tallies.items() if n in known}
-        person.stale &= known.keys()
-        person.lost &= known.keys()
+        person.changed = True
+    if not person.inside <= catalog.segments.keys():
+        person.inside &= catalog.segments.keys()
         person.changed = True

@@ -11,12 +11,13 @@ from uuid import UUID
 
 from martech.modules.personalization.domain.behaviour import values
 from martech.modules.personalization.domain.catalog import Catalog, Measured
-from martech.modules.personalization.domain.people import Person
+from martech.modules.personalization.domain.people import Person, stale
 from martech.modules.personalization.domain.tallies import (
     Ahead,
     Contribution,
     Tally,
     drop,
+    passed,
     settled,
 )
 
@@ -141,12 +142,24 @@ def settlings(
             yield Settling(sources, measured, measured.within, person.tallies[number], now)
 
 
-def counted(person: Person, counting: Counting) -> None:
+def counted(person: Person, counting: Counting, catalog: Catalog) -> None:
     """What was counted anew holds; a window is still to be settled: it must know until when."""
     for number, tally in counting.tallies.items():
         put(person, number, tally if tally.total or tally.negatives else None)
-        if tally.since is not None:
-            person.stale.add(number)
+        stale(person, number, catalog)
+
+
+def concerned(person: Person, catalog: Catalog) -> set[int]:
+    """The segments that what was read may concern."""
+    segments = set[int]()
+    for number, before in person.stale.items():
+        measured = catalog.measures[number]
+        tally = person.tallies.get(number)
+        after = passed(measured.steps, tally.total if tally else 0)
+        segments.update(*measured.between(before, after))
+    for number in person.lost:
+        segments.update(*catalog.measures[number].asking)
+    return segments
 
 
 def put(person: Person, number: int, tally: Tally | None) -> None:

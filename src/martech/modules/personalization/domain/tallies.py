@@ -51,19 +51,13 @@ def passed(steps: Sequence[int], total: int) -> int:
     return bisect_right(steps, total)
 
 
-def added(tally: Tally, given: Contribution, steps: Sequence[int]) -> bool:
-    """Add *given* if it counts; whether the tally must be judged anew (and, in a window, settled
-    before)."""
+def add(tally: Tally, given: Contribution) -> None:
+    """Add *given*, if it counts."""
     if tally.since is None:
-        before = passed(steps, tally.total)
         tally.total += given.amount
-        return passed(steps, tally.total) != before
-    if given.at <= tally.since:
-        return False
-    before = passed(steps, tally.total)
-    tally.total += given.amount
-    tally.negatives += given.amount < 0
-    return tally.negatives > 0 or passed(steps, tally.total) != before
+    elif given.at > tally.since:
+        tally.total += given.amount
+        tally.negatives += given.amount < 0
 
 
 def drop(tally: Tally, fallen: Sequence[Contribution]) -> None:

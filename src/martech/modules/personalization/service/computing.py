@@ -1,12 +1,12 @@
 """What time and new conditions bring about, a page of people at a time."""
 
-from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
 
 from martech.modules.personalization.contract import SegmentChange
+from martech.modules.personalization.domain.catalog import Catalog
 from martech.modules.personalization.domain.commands import Expire, Recompute
-from martech.modules.personalization.domain.people import Person, due
+from martech.modules.personalization.domain.people import Person, due, stale
 from martech.modules.personalization.service.judging import Judging
 from martech.modules.personalization.service.rows import Register, Segments, Standing
 from martech.modules.personalization.tables import members, people, segments
@@ -37,7 +37,7 @@ class Computing(Judging):
         rows = await self.tx.execute(waking.order_by(people.c.wake).limit(PAGE))
         found = list((await self._people([row.id for row in rows])).values())
         for person in found:
-            due(person, register.now)
+            due(person, all_.catalog, register.now)
         await self._judge(found, all_, register)
         soonest = select(func.min(people.c.wake)).where(*self._mine(people))
         moment = (await self.tx.execute(soonest)).scalar_one_or_none()
@@ -53,30 +53,24 @@ class Computing(Judging):
         ids = [row.id for row in rows]
         found = await self._people(ids)
         for person in found.values():
-            self._look_at(person, segment_id, all_, register)
+            self._look_at(person, standing.number, all_.catalog, register)
         ready = len(ids) < PAGE
         place = ids[-1] if ids else standing.looked_to
-        here = Standing(standing.version, ready, place, deleted=False)
-        await self._judge(
-            list(found.values()),
-            Segments(all_.catalog, {**all_.standing, segment_id: here}),
-            register,
-        )
+        here = all_.judged(segment_id, place, ready=ready)
+        await self._judge(list(found.values()), here, register)
         mine = update(segments).where(*self._mine(segments), segments.c.id == segment_id)
         looked_at = segments.c.looked_at + len(ids)
         await self.tx.execute(mine.values(ready=ready, looked_to=place, looked_at=looked_at))
         if not ready:
             self.tx.enqueue(command, key=command.key)
 
-    def _look_at(
-        self, person: Person, segment_id: UUID, all_: Segments, register: Register
-    ) -> None:
+    def _look_at(self, person: Person, number: int, catalog: Catalog, register: Register) -> None:
         """What was never counted of somebody is; and their windows learn the new bounds."""
-        ready = all_.catalog.segments[segment_id]
-        due(person, register.now)
-        person.asked.add(segment_id)
-        person.lost |= {n for n in all_.catalog.measures if n > person.known}
-        person.stale |= ready.windows & person.tallies.keys()
+        due(person, catalog, register.now)
+        person.asked.add(number)
+        person.lost |= {n for n in catalog.measures if n > person.known}
+        for window in catalog.segments[number].windows:
+            stale(person, window, catalog)
         if person.known != register.measures:
             person.known, person.changed = register.measures, True
 

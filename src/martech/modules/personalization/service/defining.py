@@ -32,6 +32,7 @@ class Defining(Looking):
         row = {
             "tenant": self.tx.tenant,
             "id": id_,
+            "number": register.segments + 1,
             "name": name,
             "condition": msgspec.json.encode(condition),
             "version": 1,
@@ -44,6 +45,8 @@ class Defining(Looking):
             "updated_at": self.tx.now,
         }
         await self.tx.execute(insert(segments), [row])
+        last = update(registers).where(*self._mine(registers))
+        await self.tx.execute(last.values(segments=register.segments + 1))
         await self._number(checked, register)
         self._compute(id_)
         self.tx.audit("segment.created", str(id_), name=name)

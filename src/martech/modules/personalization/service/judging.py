@@ -11,8 +11,14 @@ from martech.modules.personalization.contract import SegmentChange, SegmentChang
 from martech.modules.personalization.domain.behaviour import EPOCH, values
 from martech.modules.personalization.domain.catalog import Catalog
 from martech.modules.personalization.domain.commands import Expire
-from martech.modules.personalization.domain.people import Person, stored, swept
+from martech.modules.personalization.domain.people import (
+    Person,
+    inside_stored,
+    swept,
+    tallies_stored,
+)
 from martech.modules.personalization.domain.reckoning import (
+    concerned,
     counted,
     countings,
     put,
@@ -28,8 +34,9 @@ class Judging(Rows):
         for person in some:
             swept(person, all_.catalog)
         await self._reckon(some, all_.catalog, register.now)
+        changes = await self._changes(some, all_)
         await self._keep(some)
-        await self._change(await self._changes(some, all_))
+        await self._change(changes)
 
     async def _reckon(self, some: Sequence[Person], catalog: Catalog, now: int) -> None:
         """Count what is lost and settle what is stale, from the past."""
@@ -44,7 +51,7 @@ class Judging(Rows):
         ]
         await self._read([counting for _, counting in counts])
         for person, counting in counts:
-            counted(person, counting)
+            counted(person, counting, catalog)
         settles = [
             (person, settling)
             for person in behind
@@ -54,8 +61,7 @@ class Judging(Rows):
         for person, settling in settles:
             put(person, settling.number, settling.done())
         for person in behind:
-            for number in person.stale | person.lost:
-                person.asked |= catalog.measures[number].segments
+            person.asked |= concerned(person, catalog)
             person.changed = True
 
     async def _keep(self, some: Sequence[Person]) -> None:
@@ -74,11 +80,12 @@ class Judging(Rows):
                     "kept": person.kept,
                     "known": person.known,
                     "traits": person.traits,
-                    "tallies": stored(person),
+                    "tallies": tallies_stored(person),
+                    "inside": inside_stored(person),
                     "wake": wake,
                 }
             )
-        update_also = ["kept", "known", "traits", "tallies", "wake"]
+        update_also = ["kept", "known", "traits", "tallies", "inside", "wake"]
         await self.tx.upsert(people, rows, keys=["tenant", "id"], update=update_also)
         if wakes:
             self._wake_at(min(wakes))
@@ -88,40 +95,45 @@ class Judging(Rows):
         self.tx.enqueue(Expire(), at=at, key=Expire().key)
 
     async def _changes(self, some: Sequence[Person], all_: Segments) -> list[SegmentChange]:
-        held = await self._held([p.id for p in some if (p.asked or p.gone) and not p.new])
-        changes: list[SegmentChange] = []
-        for person in sorted(some, key=lambda p: not p.gone):
-            mine = held.get(person.id, set())
-            if person.gone:
-                changes += [self._told(s, person.id, "exited", all_) for s in sorted(mine)]
-            elif person.asked:
-                changes += self._verdicts(person, mine, all_)
+        """Who leaves because they are somebody else now; then who comes and goes."""
+        gone = [person.id for person in some if person.gone and not person.new]
+        changes = [
+            self._told(segment_id, profile_id, "exited", all_.standing[segment_id].version)
+            for profile_id, mine in (await self._held(gone)).items()
+            for segment_id in sorted(mine)
+        ]
+        for person in some:
+            if person.asked:
+                changes += self._verdicts(person, all_)
         return changes
 
-    def _verdicts(self, person: Person, mine: set[UUID], all_: Segments) -> list[SegmentChange]:
+    def _verdicts(self, person: Person, all_: Segments) -> list[SegmentChange]:
         changes = []
         traits = values(person.traits)
-        for segment_id in sorted(person.asked):
-            if not all_.standing[segment_id].judges(person.id):
+        for number in sorted(person.asked):
+            segment = all_.catalog.segments[number]
+            if not all_.standing[segment.id].judges(person.id):
                 continue
-            belongs = all_.catalog.segments[segment_id].match(traits, person.tallies)
-            if belongs != (segment_id in mine):
-                change: Literal["entered", "exited"] = "entered" if belongs else "exited"
-                changes.append(self._told(segment_id, person.id, change, all_))
+            belongs = segment.match(traits, person.tallies)
+            if belongs == (number in person.inside):
+                continue
+            person.changed = True
+            if belongs:
+                person.inside.add(number)
+                changes.append(self._told(segment.id, person.id, "entered", segment.version))
+            else:
+                person.inside.remove(number)
+                changes.append(self._told(segment.id, person.id, "exited", segment.version))
         return changes
 
     def _told(
-        self,
-        segment_id: UUID,
-        profile_id: UUID,
-        change: Literal["entered", "exited"],
-        all_: Segments,
+        self, segment_id: UUID, profile_id: UUID, change: Literal["entered", "exited"], version: int
     ) -> SegmentChange:
         return SegmentChange(
             segment_id=segment_id,
             profile_id=profile_id,
             change=change,
-            version=all_.standing[segment_id].version,
+            version=version,
             at=self.tx.now,
         )
 

@@ -22,7 +22,7 @@ MOST_PEOPLE = 2500
 MOST_ROWS = 20_000
 SAMPLE = 10
 
-UNSAVED = UUID(int=0)
+UNSAVED = Defined(0, UUID(int=0), 0, b"")
 
 
 class Previewing(Looking):
@@ -62,7 +62,7 @@ class Previewing(Looking):
         }
         unkept = enumerate(sorted(asked.keys() - kept.keys()), 1)
         numbers = kept | {definition: -number for number, definition in unkept}
-        defined = Defined(UNSAVED, 0, condition)
+        defined = UNSAVED._replace(condition=condition)
         return Plan(catalog((defined,), tuple(sorted(numbers.items()))), instant(self.tx.now))
 
     async def _newest(self, before: UUID | None) -> list[Person]:
@@ -87,7 +87,7 @@ class Previewing(Looking):
         ]
         read = await self._read([counting for _, counting in counts], most)
         for person, counting in counts:
-            counted(person, counting)
+            counted(person, counting, plan.catalog)
         return read
 
 
@@ -96,4 +96,4 @@ class Plan(NamedTuple):
     now: int
 
     def belongs(self, person: Person) -> bool:
-        return self.catalog.segments[UNSAVED].match(values(person.traits), person.tallies)
+        return self.catalog.segments[UNSAVED.number].match(values(person.traits), person.tallies)

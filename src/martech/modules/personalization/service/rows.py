@@ -10,7 +10,7 @@ from sqlalchemy import literal as value
 from martech.kernel.db import Transaction
 from martech.modules.personalization.domain.behaviour import instant
 from martech.modules.personalization.domain.catalog import Catalog, Defined, catalog
-from martech.modules.personalization.domain.people import Person, tallies_of
+from martech.modules.personalization.domain.people import Person, numbers_of, tallies_of
 from martech.modules.personalization.domain.reckoning import Past, Place, Reading
 from martech.modules.personalization.tables import (
     behaviour,
@@ -27,9 +27,12 @@ MUCH = 8_000  # rows; who did more is read by pages
 PAGE = 256  # rows of one source
 BRANCHES = 50  # SELECTs in one UNION
 FOLD = 500  # items in one event
-PERSON = tuple(people.c[name] for name in ("id", "kept", "known", "traits", "tallies", "wake"))
+PERSON = tuple(
+    people.c[name] for name in ("id", "kept", "known", "traits", "tallies", "inside", "wake")
+)
 STANDING = tuple(
-    segments.c[name] for name in ("id", "version", "condition", "ready", "looked_to", "deleted")
+    segments.c[name]
+    for name in ("number", "id", "version", "condition", "ready", "looked_to", "deleted")
 )
 
 
@@ -37,12 +40,14 @@ class Register(NamedTuple):
     """What holds for a tenant while this transaction has it for itself."""
 
     now: int
+    segments: int
     measures: int
 
 
 class Standing(NamedTuple):
     """How far a segment was computed."""
 
+    number: int
     version: int
     ready: bool
     looked_to: UUID | None
@@ -59,6 +64,11 @@ class Segments(NamedTuple):
     catalog: Catalog
     standing: Mapping[UUID, Standing]
 
+    def judged(self, segment_id: UUID, to: UUID | None, *, ready: bool) -> "Segments":
+        """With one of them computed as far as *to*."""
+        there = self.standing[segment_id]._replace(looked_to=to, ready=ready)
+        return Segments(self.catalog, {**self.standing, segment_id: there})
+
 
 class Rows:
     def __init__(self, tx: Transaction) -> None:
@@ -73,17 +83,19 @@ class Rows:
         now = instant(self.tx.now)
         clock = case((registers.c.clock < now, now), else_=registers.c.clock)
         mine = update(registers).where(*self._mine(registers)).values(clock=clock)
-        turn = mine.returning(registers.c.clock, registers.c.measures)
+        given = registers.c.segments, registers.c.measures
+        turn = mine.returning(registers.c.clock, *given)
         row = (await self.tx.execute(turn)).one_or_none()
         if row is None:
-            first = {"tenant": self.tx.tenant, "clock": now, "measures": 0, "people": 0}
+            none = dict.fromkeys(("segments", "measures", "people"), 0)
+            first = {"tenant": self.tx.tenant, "clock": now, **none}
             await self.tx.insert_new(registers, [first], returning=["tenant"])
             row = (await self.tx.execute(turn)).one()
-        return Register(row.clock, row.measures)
+        return Register(row.clock, row.segments, row.measures)
 
     async def _segments(self) -> Segments:
         """All of them, made ready."""
-        mine = select(*STANDING).where(*self._mine(segments)).order_by(segments.c.id)
+        mine = select(*STANDING).where(*self._mine(segments)).order_by(segments.c.number)
         rows = (await self.tx.execute(mine)).all()
         numbers: Sequence[Row[*tuple[object, ...]]] = []
         if rows:
@@ -92,10 +104,12 @@ class Rows:
                 numbered.where(*self._mine(measures)).order_by(measures.c.number)
             )
             numbers = found.all()
-        defined = tuple(Defined(r.id, r.version, r.condition) for r in rows if not r.deleted)
+        defined = tuple(
+            Defined(r.number, r.id, r.version, r.condition) for r in rows if not r.deleted
+        )
         return Segments(
             catalog(defined, tuple((row.definition, row.number) for row in numbers)),
-            {r.id: Standing(r.version, r.ready, r.looked_to, r.deleted) for r in rows},
+            {r.id: Standing(r.number, r.version, r.ready, r.looked_to, r.deleted) for r in rows},
         )
 
     async def _people(self, ids: Iterable[UUID]) -> dict[UUID, Person]:
@@ -202,5 +216,6 @@ def person_of(row: Row[*tuple[object, ...]]) -> Person:
         known=row.known,
         traits=row.traits,
         tallies=tallies_of(row.tallies),
+        inside=numbers_of(row.inside),
         wake=row.wake,
     )
