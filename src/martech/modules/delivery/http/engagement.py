@@ -126,10 +126,12 @@ def _answer(
     status: int = 200,
     media_type: str = "text/html",
 ) -> ASGIResponse:
+    look = request.method == "HEAD"
     return ASGIResponse(
-        body=body,
+        body=b"" if look else body,
+        content_length=len(body),
         headers=dict(headers),
         status_code=status,
         media_type=media_type,
-        is_head_response=request.method == "HEAD",
+        is_head_response=look,
     )

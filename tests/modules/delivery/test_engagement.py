@@ -1,0 +1,197 @@
+"""What people do with their mails, from the link in the mail to what everybody hears of it."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import pytest
+
+from martech.modules.delivery.contract import Counts
+from martech.modules.delivery.domain.links import Signer, link_id
+from tests.modules.delivery.stand import BASE
+from tests.modules.delivery.visiting import ONE_CLICK, PERSON, Received, Visitors, visitors
+from tests.sinks.smtp import Sink
+
+pytestmark = pytest.mark.anyio
+
+BOOTS = "https://shop.example/boots"
+
+
+@pytest.fixture
+async def people(delivery_url: str, server: Sink) -> AsyncIterator[Visitors]:
+    async with visitors(delivery_url, server) as made:
+        yield made
+
+
+async def one_mail(people: Visitors) -> Received:
+    await people.stand.to("ada")
+    await people.stand.work()
+    (mail,) = people.mails()
+    return mail
+
+
+async def counts(people: Visitors) -> Counts:
+    async with people.served.host.unit("delivery", people.stand.tenant, write=False) as service:
+        (send,) = (await service.sends()).data
+    found: Counts = send.counts
+    return found
+
+
+async def test_a_link_leads_where_it_led_and_is_counted(people: Visitors) -> None:
+    mail = await one_mail(people)
+    (link,) = mail.links
+    assert link in mail.plain
+    for times in (1, 2):
+        answer = await people.call("GET", link)
+        assert (answer.status_code, answer.headers["location"]) == (302, BOOTS)
+        assert answer.headers["cache-control"] == "no-store"
+        assert await people.told("link_clicked") == times
+    assert (await counts(people)).clicked == 1, "messages are counted, not visits"
+    assert (await counts(people)).opened == 0
+
+
+async def test_the_picture_tells_of_an_opening(people: Visitors) -> None:
+    mail = await one_mail(people)
+    answer = await people.call("GET", mail.picture)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/gif")
+    assert answer.content.startswith(b"GIF89a")
+    assert (await counts(people)).opened == 1
+    assert await people.told("message_opened") == 1
+
+
+async def test_one_click_unsubscribes(people: Visitors) -> None:
+    """RFC 8058: a POST of one form field, without cookies, answered without a redirect."""
+    mail = await one_mail(people)
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for _ in range(3):
+        answer = await people.call("POST", mail.out, content=ONE_CLICK, headers=form)
+        assert answer.status_code == 200
+        assert "set-cookie" not in answer.headers
+    assert (await counts(people)).unsubscribed == 1
+    assert await people.told("unsubscribed") == 1
+    (barred,) = (await people.rows())["suppressions"]
+    assert {"ada@example.com", "unsubscribed"} <= set(barred)
+
+
+async def test_whoever_unsubscribed_gets_no_more_and_profiles_hears_of_it(
+    people: Visitors,
+) -> None:
+    stand = people.stand
+    mail = await one_mail(people)
+    await people.call("POST", mail.out, content=ONE_CLICK)
+    later = await stand.open(occasion="2")
+    async with stand.service() as service:
+        (message,) = (await service.messages(send_id=None)).data
+    await stand.add(later, [message.profile_id])
+    await stand.work()
+    assert len(stand.sink.mails) == 1
+    assert (await stand.look(later)).counts.suppressed == 1
+
+
+async def test_who_comes_back_and_leaves_again_by_an_old_mail_is_left_alone(
+    people: Visitors,
+) -> None:
+    mail = await one_mail(people)
+    await people.call("POST", mail.out, content=ONE_CLICK)
+    before = await people.rows()
+    async with people.stand.service() as service:
+        await service.lift_suppression("ada@example.com")
+    assert (await people.rows())["suppressions"] == []
+    await people.call("POST", mail.out, content=ONE_CLICK)
+    after = await people.rows()
+    assert len(after["suppressions"]) == len(before["suppressions"]) == 1
+    assert (await counts(people)).unsubscribed == 1
+
+
+async def test_looking_changes_nothing(people: Visitors) -> None:
+    """Programs look at links before people do (E12)."""
+    mail = await one_mail(people)
+    before = await people.rows()
+    for method, url, status in [
+        ("GET", mail.out, 200),
+        ("HEAD", mail.out, 200),
+        ("HEAD", mail.links[0], 302),
+        ("HEAD", mail.picture, 200),
+    ]:
+        for headers in (PERSON, {}):
+            answer = await people.call(method, url, headers=headers)
+            assert answer.status_code == status, (method, url)
+            assert (answer.content == b"") == (method == "HEAD")
+    assert await people.rows() == before
+
+
+async def test_the_page_asks_with_one_button_and_no_script(people: Visitors) -> None:
+    mail = await one_mail(people)
+    asked = await people.call("GET", mail.out, headers=PERSON)
+    assert asked.text.count("<button") == 1
+    assert '<form method="post">' in asked.text
+    done = await people.call("POST", mail.out, headers=PERSON)
+    assert "You are unsubscribed" in done.text
+    unknown = await people.call("GET", mail.out[:-2], headers=PERSON)
+    assert unknown.status_code == 404
+    for page in (asked, done, unknown):
+        assert page.headers["content-type"].startswith("text/html")
+        assert "<script" not in page.text
+        assert "://" not in page.text, "nothing comes from elsewhere"
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src" not in policy
+        assert page.headers["referrer-policy"] == "no-referrer"
+        assert "ada" not in page.text.lower(), "whoever holds the link learns nothing by it"
+
+
+FOREIGN = "https://evil.example/"
+
+
+async def test_nothing_leads_where_nothing_is_stored(people: Visitors) -> None:
+    """E14."""
+    mail = await one_mail(people)
+    (link,) = mail.links
+    message = (await people.rows())["messages"][0]
+    tenant, message_id = people.stand.tenant, mail.mail["Message-ID"].strip("<>").split("@")[0]
+    assert message_id in map(str, message)
+    async with people.stand.service() as service:
+        ours = await service.signer()
+
+    id_ = UUID(message_id)
+    stranger = Signer(uuid4().bytes * 2, tenant)
+    elsewhere = Signer(ours.key, uuid4())
+    tokens = [
+        stranger.token("c", id_, link_id(FOREIGN)),
+        stranger.token("c", id_, link_id(BOOTS)),
+        elsewhere.token("c", id_, link_id(BOOTS)),
+        ours.token("c", id_, link_id(FOREIGN)),
+        ours.token("c", uuid4(), link_id(BOOTS)),
+        ours.token("o", id_),
+        ours.token("u", id_),
+        *("x", "A" * 80, FOREIGN.replace("/", "%2F"), "%0d%0aLocation:%20" + FOREIGN),
+    ]
+    before = await people.rows()
+    for token in tokens:
+        for method in ("GET", "HEAD"):
+            for query in ("", f"?url={FOREIGN}&to={FOREIGN}&next={FOREIGN}"):
+                answer = await people.call(method, f"{BASE}/c/{token}{query}")
+                assert answer.status_code == 404
+                assert "location" not in answer.headers
+    assert await people.rows() == before
+    answer = await people.call("GET", f"{link}?url={FOREIGN}", headers={"host": "evil.example"})
+    assert answer.headers["location"] == BOOTS
+
+
+async def test_a_program_is_told_of_a_damaged_link_as_everywhere(people: Visitors) -> None:
+    answer = await people.call("POST", f"{BASE}/u/{'A' * 64}", content=ONE_CLICK)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_links_of_a_tenant_open_nothing_of_another(people: Visitors) -> None:
+    mine = await one_mail(people)
+    stand = people.stand
+    stand.tenant, stand.content_id = uuid4(), uuid4()
+    await stand.to("bob")
+    await stand.work()
+    theirs = people.mails()[-1]
+    assert theirs.mail["To"] == "bob@example.com"
+    assert (await people.call("GET", theirs.links[0])).status_code == 302
+    assert (await counts(people)).clicked == 1
+    await people.call("POST", mine.out, content=ONE_CLICK)
+    assert (await counts(people)).unsubscribed == 0
