@@ -1,7 +1,7 @@
 // One campaign: how far it is, what became of its mails, and what people bought after them.
-import { Columns, Table } from "./charts.js";
+import { Columns, Curve, Table } from "./charts.js";
 import { h, keep, say, set, show, size } from "./dom.js";
-import { axis, compact, label, many, money, number, percent, period, share, today, when } from "./format.js";
+import { axis, compact, label, many, money, number, percent, period, share, time, today, when } from "./format.js";
 import { choice } from "./incoming.js";
 
 export const OVER = ["completed", "cancelled", "failed"];
@@ -22,6 +22,7 @@ const LEFT_OUT = {
   duplicate: "left out: somebody else’s address",
   cancelled: "cancelled before they left",
 };
+const ENOUGH = 3; // columns to look at; before there are, what was seen here is drawn
 const SERIES = { revenue: "Revenue", orders: "Orders", opened: "Opened", clicked: "Clicked", sent: "Sent" };
 
 export class Campaign {
@@ -40,7 +41,8 @@ export class Campaign {
     this.choices = choice("What to show", SERIES, (value) => this.choose(value));
     this.host = h("div");
     this.rhythm = h("h4");
-    this.days = h("figure", { class: "days" }, h("figcaption", {}, this.rhythm, this.choices.node), this.host);
+    this.live = h("div");
+    this.days = h("figure", { class: "days" }, h("figcaption", {}, this.rhythm, this.choices.node), this.host, this.live);
     this.groups = h("tbody");
     this.departments = h("figure", { class: "departments" }, h("figcaption", {}, h("h4", {}, "What they bought")),
       h("table", { class: "bars" }, h("caption", { class: "unseen" }, "What they bought, by department"),
@@ -56,6 +58,7 @@ export class Campaign {
       this.departments, this.days);
     body.append(this.whole, this.none);
     this.columns = new Columns(this.host, 180);
+    this.curve = new Curve(this.live, 180);
     this.table = new Table(this.days, "");
     this.choices.mark(this.series);
   }
@@ -112,7 +115,8 @@ export class Campaign {
     show(this.meter, !["draft", "scheduled"].includes(status.status));
   }
 
-  draw({ conversions, messages, currency, daily }) {
+  draw(state) {
+    const { conversions, messages, currency, daily } = state;
     const given = { revenue: conversions, orders: conversions, opened: messages, clicked: messages, sent: messages };
     const there = Object.keys(SERIES).filter((name) => given[name]);
     show(this.days, there.length > 0);
@@ -134,7 +138,22 @@ export class Campaign {
       axis: (start) => axis(start, interval), period: (start) => period(start, interval),
     });
     this.table.update(["When", SERIES[name]], data.map((one) => [period(one.start, interval), value(one.value)]), SERIES[name]);
-    say(this.rhythm, interval === "hour" ? "Hour by hour" : "Day by day");
+    this.asItHappens(state, name, { value, tick, short: data.length < ENOUGH && interval === "hour" });
+    this.department(groups, currency);
+  }
+
+  // How it grew while this page was open.
+  asItHappens({ seen, daily }, name, { value, tick, short }) {
+    const data = (seen ?? []).map((one) => ({ at: one.at, value: one[name] ?? 0 }));
+    const live = short && data.length >= ENOUGH;
+    if (live) data.push({ at: Date.now(), value: data.at(-1).value });
+    show(this.live, live);
+    show(this.host, !live);
+    say(this.rhythm, live ? "As it happens" : daily === "hour" ? "Hour by hour" : "Day by day");
+    if (live) this.curve.update({ name: SERIES[name], data, value, tick, time: (ms) => time(new Date(ms)), wholes: name !== "revenue" });
+  }
+
+  department(groups, currency) {
     const most = Math.max(...groups.map((one) => one.total), 0);
     keep(this.groups, groups, (one) => one.group ?? "", department, (node, one) => {
       say(node.name, one.group === null ? "without a department" : label(one.group));

@@ -39,6 +39,25 @@ class Chart {
 }
 
 const MARGIN = { top: 10, bottom: 22 };
+const SHORTEST_MS = 30_000;
+
+// The lines behind, and where things are: `y` of a value, `left` where the room begins.
+function drawGrid({ svg, grid, width, height }, most, tick, wholes) {
+  const lines = ticks(most, 3, wholes);
+  const top = lines.at(-1);
+  const left = 8 + 7 * Math.max(...lines.map((line) => tick(line).length));
+  const room = { x: width - left, y: height - MARGIN.top - MARGIN.bottom };
+  const y = (v) => MARGIN.top + room.y * (1 - v / top);
+  set(svg, "viewBox", `0 0 ${width} ${height}`);
+  set(svg, "width", width);
+  grid.replaceChildren(
+    ...lines.flatMap((line) => [
+      s("line", { x1: left, x2: width, y1: y(line), y2: y(line), class: line ? "" : "zero" }),
+      s("text", { x: left - 8, y: y(line) + 4, "text-anchor": "end" }, tick(line)),
+    ]),
+  );
+  return { lines, left, top, room, y };
+}
 
 // shown: {name, data: [{start, value}], axis(start), period(start), value(v), tick(v), wholes, last}
 export class Columns extends Chart {
@@ -60,19 +79,7 @@ export class Columns extends Chart {
   draw({ name, data, axis, value, tick, wholes }) {
     const { width, height } = this;
     const most = Math.max(0, ...data.map((one) => one.value));
-    const lines = ticks(most, 3, wholes);
-    const top = lines.at(-1);
-    const left = 8 + 7 * Math.max(...lines.map((line) => tick(line).length));
-    const room = { x: width - left, y: height - MARGIN.top - MARGIN.bottom };
-    const y = (v) => MARGIN.top + room.y * (1 - v / top);
-    set(this.svg, "viewBox", `0 0 ${width} ${height}`);
-    set(this.svg, "width", width);
-    this.grid.replaceChildren(
-      ...lines.flatMap((line) => [
-        s("line", { x1: left, x2: width, y1: y(line), y2: y(line), class: line ? "" : "zero" }),
-        s("text", { x: left - 8, y: y(line) + 4, "text-anchor": "end" }, tick(line)),
-      ]),
-    );
+    const { left, top, room } = drawGrid(this, most, tick, wholes);
     const each = room.x / Math.max(data.length, 1);
     const thick = Math.max(1, Math.min(each - Math.min(3, each * 0.25), 46));
     this.place = { left, each };
@@ -158,6 +165,42 @@ export class Line extends Chart {
     set(this.area, "d", `M ${points[0][0]} ${height - 1} L ${path} L ${points.at(-1)[0]} ${height - 1} Z`);
     set(this.dot, "cx", points.at(-1)[0]);
     set(this.dot, "cy", points.at(-1)[1]);
+  }
+}
+
+// Adds up to here: {name, data: [{at, value}] with the time in ms, value(v), tick(v), time(ms), wholes}
+export class Curve extends Chart {
+  constructor(host, height = 200) {
+    super(host);
+    this.height = height;
+    this.grid = s("g", { class: "grid" });
+    this.area = s("path", { class: "area" });
+    this.path = s("path", { class: "stroke" });
+    this.dot = s("circle", { r: 4, class: "dot" });
+    this.names = s("g", { class: "names" });
+    this.svg = s("svg", { role: "img", height, class: "curve" }, this.grid, this.area, this.path, this.dot, this.names);
+    host.classList.add("chart");
+    host.append(this.svg);
+  }
+
+  draw({ name, data, value, tick, time, wholes }) {
+    const { width, height } = this;
+    const most = Math.max(0, ...data.map((one) => one.value));
+    const { left, y } = drawGrid(this, most, tick, wholes);
+    const [first, last] = [data[0].at, data.at(-1).at];
+    const span = Math.max(last - first, SHORTEST_MS);
+    const x = (at) => left + 6 + (width - left - 12) * ((at - first) / span);
+    // what was so stays so until it changes: a step, not a slope
+    const steps = data.map((one, index) => `${index ? `H ${x(one.at).toFixed(1)} V` : `M ${x(one.at).toFixed(1)}`} ${y(one.value).toFixed(1)}`).join(" ");
+    set(this.path, "d", steps);
+    set(this.area, "d", `${steps} V ${y(0)} H ${x(first).toFixed(1)} Z`);
+    set(this.dot, "cx", x(last).toFixed(1));
+    set(this.dot, "cy", y(data.at(-1).value).toFixed(1));
+    this.names.replaceChildren(
+      s("text", { x: left, y: height - 5 }, time(first)),
+      s("text", { x: Math.max(left + 120, Math.min(width, x(last) + 6)), y: height - 5, "text-anchor": "end" }, time(last)),
+    );
+    set(this.svg, "aria-label", `${name}: from ${value(data[0].value)} to ${value(data.at(-1).value)}.`);
   }
 }
 

@@ -12,6 +12,7 @@ const SECOND = 1000;
 const FIGURES = 2.5 * SECOND; // between questions to analytics, which cost more than the others
 const SELDOM = 30 * SECOND; // for what hardly changes, and for modules that are not here
 const SHOWN_SECONDS = 60;
+const MOST_SEEN = 600; // points of the curve of what a campaign brought
 const KEY = "martech.key";
 const ORDER = "Order Completed";
 
@@ -167,6 +168,19 @@ async function outcome() {
   state.daily = asked.interval;
 }
 
+// What the campaign has brought at this moment, for the curve: one point for each change.
+function remember() {
+  const { campaign, status, conversions } = state;
+  if (!campaign?.launched_at || !status || !conversions) return;
+  if (state.seen?.of !== campaign.id) state.seen = Object.assign([], { of: campaign.id });
+  const { sent, opened, clicked } = status.counts;
+  const now = { at: Date.now(), sent, opened, clicked, revenue: conversions.total, orders: conversions.events };
+  const last = state.seen.at(-1);
+  const changed = (name) => name !== "at" && last?.[name] !== now[name];
+  if (Object.keys(now).some(changed)) state.seen.push(now);
+  if (state.seen.length > MOST_SEEN) state.seen.splice(1, 2);
+}
+
 async function seldom() {
   if (!key) return;
   await ask("currency", "/analytics/v1/breakdown", { event: ORDER, by: "currency", limit: 2 }, ({ data }) =>
@@ -199,7 +213,7 @@ async function follow(id, path) {
       if (following !== mine) return;
       mine.heard = true;
       state.status = status;
-      draw();
+      redraw();
     }, mine.abort.signal);
   } catch (error) {
     if (error instanceof Refused) absent.set(path, performance.now() + SELDOM);
@@ -234,8 +248,18 @@ async function every(ms, work) {
         useKey(null, `This key is not accepted: ${error.message} Enter another one.`);
       } else if (!(error instanceof Away) && !(error instanceof Refused)) console.error(error);
     }
-    draw();
+    redraw();
     await pause(ms);
+  }
+}
+
+// Whatever cannot be drawn, asking goes on.
+function redraw() {
+  try {
+    remember();
+    draw();
+  } catch (error) {
+    console.error(error);
   }
 }
 
