@@ -10,7 +10,14 @@ import msgspec
 from martech.modules.personalization.domain.behaviour import LONGEST_VALUE, Done, values
 from martech.modules.personalization.domain.catalog import Catalog, Measured
 from martech.modules.personalization.domain.conditions import LONGEST_NAME
-from martech.modules.personalization.domain.tallies import Contribution, Tally, add, passed
+from martech.modules.personalization.domain.tallies import (
+    Contribution,
+    Tally,
+    add,
+    is_true,
+    passed,
+    trust,
+)
 
 MOST_TRAITS: Final = 1000
 NOBODY: Final = b"{}"
@@ -163,7 +170,17 @@ class Following:
             for segments in measured.between(before, after):
                 person.asked |= segments
         elif tally.negatives or before != after:
-            person.stale.setdefault(measured.number, before)
+            self._turned(person, measured, tally, before)
+
+    def _turned(self, person: Person, measured: Measured, tally: Tally, before: int) -> None:
+        """A window's answers may be others than *before*."""
+        number, within = measured.number, measured.within or 0
+        if number in person.stale or not is_true(tally, within, self._now):
+            person.stale.setdefault(number, before)
+            return
+        trust(tally, within, measured.steps)
+        for segments in measured.between(before, passed(measured.steps, tally.total)):
+            person.asked |= segments
 
     def _join(self, stays: Person, goes: Person) -> None:
         low, high = sorted([stays.known, goes.known])

@@ -16,6 +16,7 @@ from martech.modules.personalization.domain.tallies import (
     Ahead,
     Contribution,
     Tally,
+    add,
     drop,
     passed,
     settled,
@@ -77,10 +78,8 @@ class Counting:
 
     def _add(self, measured: Measured, at: int, members: Mapping[str, object]) -> None:
         tally = self.tallies[measured.number]
-        if tally.since is None or at > tally.since:
-            amount = measured.amount(members)
-            tally.total += amount
-            tally.negatives += tally.since is not None and amount < 0
+        if amount := measured.amount(members):
+            add(tally, Contribution(at, amount))
 
 
 class Settling:

@@ -11,7 +11,8 @@ time alone could change an answer, and one person costs one timer, not one for e
       └──────────── total ───────────────────────┘
 
 Only ever-growing numbers can be trusted like this. Where a contribution is negative, or a bound
-was crossed, the tally must be `settled` with the past in hand before it is judged.
+was crossed, and something has fallen out meanwhile, the tally must be `settled` with the past in
+hand before it is judged.
 """
 
 from bisect import bisect_right
@@ -37,6 +38,9 @@ class Tally(msgspec.Struct, array_like=True, gc=False):
     until: int | None = None
     """Until then, time alone changes no answer; None for ever."""
 
+    first: int | None = None
+    """Within a window: nothing in *total* is older. As long as it counts, the total is true."""
+
 
 class Ahead(NamedTuple):
     """What will fall out of a window, in order of time."""
@@ -58,6 +62,18 @@ def add(tally: Tally, given: Contribution) -> None:
     elif given.at > tally.since:
         tally.total += given.amount
         tally.negatives += given.amount < 0
+        tally.first = given.at if tally.first is None else min(tally.first, given.at)
+
+
+def is_true(tally: Tally, within: int, now: int) -> bool:
+    """Whether nothing in the total has fallen out of the window."""
+    return tally.first is None or tally.first > now - within
+
+
+def trust(tally: Tally, within: int, steps: Sequence[int]) -> None:
+    """A total that is true stays so until its first contribution falls out."""
+    shrinks = tally.negatives or passed(steps, tally.total)
+    tally.until = tally.first + within if shrinks and tally.first is not None else None
 
 
 def drop(tally: Tally, fallen: Sequence[Contribution]) -> None:
@@ -70,7 +86,8 @@ def drop(tally: Tally, fallen: Sequence[Contribution]) -> None:
 def settled(tally: Tally, since: int, within: int, ahead: Ahead, steps: Sequence[int]) -> Tally:
     """*tally*, from which all up to *since* was dropped, and until when it can be trusted."""
     until = _until(tally, within, ahead, steps)
-    return Tally(tally.total, since, tally.negatives, until)
+    first = ahead.rows[0].at if ahead.rows else since
+    return Tally(tally.total, since, tally.negatives, until, first)
 
 
 def _until(tally: Tally, within: int, ahead: Ahead, steps: Sequence[int]) -> int | None:

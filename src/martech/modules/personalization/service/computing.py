@@ -1,6 +1,5 @@
 """What time and new conditions bring about, a page of people at a time."""
 
-
 from sqlalchemy import delete, func, select, update
 
 from martech.modules.personalization.contract import SegmentChange
