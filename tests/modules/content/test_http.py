@@ -1,0 +1,270 @@
+"""The REST API of content, as its callers see it."""
+
+from uuid import uuid4
+
+import pytest
+
+from tests.modules.content.conftest import ACME, GLOBEX, MJML, TEMPLATE, Desk, problem
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_template_is_made_read_changed_and_listed(desk: Desk) -> None:
+    made = await desk.call("POST", "", TEMPLATE)
+    path = f"/{made.json()['id']}"
+    changed = await desk.call("PUT", path, TEMPLATE | {"subject": "Hello", "revision": 1})
+    read = await desk.call("GET", path)
+    listed = await desk.call("GET")
+
+    assert made.status_code == 201
+    assert (made.json()["revision"], made.json()["status"], made.json()["version"]) == (
+        1,
+        "draft",
+        None,
+    )
+    assert made.json()["mjml"] == MJML
+    assert changed.status_code == 200
+    assert (changed.json()["subject"], changed.json()["revision"]) == ("Hello", 2)
+    assert read.json() == changed.json()
+    assert read.headers["etag"] == '"2"'
+    assert listed.json() == {"data": [read.json()], "next": None}
+
+
+async def test_of_two_who_change_the_same_revision_the_second_is_told(desk: Desk) -> None:
+    path = await desk.made()
+    first = await desk.call("PUT", path, TEMPLATE | {"subject": "First", "revision": 1})
+    second = await desk.call("PUT", path, TEMPLATE | {"subject": "Second"}, if_match='"1"')
+    kept = await desk.call("GET", path)
+
+    assert first.status_code == 200
+    assert problem(second)[:2] == (409, "revision")
+    assert "revision 2" in problem(second)[2]
+    assert kept.json()["subject"] == "First"
+
+
+async def test_a_change_says_what_it_is_based_on(desk: Desk) -> None:
+    path = await desk.made()
+
+    assert problem(await desk.call("PUT", path, TEMPLATE))[:2] == (422, "revision")
+    assert problem(await desk.call("PUT", path, TEMPLATE, if_match="*"))[:2] == (422, "If-Match")
+    same = await desk.call("PUT", path, TEMPLATE, if_match='"1"')
+    assert same.json()["revision"] == 1, "what changes nothing is no change"
+
+
+async def test_it_is_published_once_and_then_has_versions(desk: Desk) -> None:
+    path = await desk.made()
+    first = await desk.call("POST", f"{path}/publish")
+    again = await desk.call("POST", f"{path}/publish", if_match='"1"')
+    await desk.call("PUT", path, TEMPLATE | {"subject": "Hello", "revision": 1})
+    stale = await desk.call("POST", f"{path}/publish", if_match='"1"')
+    second = await desk.call("POST", f"{path}/publish")
+    versions = await desk.call("GET", f"{path}/versions")
+    old = await desk.call("GET", f"{path}/versions/1")
+
+    assert first.status_code == 200
+    assert first.json()["version"] == 1
+    assert '{{ profile.first_name | default: "you & <me>" }}' in first.json()["html"]
+    assert "<mj-" not in first.json()["html"]
+    assert "Unsubscribe ({{ unsubscribe_url }})" in first.json()["text"]
+    assert again.json() == first.json()
+    assert problem(stale)[:2] == (409, "revision")
+    assert (second.json()["version"], second.json()["subject"]) == (2, "Hello")
+    assert old.json() == first.json()
+    assert versions.json() == {"data": [first.json(), second.json()], "next": None}
+    assert [event.type for event in await desk.told()] == ["content.content_published.v1"] * 2
+
+
+async def test_it_is_withdrawn_and_brought_back(desk: Desk) -> None:
+    path = await desk.made()
+    early = await desk.call("POST", f"{path}/withdraw")
+    await desk.call("POST", f"{path}/publish")
+    gone = await desk.call("POST", f"{path}/withdraw")
+    twice = await desk.call("POST", f"{path}/withdraw")
+    kept = await desk.call("GET", f"{path}/versions/1")
+    back = await desk.call("POST", f"{path}/publish")
+
+    assert problem(early)[0] == 409
+    assert (gone.json()["status"], gone.json()["version"]) == ("withdrawn", 1)
+    assert twice.json() == gone.json()
+    assert kept.status_code == 200
+    assert back.json()["version"] == 2
+    assert [event.type.split(".")[1] for event in await desk.told()] == [
+        "content_published",
+        "content_withdrawn",
+        "content_published",
+    ]
+
+
+async def test_a_preview_fills_the_draft_in(desk: Desk) -> None:
+    path = await desk.made()
+    own = await desk.call("POST", f"{path}/preview", {})
+    other = await desk.call(
+        "POST", f"{path}/preview", {"sample": {"profile": {"first_name": "<b>{{ 1 }}"}}}
+    )
+
+    assert own.json()["subject"] == "Hi Ada"
+    assert "Hello Ada!" in own.json()["text"]
+    assert other.json()["subject"] == "Hi <b>{{ 1 }}"
+    assert "Hello &lt;b&gt;{{ 1 }}!" in other.json()["html"]
+    assert "https://example.com/unsubscribe" in other.json()["text"]
+
+
+INCLUDE = MJML.replace("<mj-image", "<mj-include path='/etc/passwd' /><mj-image")
+NO_TEXT = MJML.replace("<mj-image", "<mj-divider>{{ x }}</mj-divider><mj-image")
+BROKEN = [
+    ({"subject": "Hi\u00a0{{ name | shout }}"}, "subject", 1, 14),
+    ({"subject": " "}, "subject", 1, 1),
+    ({"mjml": None, "html": "<p>\n {% if profile.x %}</p>"}, "html", 2, 2),
+    ({"mjml": None}, "html", 1, 1),
+    ({"mjml": None, "html": "<p>x</p>\n<p {{ x }}>y</p>"}, "html", 2, 4),
+    ({"mjml": MJML.replace("</mj-section>", "</mj-sektion>")}, "mjml", 7, 17),
+    (
+        {"mjml": MJML.replace("<mj-image", "<mj-include path='/etc/passwd' /><mj-image")},
+        "mjml",
+        5,
+        7,
+    ),
+    (
+        {"mjml": MJML.replace("<mj-image", "<mj-divider>{{ x }}</mj-divider><mj-image")},
+        "mjml",
+        5,
+        19,
+    ),
+    ({"text": "ok\n\n {{ nope"}, "text", 3, 2),
+]
+
+
+@pytest.mark.parametrize(("changed", "part", "line", "column"), BROKEN)
+async def test_what_is_broken_can_be_kept_but_not_published(
+    desk: Desk, changed: dict[str, object], part: str, line: int, column: int
+) -> None:
+    path = await desk.made(**changed)
+    refused = await desk.call("POST", f"{path}/publish")
+    shown = await desk.call("POST", f"{path}/preview", {})
+    findings = (await desk.call("POST", f"{path}/lint")).json()["data"]
+
+    assert problem(refused)[:2] == (422, part)
+    assert problem(refused)[2].startswith(f"Line {line}, column {column}: ")
+    assert problem(shown) == problem(refused)
+    assert findings[0]["level"] == "error"
+    assert (findings[0]["part"], findings[0]["line"], findings[0]["column"]) == (part, line, column)
+    assert await desk.told() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "x" * 201}, "name"),
+        ({"name": 5}, "name"),
+        ({"html": "<p>x</p>"}, "html"),
+        ({"subject": "x" * 1_001}, "subject"),
+        ({"mjml": "x" * 200_001}, "mjml"),
+        ({"text": "x" * 100_001}, "text"),
+        ({"sample": {"profile": {"bio": "x" * 64_000}}}, "sample"),
+        ({"sample": {"profile": []}}, "sample.profile"),
+        ({"sample": []}, "sample"),
+        ({"nobody_knows_this": 1}, "nobody_knows_this"),
+    ],
+)
+async def test_what_is_wrong_is_said_with_its_field(
+    desk: Desk, body: dict[str, object], field: str
+) -> None:
+    path = await desk.made()
+
+    assert problem(await desk.call("POST", "", TEMPLATE | body))[:2] == (422, field)
+    changed = await desk.call("PUT", path, TEMPLATE | body | {"revision": 1})
+    assert problem(changed)[:2] == (422, field)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"/{uuid4()}", 404),
+        ("/nonsense", 404),
+        ("?after=nonsense", 422),
+        ("?limit=0", 422),
+        ("?limit=1001", 422),
+    ],
+)
+async def test_what_is_not_there_is_said(desk: Desk, path: str, status: int) -> None:
+    assert problem(await desk.call("GET", path))[0] == status
+
+
+async def test_a_version_that_never_was_is_not_found(desk: Desk) -> None:
+    path = await desk.made()
+
+    for number in ("1", "0", "-1", "9" * 12, "9" * 30):
+        assert problem(await desk.call("GET", f"{path}/versions/{number}"))[0] == 404
+    assert problem(await desk.call("GET", f"{path}/versions?after=x"))[:2] == (422, "after")
+
+
+async def test_lists_come_in_pages_that_miss_nothing(desk: Desk) -> None:
+    paths = [await desk.made(name=f"Mail {number}") for number in range(5)]
+    seen: list[str] = []
+    after = ""
+    while True:
+        page = (await desk.call("GET", f"?limit=2{after}")).json()
+        seen += [f"/{template['id']}" for template in page["data"]]
+        if page["next"] is None:
+            break
+        after = f"&after={page['next']}"
+
+    assert seen == paths
+
+
+async def test_versions_come_in_pages(desk: Desk) -> None:
+    path = await desk.made()
+    for revision in (1, 2, 3):
+        await desk.call("POST", f"{path}/publish")
+        changed = TEMPLATE | {"subject": f"Hi {revision}", "revision": revision}
+        await desk.call("PUT", path, changed)
+    first = (await desk.call("GET", f"{path}/versions?limit=2")).json()
+    rest = (await desk.call("GET", f"{path}/versions?limit=2&after={first['next']}")).json()
+
+    assert [row["version"] for row in first["data"] + rest["data"]] == [1, 2, 3]
+    assert rest["next"] is None
+
+
+async def test_another_tenant_s_template_does_not_exist_here(desk: Desk) -> None:
+    path = await desk.made()
+    await desk.call("POST", f"{path}/publish")
+    before = (await desk.call("GET", path)).json()
+
+    for method, rest, body in (
+        ("GET", "", None),
+        ("PUT", "", TEMPLATE | {"revision": 1}),
+        ("POST", "/lint", None),
+        ("POST", "/preview", {}),
+        ("POST", "/publish", None),
+        ("POST", "/withdraw", None),
+        ("GET", "/versions", None),
+        ("GET", "/versions/1", None),
+    ):
+        answer = await desk.call(method, path + rest, body, tenant=GLOBEX)
+        assert problem(answer)[0] == 404, (method, rest)
+    assert (await desk.call("GET", tenant=GLOBEX)).json() == {"data": [], "next": None}
+    assert (await desk.call("GET", path, tenant=ACME)).json() == before
+
+
+async def test_who_may_only_read_changes_nothing(desk: Desk) -> None:
+    path, read = await desk.made(), ("content:read",)
+
+    for method, rest, body in (
+        ("POST", "", TEMPLATE),
+        ("PUT", path, TEMPLATE | {"revision": 1}),
+        ("POST", f"{path}/publish", None),
+        ("POST", f"{path}/withdraw", None),
+    ):
+        assert problem(await desk.call(method, rest, body, scopes=read))[0] == 403
+    assert (await desk.call("POST", f"{path}/lint", scopes=read)).status_code == 200
+    assert (await desk.call("POST", f"{path}/preview", {}, scopes=read)).status_code == 200
+
+
+async def test_a_repeated_request_makes_one_template(desk: Desk) -> None:
+    first = await desk.call("POST", "", TEMPLATE, idempotency_key="once")
+    again = await desk.call("POST", "", TEMPLATE, idempotency_key="once")
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+    assert len((await desk.call("GET")).json()["data"]) == 1
