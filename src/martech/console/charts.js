@@ -131,10 +131,12 @@ export class Columns extends Chart {
   }
 }
 
-// shown: {name, data: [numbers, the newest last], most}
+// shown: {name, data: [numbers, the newest last], low: what lies at the bottom, 0 if left out}
 export class Line extends Chart {
-  constructor(host, height = 64, places = 60) {
+  // *stretched*, it is as wide as the host however few points there are
+  constructor(host, height = 64, places = 60, stretched = false) {
     super(host);
+    this.stretched = stretched;
     this.height = height;
     this.places = places;
     this.floor = s("line", { class: "floor", x1: 0, y1: height - 1, y2: height - 1 });
@@ -146,18 +148,20 @@ export class Line extends Chart {
     host.append(this.svg);
   }
 
-  draw({ data }) {
+  draw({ data, low = 0 }) {
     const { width, height } = this;
     set(this.svg, "viewBox", `0 0 ${width} ${height}`);
     set(this.svg, "width", width);
     set(this.floor, "x2", width);
     const values = data.slice(-this.places);
-    const most = Math.max(1, ...values) * 1.1;
-    const each = (width - 6) / (this.places - 1);
-    const first = this.places - values.length;
+    const most = Math.max(low + 1, ...values);
+    const span = (most - low) * 1.1;
+    const places = this.stretched ? Math.max(2, values.length) : this.places;
+    const each = (width - 6) / (places - 1);
+    const first = places - values.length;
     const points = values.map((value, index) => [
       ((first + index) * each).toFixed(1),
-      (height - 4 - (height - 10) * (value / most)).toFixed(1),
+      (height - 4 - (height - 10) * ((value - low) / span)).toFixed(1),
     ]);
     if (!points.length) points.push([width - 6, height - 4]);
     const path = points.map(([x, y]) => `${x} ${y}`).join(" L ");

@@ -1,11 +1,15 @@
 // Who belongs together: each segment by its name, how many are in it, and how that changes.
+import { Line } from "./charts.js";
 import { h, keep, say, set, show, size } from "./dom.js";
 import { change, number, percent } from "./format.js";
 import { told } from "./condition.js";
 
+const SECOND = 1000;
+const PLACES = 120; // points of a line
+
 export class Segments {
   constructor(body) {
-    this.first = new Map(); // id and version → how many were in it when it was first seen here
+    this.seen = new Map(); // id and version → how many were in it, a second apart
     this.list = h("ul", { class: "segments" });
     this.none = h("p", { class: "quiet" }, "No segment yet. One is a sentence about people, such as ",
       h("em", {}, "at least three orders in a month"), ", and it is kept up to date by every event that comes in.");
@@ -19,19 +23,33 @@ export class Segments {
       say(node.name, one.name);
       say(node.size, one.ready ? number(one.size) : "…");
       say(node.condition, told(one.condition, currency));
-      const grown = this.grown(one);
-      say(node.note, one.ready ? `${percent(one.size, people?.people)} of all people` : "being counted from the past");
+      const sizes = this.sizes(one);
+      const grown = one.size - (sizes[0] ?? one.size);
+      const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
+      show(node.growth, sizes.length > 1 && least < most);
+      if (!node.growth.hidden) node.line.update({ name: one.name, data: sizes, low: least - (most - least) / 2 });
+      say(node.note, one.ready ? `${percent(one.size, people?.people)} of all people` : `being counted from the past${one.progress ? `, ${percent(one.progress, 1)}` : ""}`);
       say(node.grown, grown ? `${change(grown)} while you watch` : "");
       set(node.grown, "class", grown > 0 ? "up" : "down");
       size(node.bar, one.size / (people?.people || one.size || 1));
     });
   }
 
-  grown({ id, version, size: now, ready }) {
-    if (!ready) return 0;
+  // How many were in it while this page was open: at first every second, later more seldom.
+  sizes({ id, version, size: now, ready }) {
+    if (!ready) return [];
     const key = `${id} ${version}`;
-    if (!this.first.has(key)) this.first.set(key, now);
-    return now - this.first.get(key);
+    const seen = this.seen.get(key) ?? { at: -Infinity, each: SECOND, sizes: [] };
+    this.seen.set(key, seen);
+    if (performance.now() - seen.at > seen.each * 0.8) {
+      seen.at = performance.now();
+      seen.sizes.push(now);
+    } else seen.sizes[seen.sizes.length - 1] = now;
+    if (seen.sizes.length > PLACES) {
+      seen.sizes = seen.sizes.filter((_, index) => index % 2 === 0);
+      seen.each *= 2;
+    }
+    return seen.sizes;
   }
 }
 
@@ -43,11 +61,14 @@ function make() {
   node.bar = h("i");
   node.note = h("span");
   node.grown = h("span");
+  node.growth = h("div", { class: "growth" });
+  node.line = new Line(node.growth, 56, PLACES, true);
   node.append(
     h("div", { class: "title" }, node.name, node.size),
     node.condition,
     h("div", { class: "meter", "aria-hidden": "true" }, node.bar),
     h("p", { class: "quiet between" }, node.note, node.grown),
+    node.growth,
   );
   return node;
 }
