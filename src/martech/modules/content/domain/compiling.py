@@ -4,7 +4,8 @@ Done once for each version. What comes out is Liquid again, with every mark wher
 """
 
 import re
-from itertools import zip_longest
+from collections.abc import Iterator
+from html import unescape
 
 import msgspec
 from css_inline import CSSInliner, InlineError
@@ -25,6 +26,8 @@ from martech.modules.content.domain.texts import text_of
 
 _POSITION = re.compile(r"at position (\d+):(\d+)")
 _COMMENT = re.compile(r"(<!--.*?-->)", re.DOTALL)
+_ASIDE = re.compile(r"<!--.*?-->|<[!?/][^>]*>", re.DOTALL)
+_DOCTYPE = re.compile(r"\s*<!doctype[^>]*>", re.IGNORECASE)
 
 _BRACE = re.compile(r"\{(?=[{%])")
 """It was written as ``&#123;``, and would be Liquid now."""
@@ -132,15 +135,27 @@ def _refused(page: Protected, complaint: str) -> TemplateError:
 
 def _inlined(page: Protected, field: str) -> str:
     """*page* with its style sheets in its elements, and its Liquid back."""
-    commented = _commented(page, tags(page, field))
+    page = _embodied(page, field)
+    found = tags(page, field)
     try:
-        html = _inliner.inline(commented)
+        html = _inliner.inline(_commented(page, found))
     except InlineError as error:
         sentence = f"The style sheets cannot be read: {error}. Mend them."
         raise TemplateError(sentence, 1, 1, field=field) from None
-    _check_order(page, commented, html, field)
-    plain = page.comment.sub(lambda match: match[0][4:-3], html)
-    return page.restored(_BRACE.sub("&#123;", plain))
+    made = page._replace(text=page.comment.sub(lambda match: match[0][4:-3], html), compiled=True)
+    _check_places(page, found, made, field)
+    return page.restored(_BRACE.sub("&#123;", made.text))
+
+
+def _embodied(page: Protected, field: str) -> Protected:
+    """With a body, so that no reader begins one in the middle of a loop."""
+    found = tags(page, field)
+    if any(tag.name == "body" for tag in found):
+        return page
+    heads = [tag.end for tag in found if tag.name == "html" or (tag.name == "head" and tag.closes)]
+    doctype = _DOCTYPE.match(page.text)
+    at = max(heads, default=doctype.end() if doctype else 0)
+    return page._replace(text=f"{page.text[:at]}<body>{page.text[at:]}")
 
 
 def _commented(page: Protected, found: list[Tag]) -> str:
@@ -161,16 +176,29 @@ def _wrapped(page: Protected, text: str) -> str:
     return "".join(parts)
 
 
-def _check_order(page: Protected, before: str, after: str, field: str) -> None:
-    """Loops and conditions hold what they held."""
-    there, now = page.comment.findall(before), page.comment.findall(after)
-    for number, other in zip_longest(there, now):
-        if number != other:
-            raise page.words[int(number if number is not None else other)].wrong(
-                "HTML has no text here: a mail program would move it. Put it into an element.",
-                field,
+def _check_places(page: Protected, found: list[Tag], made: Protected, field: str) -> None:
+    """What is said, and the Liquid in it, comes in the order in which it was written: loops and
+    conditions hold what they held."""
+    said = "".join(words for _, words in _said(made, tags(made, field)))
+    place = 0
+    for at, words in _said(page, found):
+        if not said.startswith(words, place):
+            raise page.wrong(
+                at, "Mail programs would move this. Put it into a cell or another element.", field
             )
-    kept = set(page.found(after))
-    for number in page.found(before):
+        place += len(words)
+    kept = set(page.found(made.text))
+    for number in page.found(page.text):
         if number not in kept:
             raise page.words[number].wrong("This place loses Liquid. Put it into a text.", field)
+
+
+def _said(page: Protected, found: list[Tag]) -> Iterator[tuple[int, str]]:
+    """What stands between the tags, without blanks, and where."""
+    place = 0
+    for start, end in [*((tag.start, tag.inside[1]) for tag in found), (len(page.text),) * 2]:
+        between = page.text[place:start]
+        words = "".join(unescape(_ASIDE.sub("", between)).split())
+        if words:
+            yield place + len(between) - len(between.lstrip()), words
+        place = end

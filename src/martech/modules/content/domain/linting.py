@@ -124,10 +124,8 @@ def _tag(page: Protected, tag: Tag, part: str) -> Iterator[Finding]:
     if tag.closes:
         return
     if tag.name in ("img", "mj-image") and tag.attribute("alt") is None:
-        error = page.wrong(
-            tag.start, "An image without alt says nothing where it is blocked.", part
-        )
-        yield _warning(f"{error.what} Add one.", part, error.line, error.column)
+        error = page.wrong(tag.start, "Where images are blocked, this says nothing. Add alt.", part)
+        yield _warning(error.what, part, error.line, error.column)
     if (tag.attribute("href") or "").lower().startswith("http:"):
         error = page.wrong(tag.start, "This link is not encrypted. Write https.", part)
         yield _warning(error.what, part, error.line, error.column)

@@ -12,6 +12,8 @@ _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "me
 _PARAGRAPHS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "blockquote", "pre"}
 _LINES = {"div", "tr", "li", "section", "article", "header", "footer", "address", "dt", "dd"}
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
+_SPACES = re.compile(r" {2,}")
+_LINES_APART = re.compile(r"\n{3,}")
 _HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 
 
@@ -22,8 +24,9 @@ def text_of(html: str) -> str:
     reader = _Reader(page)
     reader.feed(page.text)
     reader.close()
-    lines = [line.strip(" ") for line in "".join(reader.parts).split("\n")]
-    return page.restored(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n")
+    text = _SPACES.sub(" ", "".join(reader.parts))
+    lines = "\n".join(line.strip(" ") for line in text.split("\n"))
+    return page.restored(_LINES_APART.sub("\n\n", lines).strip() + "\n")
 
 
 class _Reader(HTMLParser):
@@ -44,13 +47,15 @@ class _Reader(HTMLParser):
         if tag == "br":
             self.parts.append("\n")
         elif tag == "hr":
-            self._break("\n\n----\n\n")
+            self._break("\n\n")
+            self.parts.append("----\n\n")
         elif tag == "img":
             self._say(given.get("alt", ""))
         elif tag == "a":
             self._links.append((given.get("href", ""), len(self.parts)))
         elif tag == "li":
-            self._break("\n- ")
+            self._break("\n")
+            self.parts.append("- ")
         else:
             self._around(tag)
 
@@ -88,4 +93,7 @@ class _Reader(HTMLParser):
             self.parts.append(" ")
 
     def _break(self, lines: str) -> None:
-        self.parts.append(lines)
+        """At least so many new lines, counting those that are there."""
+        said = "".join(self.parts[-4:]).rstrip(" ")
+        there = len(said) - len(said.rstrip("\n"))
+        self.parts.append("\n" * max(0, len(lines) - there))
