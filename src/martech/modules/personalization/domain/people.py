@@ -1,5 +1,6 @@
 """One person as segments see them, and what one batch of news does to them."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -110,19 +111,34 @@ class Following:
         self._known = known
         self._now = now
 
+    def met(self, profile_id: UUID) -> None:
+        """There is somebody."""
+        self._find(profile_id)
+
     def acted(self, done: Done) -> None:
         """Something was done that was not heard of before."""
+        concerned = self._catalog.by_event.get(done.event)
+        if concerned is None:
+            return
         person = self._root(done.profile_id)
+        known, lost, at = person.known, person.lost, done.at
         properties: Mapping[str, object] | None = None
-        for measured in self._catalog.by_event.get(done.event, ()):
+        for measured in concerned:
             number = measured.number
-            if number > person.known or number in person.lost:
+            if number > known or number in lost:
                 continue
-            if properties is None and not measured.plain:
-                properties = values(done.properties)
-            amount = 1 if measured.plain else measured.amount(properties or {})
-            if amount:
-                self._add(person, measured, Contribution(done.at, amount))
+            amount = 1
+            if not measured.plain:
+                if properties is None:
+                    properties = values(done.properties)
+                amount = measured.amount(properties)
+            if amount == 0:
+                continue
+            person.changed = True
+            if measured.within is None:
+                self._add(person, measured, amount)
+            else:
+                self._add_within(person, measured, measured.within, Contribution(at, amount))
 
     def changed(self, profile_id: UUID, traits: Mapping[str, msgspec.Raw]) -> None:
         """Traits of somebody who was merged are old news: what is left of them was told again."""
@@ -155,32 +171,35 @@ class Following:
             due(person, self._catalog, self._now)
         return [p for p in self.people.values() if p.changed or p.asked or p.stale or p.lost]
 
-    def _add(self, person: Person, measured: Measured, given: Contribution) -> None:
+    def _add(self, person: Person, measured: Measured, amount: int) -> None:
         tally = person.tallies.get(measured.number)
         if tally is None:
-            since = None if measured.within is None else self._now - measured.within
-            if since is not None and given.at <= since:
+            tally = person.tallies[measured.number] = Tally()
+        before = bisect_right(measured.steps, tally.total)
+        tally.total += amount
+        after = bisect_right(measured.steps, tally.total)
+        if before != after:
+            person.asked.update(*measured.between(before, after))
+
+    def _add_within(
+        self, person: Person, measured: Measured, within: int, given: Contribution
+    ) -> None:
+        tally = person.tallies.get(measured.number)
+        if tally is None:
+            since = self._now - within
+            if given.at <= since:
                 return
             tally = person.tallies[measured.number] = Tally(since=since)
-        before = passed(measured.steps, tally.total)
+        before = bisect_right(measured.steps, tally.total)
         add(tally, given)
-        after = passed(measured.steps, tally.total)
-        person.changed = True
-        if measured.within is None:
-            for segments in measured.between(before, after):
-                person.asked |= segments
-        elif tally.negatives or before != after:
-            self._turned(person, measured, tally, before)
-
-    def _turned(self, person: Person, measured: Measured, tally: Tally, before: int) -> None:
-        """A window's answers may be others than *before*."""
-        number, within = measured.number, measured.within or 0
-        if number in person.stale or not is_true(tally, within, self._now):
-            person.stale.setdefault(number, before)
+        after = bisect_right(measured.steps, tally.total)
+        if before == after and not tally.negatives:
             return
-        trust(tally, within, measured.steps)
-        for segments in measured.between(before, passed(measured.steps, tally.total)):
-            person.asked |= segments
+        if measured.number in person.stale or not is_true(tally, within, self._now):
+            person.stale.setdefault(measured.number, before)
+        else:
+            trust(tally, within, measured.steps)
+            person.asked.update(*measured.between(before, after))
 
     def _join(self, stays: Person, goes: Person) -> None:
         low, high = sorted([stays.known, goes.known])

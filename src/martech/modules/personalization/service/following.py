@@ -4,9 +4,10 @@ handful of statements over all of them."""
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, select, update
 
 from martech.modules.personalization.domain.behaviour import Done, done
+from martech.modules.personalization.domain.catalog import Catalog
 from martech.modules.personalization.domain.people import Following, Person
 from martech.modules.personalization.service.judging import Judging
 from martech.modules.personalization.tables import behaviour, people, registers
@@ -20,14 +21,20 @@ class FollowingNews(Judging):
         """Keep what was done, who it was and who is one person, and bring segments up to date."""
         register = await self._alone()
         all_ = await self._segments()
-        heard = await self._remember(news)
-        known = await self._people(_concerned(news))
-        following = Following(all_.catalog, known, register.measures, register.now)
-        for item in news:
+        fresh = await self._remember(news)
+        following = Following(
+            all_.catalog,
+            await self._people(_concerned(news, all_.catalog)),
+            register.measures,
+            register.now,
+        )
+        for profile_id in await self._strangers(news, following):
+            following.met(profile_id)
+        for number, item in enumerate(news):
             match item:
                 case Activity():
-                    if (fresh := heard.pop(_key(item), None)) is not None:
-                        following.acted(fresh)
+                    if number in fresh:
+                        following.acted(fresh[number])
                 case ProfileChange():
                     following.changed(item.profile_id, item.traits)
                 case ProfilesMerged():
@@ -37,15 +44,24 @@ class FollowingNews(Judging):
         await self._judge(some, all_, register)
         await self._count(sum(p.new for p in some) - len(following.merged))
 
-    async def _remember(self, news: Sequence[News]) -> dict[tuple[UUID, str], Done]:
-        """What was not heard of before."""
-        things: dict[bytes, tuple[tuple[UUID, str], Done]] = {}
-        for item in news:
+    async def _remember(self, news: Sequence[News]) -> dict[int, Done]:
+        """What was not heard of before, by its place in *news*."""
+        things: dict[bytes, tuple[int, Done]] = {}
+        for number, item in enumerate(news):
             if isinstance(item, Activity) and (thing := done(item)) is not None:
-                things.setdefault(thing.digest, (_key(item), thing))
-        rows = [{"tenant": self.tx.tenant, **thing._asdict()} for _, thing in things.values()]
+                things.setdefault(thing.digest, (number, thing))
+        tenant = self.tx.tenant
+        rows = [{"tenant": tenant, **thing._asdict()} for _, thing in things.values()]
         new = await self.tx.insert_new(behaviour, rows, returning=["digest"])
         return dict(things[row.digest] for row in new)
+
+    async def _strangers(self, news: Sequence[News], following: Following) -> list[UUID]:
+        """Who is not on record, of those who did nothing that a segment asks for."""
+        ids = {item.profile_id for item in news if isinstance(item, Activity)}
+        ids -= following.people.keys()
+        mine = select(people.c.id).where(*self._mine(people))
+        there = {row.id for row in await self.tx.among(mine, people.c.id, sorted(ids))}
+        return sorted(ids - there)
 
     async def _redirect(self, merged: Sequence[Person]) -> None:
         """Write down who answers for *merged*, and for those for whom they answered, before
@@ -63,15 +79,15 @@ class FollowingNews(Judging):
             await self.tx.execute(mine.values(people=registers.c.people + more))
 
 
-def _key(activity: Activity) -> tuple[UUID, str]:
-    return activity.profile_id, activity.message_id
-
-
-def _concerned(news: Sequence[News]) -> set[UUID]:
+def _concerned(news: Sequence[News], catalog: Catalog) -> set[UUID]:
+    """Whom to look up: not those who only did what no segment asks for."""
     ids = set[UUID]()
     for item in news:
-        if isinstance(item, ProfilesMerged):
-            ids |= {item.kept, item.merged}
-        else:
-            ids.add(item.profile_id)
+        match item:
+            case ProfilesMerged():
+                ids |= {item.kept, item.merged}
+            case ProfileChange():
+                ids.add(item.profile_id)
+            case Activity() if item.event in catalog.by_event:
+                ids.add(item.profile_id)
     return ids
