@@ -1,6 +1,7 @@
 """The product with two tenants in it: acme, whose every field holds a canary, and globex."""
 
 import hashlib
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from martech.kernel.bus import Bus
 from martech.kernel.clock import SystemClock
 from martech.kernel.host import Host
 from martech.kernel.http.application import application
+from martech.kernel.jobs import Jobs
 from martech.kernel.settings import Settings
 from martech.modules.access.domain import tenant_id
 from tests.serving import alive
@@ -87,7 +89,57 @@ class Town:
         consent = {"status": "granted", "source": CANARY}
         await self.do("PUT", f"/profiles/v1/people/{person['id']}/consents/email", consent)
         self.ids["channel"] = "email"
-        await Bus(self.host).settle()
+        await self._settle()
+        await self._mail()
+
+    async def _mail(self) -> None:
+        """A campaign of acme's, to the end."""
+        template = {
+            "name": CANARY,
+            "subject": f"{CANARY} for {{{{ profile.name }}}}",
+            "html": f'<p><a href="https://{CANARY}.example">{CANARY}</a></p>'
+            '<p><a href="{{ unsubscribe_url }}">no more</a></p>',
+            "sample": {"profile": {"name": CANARY}},
+        }
+        made = await self.do("POST", "/content/v1/templates", template)
+        content = f"/content/v1/templates/{made['id']}"
+        self.ids["content_id"] = made["id"]
+        self.ids["version"] = str((await self.do("POST", f"{content}/publish"))["version"])
+        segment = {"name": CANARY, "condition": {"trait": "name", "is": "exists"}}
+        made = await self.do("POST", "/personalization/v1/segments", segment)
+        self.ids["segment_id"] = made["id"]
+        self.ids["profile_id"] = self.ids["person_id"]
+        suppressed = {"address": f"{CANARY}@nowhere.example", "source": CANARY}
+        await self.do("POST", "/delivery/v1/suppressions", suppressed)
+        self.ids["address"] = suppressed["address"]
+        await self._settle()
+        campaign = {name: self.ids[name] for name in ("segment_id", "content_id")}
+        made = await self.do("POST", "/campaigns/v1/campaigns", {"name": CANARY, **campaign})
+        self.ids["campaign_id"] = made["id"]
+        self.ids["source"] = f"campaign:{made['id']}"
+        await self.do("POST", f"/campaigns/v1/campaigns/{made['id']}/launch")
+        await self._settle()
+        await self._read_mail()
+
+    async def _read_mail(self) -> None:
+        """The ids that only the mail knows, and a token for it that is signed by nobody."""
+        (sent,) = (await self.do("GET", "/delivery/v1/sends"))["data"]
+        self.ids["send_id"] = sent["id"]
+        person = {"profile_id": self.ids["person_id"]}
+        (message,) = (await self.do("GET", "/delivery/v1/messages", **person))["data"]
+        self.ids["message_id"] = message["id"]
+        key = {"authorization": f"Bearer {self.secret['acme']}"}
+        path = f"/delivery/v1/sends/{sent['id']}/preview"
+        mail = await self.client.get(path, headers=key, params=person)
+        (token,) = re.findall(r"List-Unsubscribe: <[^>]*/u/([^>]+)>", mail.text)
+        self.ids["token"] = token[:-6] + token[-6:].swapcase()
+
+    async def _settle(self) -> None:
+        """Until everything is heard and done that is to be by now."""
+        bus, jobs = Bus(self.host), Jobs(self.host)
+        await bus.settle()
+        while await jobs.settle():
+            await bus.settle()
 
     async def _track(self, tenant: str, person: str) -> None:
         items = [
