@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from martech.app import installed, load
-from martech.kernel.messages import owner
 from martech.kernel.module import Module
+from martech.kernel.published.canvas import canvas
 from tests.architecture.copies import SRC
 
 BOOT = """
@@ -55,9 +55,9 @@ def lift(module: str, to: Path, faces: list[str]) -> subprocess.CompletedProcess
 
 
 def neighbours(module: Module) -> set[str]:
-    """Whom it listens to and whom it asks."""
+    """Whom it listens to and whom it asks, its jobs included."""
     heard = {subscription.source for subscription in module.subscriptions}
-    return (heard | {owner(port) for port in module.needs.values()}) - {module.name}
+    return heard.union(canvas(module).asks) - {module.name}
 
 
 @pytest.mark.parametrize("module", load(installed()), ids=lambda module: module.name)

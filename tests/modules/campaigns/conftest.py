@@ -25,8 +25,8 @@ from martech.kernel.jobs import Jobs
 from martech.kernel.settings import Settings
 from martech.modules.access.domain import tenant_id
 from martech.modules.campaigns.domain import send_of
+from martech.modules.campaigns.module import module as campaigns
 from tests import servers
-from tests.modules.campaigns.manifest import module as campaigns
 from tests.modules.campaigns.neighbours import NEIGHBOURS
 from tests.serving import alive
 

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    Float,
     Integer,
     RowMapping,
     String,
@@ -162,6 +163,7 @@ sends = Table(
     Column("name", String, nullable=False),
     Column("content_id", Id, nullable=False),
     Column("content_version", Integer, nullable=False),
+    Column("rate", Float),
     Column("status", String, nullable=False),
     Column("sealed", Boolean, nullable=False),
     Column("problem", String),
@@ -175,6 +177,9 @@ people = Table(
     Column("profile_id", Id, primary_key=True),
     Column("status", String, nullable=False),
 )
+
+
+ENDS = {"pause": "paused", "resume": "open", "cancel": "cancelled"}
 
 
 class PostOffice(Delivery):
@@ -204,6 +209,7 @@ class PostOffice(Delivery):
             "name": name,
             "content_id": content_id,
             "content_version": content_version,
+            "rate": rate,
             "status": "open",
             "sealed": False,
             "problem": None,
@@ -238,6 +244,9 @@ class PostOffice(Delivery):
     async def resume_send(self, send_id: UUID) -> Send:
         return await self._turn(send_id, "resume", {"paused": "open"})
 
+    async def change_rate(self, send_id: UUID, rate: float | None) -> Send:
+        return await self._ask(await self._row(send_id), f"rate {rate}", rate=rate)
+
     async def cancel_send(self, send_id: UUID) -> Send:
         return await self._turn(send_id, "cancel", {"open": "cancelled", "paused": "cancelled"})
 
@@ -249,7 +258,7 @@ class PostOffice(Delivery):
             occasion=row["occasion"],
             step="",
             channel="email",
-            rate=None,
+            rate=row["rate"],
             name=row["name"],
             content_id=row["content_id"],
             content_version=row["content_version"],
@@ -292,8 +301,10 @@ class PostOffice(Delivery):
 
     async def _turn(self, send_id: UUID, asked: str, after: dict[str, Status]) -> Send:
         row = await self._row(send_id)
-        if row["status"] not in after:
+        if row["status"] == ENDS[asked]:
             return await self.send(send_id)
+        if row["status"] not in after:
+            raise Conflict(f"The send is {row['status']}; that is for good.")
         await self._ask(row, asked, status=after[row["status"]])
         await self._tell(send_id)
         return await self.send(send_id)

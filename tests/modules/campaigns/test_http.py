@@ -147,6 +147,25 @@ async def test_what_is_scheduled_can_still_be_changed(desk: Desk) -> None:
     assert (changed["status"], changed["rate"]) == ("scheduled", 5)
 
 
+async def test_under_way_its_rate_and_nothing_else_can_be_changed(ready: Desk) -> None:
+    campaign = await ready.plan(rate=10)
+    await ready.order(campaign, "launch")
+    faster = await ready.do("PATCH", f"/{campaign}", {"rate": 20})
+    await ready.settle()
+    await ready.order(campaign, "pause")
+    await ready.do("PATCH", f"/{campaign}", {"rate": None})
+    await ready.settle()
+    refused = await ready.call("PATCH", f"/{campaign}", {"rate": 5, "name": "x"})
+    await ready.order(campaign, "cancel")
+    over = await ready.call("PATCH", f"/{campaign}", {"rate": 5})
+
+    assert (faster["status"], faster["rate"]) == ("launching", 20)
+    asked = await ready.asked(campaign)
+    assert asked[-2:] == ["pause", "rate None"]
+    assert problem(refused)[2].startswith("What is paused cannot be changed, but for its rate.")
+    assert problem(over)[:2] == (409, None)
+
+
 @pytest.mark.parametrize("order", ORDERS)
 async def test_a_foreign_campaign_is_not_there(desk: Desk, order: str) -> None:
     campaign = await desk.plan()

@@ -77,7 +77,7 @@ class CampaignController(Controller):
     async def change(
         self, campaign_id: FromPath[UUID], data: JSONBody[ChangeCampaign], service: Service
     ) -> Campaign:
-        """Before it is launched. What is left out stays as it is."""
+        """Before it is launched; its rate until it is over. What is left out stays as it is."""
         return await service.change(
             campaign_id,
             name=data.name,

@@ -1,7 +1,5 @@
 """What campaigns does later, and with its neighbours."""
 
-from uuid import UUID
-
 from martech.kernel.errors import Conflict, NotFound, Unavailable
 from martech.kernel.errors import Error as KernelError
 from martech.kernel.module import Unit, job
@@ -58,16 +56,34 @@ async def _take(
     if step == "fix":
         return await _fix(standing, content, personalization)
     try:
-        if step == "page":
-            return await _page(standing, personalization, delivery)
-        return await _steer(step, standing, delivery)
-    except Conflict:
-        send = await delivery.send(domain.send_of(standing.campaign_id))
-        if send.status == "cancelled":
-            return steering.Stopped()
-        if send.sealed:
-            return steering.Sealed()  # by another worker; what is on record says how far it is
-        raise
+        match step:
+            case "open":
+                return await _open(standing, delivery)
+            case "page":
+                return await _page(standing, personalization, delivery)
+            case "seal":
+                await delivery.seal_send(domain.send_of(standing.campaign_id))
+                return steering.Sealed()
+            case _:
+                return await _steer(step, standing, delivery)
+    except Conflict as refused:
+        return await _refused(step, standing, delivery, refused)
+
+
+async def _refused(
+    step: Step, standing: Standing, delivery: Delivery, refused: Conflict
+) -> Outcome:
+    """What it means that delivery would not."""
+    if step == "open":
+        return steering.Failed(refused.detail)  # the content was withdrawn at this moment
+    send = await delivery.send(domain.send_of(standing.campaign_id))
+    if send.status == "cancelled":
+        return steering.Stopped()
+    if send.status == "completed":
+        return steering.Steered() if step != "page" else steering.Sealed()
+    if send.sealed and step == "page":
+        return steering.Sealed()  # by another worker; what is on record says how far it is
+    raise refused
 
 
 async def _fix(standing: Standing, content: Content, personalization: Personalization) -> Outcome:
@@ -97,26 +113,27 @@ async def _page(
 
 async def _steer(step: Step, standing: Standing, delivery: Delivery) -> Outcome:
     send_id = domain.send_of(standing.campaign_id)
-    match step:
-        case "open":
-            return await _open(send_id, standing, delivery)
-        case "seal":
-            await delivery.seal_send(send_id)
-            return steering.Sealed()
-        case "resume":
-            await delivery.resume_send(send_id)
-            return steering.Steered()
     try:
-        await (delivery.pause_send(send_id) if step == "pause" else delivery.cancel_send(send_id))
+        match step:
+            case "pause":
+                send = await delivery.pause_send(send_id)
+            case "resume":
+                send = await delivery.resume_send(send_id)
+            case _:
+                await delivery.cancel_send(send_id)
+                return steering.Steered()
     except NotFound:
         if standing.stage != "fixed":
             raise
-    return steering.Steered()  # also when it was stopped before it was opened
+        return steering.Steered()  # it was stopped before it was opened
+    if send.rate != standing.rate:
+        await delivery.change_rate(send_id, standing.rate)
+    return steering.Steered()
 
 
-async def _open(send_id: UUID, standing: Standing, delivery: Delivery) -> Outcome:
+async def _open(standing: Standing, delivery: Delivery) -> Outcome:
     send = await delivery.open_send(
-        send_id,
+        domain.send_of(standing.campaign_id),
         source=domain.source_of(standing.campaign_id),
         occasion=domain.OCCASION,
         name=standing.name,
@@ -126,4 +143,4 @@ async def _open(send_id: UUID, standing: Standing, delivery: Delivery) -> Outcom
     )
     if send.status == "cancelled":
         return steering.Stopped()
-    return steering.Opened(going=send.status == "open")
+    return steering.Opened(going=send.status == "open" and send.rate == standing.rate)

@@ -24,7 +24,17 @@ from typing import Final, Literal
 from martech.kernel.errors import Conflict
 from martech.modules.campaigns.contract import Status
 
-Order = Literal["change", "delete", "schedule", "unschedule", "launch", "pause", "resume", "cancel"]
+Order = Literal[
+    "change",
+    "change_rate",
+    "delete",
+    "schedule",
+    "unschedule",
+    "launch",
+    "pause",
+    "resume",
+    "cancel",
+]
 Fact = Literal["sealed", "completed", "cancelled", "failed"]
 
 UNDER_WAY: Final[frozenset[Status]] = frozenset({"launching", "sending", "paused"})
@@ -32,6 +42,7 @@ OVER: Final[frozenset[Status]] = frozenset({"completed", "cancelled", "failed"})
 
 ORDERS: Final[Mapping[Order, Mapping[Status, Status]]] = {
     "change": {"draft": "draft", "scheduled": "scheduled"},
+    "change_rate": {status: status for status in UNDER_WAY},
     "delete": {"draft": "draft", "scheduled": "scheduled"},
     "schedule": {"draft": "scheduled", "scheduled": "scheduled"},
     "unschedule": {"draft": "draft", "scheduled": "draft"},
@@ -55,6 +66,7 @@ FACTS: Final[Mapping[Fact, Mapping[Status, Status]]] = {
 
 _DONE: Final[Mapping[Order, str]] = {
     "change": "changed",
+    "change_rate": "changed",
     "delete": "deleted",
     "schedule": "scheduled",
     "unschedule": "unscheduled",
@@ -80,7 +92,8 @@ def obey(order: Order, status: Status, *, sealed: bool = False) -> Status:
     stays so. Raises `Conflict` for what cannot be done, with what can."""
     after = ORDERS[order].get(status)
     if after is None:
-        raise Conflict(f"What is {status} cannot be {_DONE[order]}. {_CURE[status]}")
+        but = ", but for its rate" if order == "change" and status in UNDER_WAY else ""
+        raise Conflict(f"What is {status} cannot be {_DONE[order]}{but}. {_CURE[status]}")
     return learn("sealed", after) if sealed else after
 
 

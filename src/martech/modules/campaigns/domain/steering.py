@@ -80,7 +80,7 @@ class Fixed(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """Delivery has the send; *going* if it is not paused there from an earlier time."""
+    """Delivery has the send; *going* if it is not paused there, or slower, from an earlier time."""
 
     going: bool
 
@@ -96,7 +96,7 @@ class Sealed(NamedTuple):
 
 
 class Steered(NamedTuple):
-    """Delivery pauses, goes on or has given up, as it was ordered."""
+    """Delivery pauses, goes on at its rate, or has given up, as it was ordered."""
 
 
 class Stopped(NamedTuple):

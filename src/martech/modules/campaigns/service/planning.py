@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select
 from martech.kernel.columns import new_id
 from martech.kernel.errors import Invalid
 from martech.modules.campaigns.contract import Campaign, CampaignPage, CampaignStatus, Status
-from martech.modules.campaigns.domain import figures, states
+from martech.modules.campaigns.domain import figures, states, steering
 from martech.modules.campaigns.service.rows import (
     NOTHING,
     SHOWN,
@@ -17,6 +17,7 @@ from martech.modules.campaigns.service.rows import (
     counted,
     not_found,
     problem,
+    standing,
 )
 from martech.modules.campaigns.tables import campaigns
 
@@ -98,11 +99,17 @@ class Planning(Rows):
         content_id: UUID | UnsetType = UNSET,
         rate: float | UnsetType | None = UNSET,
     ) -> Campaign:
-        """Only before it is launched: what people are being sent does not change under way."""
-        row = await self._row(campaign_id)
-        states.obey("change", row["status"])
+        """Before it is launched: what people are being sent does not change under way. How fast
+        may be changed until it is over."""
+        now = standing(await self._row(campaign_id))
         given = {"name": name, "segment_id": segment_id, "content_id": content_id, "rate": rate}
         changes = {key: value for key, value in given.items() if value is not UNSET}
+        if changes.keys() == {"rate"} and now.status not in ("draft", "scheduled"):
+            changes["ordered"] = steering.obey(now, "change_rate").ordered
+            self._advance(campaign_id)
+            self.tx.audit("campaign.change_rate", f"campaign:{campaign_id}", rate=rate)
+        else:
+            states.obey("change", now.status)
         return campaign(await self._change(campaign_id, **changes))
 
     async def delete(self, campaign_id: UUID) -> None:
