@@ -79,11 +79,13 @@ class Session:
         first = context if server.security == "tls" else None
         try:
             async with asyncio.timeout(patience.connect):
-                _, wire = await loop.create_connection(Wire, server.host, server.port, ssl=first)
+                made = await loop.create_connection(Wire, server.host, server.port, ssl=first)
         except TimeoutError:
             raise Lost(f"no connection to {server.shown} in {patience.connect:g} s") from None
         except OSError as exc:  # ssl.SSLError is one
             raise Lost(f"no connection to {server.shown}: {exc}") from None
+        transport, wire = made
+        wire.attach(transport)
         session = cls(wire, patience)
         try:
             await session._introduce(server, context, name)

@@ -34,7 +34,8 @@ class Reply(NamedTuple):
 
 
 class Wire(asyncio.Protocol):
-    """Give it to `create_connection`; it ends by `close`, or by becoming lost."""
+    """Give it to `create_connection`, and give it what that returns; it ends by `close`, or by
+    becoming lost."""
 
     def __init__(self) -> None:
         self.lost: str | None = None
@@ -45,10 +46,12 @@ class Wire(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._paused = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
-            transport.set_write_buffer_limits(high=0)
+    def attach(self, transport: asyncio.Transport) -> None:
+        """Not `connection_made`, which is given something that uvloop calls no `Transport`."""
+        self._transport = transport
+        if self.lost is not None:
+            transport.abort()
+        transport.set_write_buffer_limits(high=0)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose(f"the connection broke ({exc})" if exc else "the server hung up")
@@ -101,7 +104,7 @@ class Wire(asyncio.Protocol):
             raise self._lose(f"no TLS: {exc}") from None
         if secured is None:
             raise self._lose("no TLS: the server hung up")
-        self.connection_made(secured)
+        self.attach(secured)
 
     def close(self) -> None:
         if self._transport is not None:
