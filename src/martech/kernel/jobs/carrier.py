@@ -172,6 +172,9 @@ class Carrier:
         await failpoints.reach("jobs.before_settle")
         async with self.database.unit() as unit:
             await self.commands.settle(unit, lease)
+        self.host.process.signals.wake(
+            f"{self.name}.commands"
+        )  # it may have asked for itself again
         await failpoints.reach("jobs.after_settle")
 
     def _service(self, unit: DatabaseUnit, lease: Lease) -> Any:

@@ -9,6 +9,12 @@ T = TypeVar("T")
 
 
 class Running:
+    """One a host, so what a lane learned the next one knows."""
+
+    def __init__(self) -> None:
+        self.batch = 16
+        """Mails that could be handed over in time, lately."""
+
     def now(self) -> float:
         """Seconds since some moment; no change of the clock moves it."""
         return monotonic()

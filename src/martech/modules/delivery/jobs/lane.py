@@ -29,8 +29,8 @@ SLICE = 2.0
 CLAIMED = 0.5
 """Seconds after the claim until which a mail may be begun."""
 
-FIRST, FEWEST, MOST = 16, 4, 200
-"""Messages of a batch: so many to begin with, and at least and at most."""
+FEWEST, MOST = 4, 200
+"""Messages of a batch."""
 
 REST = 0.25
 """Seconds that a lane waits with nothing in hand, rather than come again as a new command."""
@@ -62,7 +62,7 @@ class Lane:
         self._post = post
         self._writer = writer
         self._running = running
-        self._size = FIRST
+        self._size = running.batch
         self._results: dict[UUID, Result] = {}
         self._otherwise: Outcome = DIED  # of what is in the lane before we claim anything
         self._began = 0.0
@@ -188,3 +188,4 @@ class Lane:
             self._size = max(FEWEST, claimed - given_back)
         elif claimed == self._size and self._running.now() - self._began < CLAIMED / 3:
             self._size = min(MOST, 2 * self._size)
+        self._running.batch = self._size
