@@ -202,7 +202,7 @@ def test_a_campaign_is_told_from_its_audience_to_what_it_brought(
         page.until("#story", r"1 of them bought for \$1,235")
         page.until("#campaign .departments", re.escape(HOSTILE))
         page.until("[data-tile=revenue] .value", r"^\$1,334")
-        page.until("#campaign .days svg[aria-label*='highest is $1,234.50']")
+        page.until("#campaign .days svg[aria-label*='highest is $1,235']")
         assert page.text("#campaign h3") == HOSTILE
         assert page.ask("count", selector="main img") == 0
         is_quiet(page)

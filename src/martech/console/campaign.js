@@ -1,7 +1,7 @@
 // One campaign: how far it is, what became of its mails, and what people bought after them.
 import { Columns, Curve, Table } from "./charts.js";
 import { h, keep, say, set, show, size } from "./dom.js";
-import { axis, compact, label, many, money, number, percent, period, share, time, today, when } from "./format.js";
+import { axis, compact, label, many, money, number, percent, period, share, time, when } from "./format.js";
 import { choice } from "./incoming.js";
 
 export const OVER = ["completed", "cancelled", "failed"];
@@ -22,6 +22,7 @@ const LEFT_OUT = {
   duplicate: "left out: somebody else’s address",
   cancelled: "cancelled before they left",
 };
+const LIQUID = /\{\{.*?\}\}|\{%.*?%\}/g; // what only the recipient’s mail says
 const ENOUGH = 3; // columns to look at; before there are, what was seen here is drawn
 const SERIES = { revenue: "Revenue", orders: "Orders", opened: "Opened", clicked: "Clicked", sent: "Sent" };
 
@@ -101,7 +102,7 @@ export class Campaign {
     const segment = segments?.data.find((one) => one.id === campaign.segment_id);
     const facts = [
       segment ? `to ${segment.name}` : null,
-      mail?.subject ? `“${mail.subject}”` : null,
+      mail?.subject ? `“${mail.subject.replace(LIQUID, "…")}”` : null,
       since(status),
     ];
     say(this.about, facts.filter(Boolean).join(" · "));
@@ -127,7 +128,7 @@ export class Campaign {
     const name = there.includes(this.series) ? this.series : there[0];
     const days = name === "revenue" || name === "orders" ? conversions.days : messages.data;
     const field = { revenue: "total", orders: "events" }[name] ?? name;
-    const past = days.filter((one) => one.start.slice(0, 10) <= today());
+    const past = days.filter((one) => Date.parse(one.start) <= Date.now());
     const data = past.map((one) => ({ start: one.start, value: one[field], converted: one.converted }));
     const value = name === "revenue" ? (v) => money(v, currency) : name === "orders" ? (v) => many(v, "order") : (v) => `${number(v)} ${name}`;
     const tick = name === "revenue" ? (v) => money(v, currency, true) : compact;
@@ -194,7 +195,7 @@ function stages({ conversions, currency }, { counts, expected }) {
   return found.map((one) => ({ ...one, value: number(one.value), size: audience ? one.value / audience : 0 }));
 }
 
-const read = (part, all) => (all ? `${percent(part, all)}, ${share(part, all)}` : "");
+const read = (part, all) => (!all ? "" : part ? `${percent(part, all)}, ${share(part, all)}` : "nobody yet");
 
 function stage() {
   const node = h("tr");

@@ -30,7 +30,7 @@ class Chart {
   }
 
   update(shown) {
-    const told = JSON.stringify(shown.data);
+    const told = JSON.stringify([shown.data, shown.value?.(1)]); // how it is written counts, too
     if (told === this.told && this.shown?.name === shown.name) return;
     this.told = told;
     this.shown = shown;

@@ -36,7 +36,9 @@ export function set(node, name, value) {
 // How long a bar is, for the stylesheet to draw.
 export function size(node, share) {
   const told = `${(Math.max(0, Math.min(1, share || 0)) * 100).toFixed(2)}%`;
-  if (node.style.getPropertyValue("--size") !== told) node.style.setProperty("--size", told);
+  if (node.style.getPropertyValue("--size") === told) return;
+  node.style.setProperty("--size", told);
+  node.style.setProperty("--least", share > 0 ? "2px" : "0"); // little is to be seen, nothing is not
 }
 
 // The children of `list` are those of `items`, in their order; who stays keeps its node.

@@ -153,6 +153,7 @@ async function figures() {
     month: { orders: state.monthOrders, revenue: state.monthRevenue },
     day: { orders: state.dayOrders, revenue: state.dayRevenue },
   };
+  if (!state.currency && state.monthOrders?.total) await currency();
   await outcome();
 }
 
@@ -181,7 +182,8 @@ function remember() {
   if (state.seen.length > MOST_SEEN) state.seen.splice(1, 2);
 }
 
-async function seldom() {
+// One currency, or none that all orders share.
+async function currency() {
   if (!key) return;
   await ask("currency", "/analytics/v1/breakdown", { event: ORDER, by: "currency", limit: 2 }, ({ data }) =>
     data.length === 1 ? data[0].group : null,
@@ -326,4 +328,4 @@ draw();
 every(SECOND, fast);
 every(FIGURES, figures);
 every(SECOND * 2, mail);
-every(SELDOM, seldom);
+every(SELDOM, currency);
