@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import partial
 from types import NoneType
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from liquid import BoundTemplate, Markup, RenderContext, Token
@@ -16,13 +16,27 @@ from liquid.utils import ReadOnlyChainMap
 from martech.kernel.templates import limits
 from martech.kernel.templates.spending import Spent, weight
 
-PLAIN = frozenset(
+SINGLE = frozenset(
     {
-        *(NoneType, bool, int, float, str, Markup, list, tuple, dict, range),
-        *(date, datetime, UUID, Undefined, for_tag.ForLoop, tablerow_tag.TableRow),
+        *(NoneType, bool, int, float, str, Markup, date, datetime, UUID),
+        *(range, Undefined, for_tag.ForLoop, tablerow_tag.TableRow),
     }
 )
-"""What a template may see. Anything else is as if it were not there."""
+HOLDING = frozenset({list, tuple, dict})
+"""What a template may see, and what may hold it. Anything else is as if it were not there."""
+
+
+def plain(value: object) -> bool:
+    """Whether all that *value* holds may be seen: what is printed asks nobody how."""
+    held = [value]
+    while held:
+        one = held.pop()
+        kind = type(one)
+        if kind in HOLDING:
+            held += one.values() if isinstance(one, dict) else cast("list[object]", one)
+        elif kind not in SINGLE:
+            return False
+    return True
 
 
 class Context(RenderContext):
@@ -40,9 +54,11 @@ class Context(RenderContext):
         self, path: list[object], *, token: Token | None, default: object = UNDEFINED
     ) -> object:
         value = super().get(path, token=token, default=default)
-        if type(value) in PLAIN or default is not UNDEFINED:
+        kind = type(value)
+        if kind in SINGLE or default is not UNDEFINED:
             return value
-        return self.env.undefined(str(path[0]), token=token)
+        self.spent.check()
+        return value if plain(value) else self.env.undefined(str(path[0]), token=token)
 
     def filter(self, name: str, token: Token | None) -> Callable[..., object]:
         function = self.env.filters.get(name)

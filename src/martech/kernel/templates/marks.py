@@ -37,12 +37,19 @@ def marks(source: str) -> list[Mark]:
         raise TemplateError(f"It has more than {limits.SOURCE:,} characters. Write less.", 1, 1)
     open_blocks: Blocks = []
     found: list[Mark] = []
-    place = 0
+    place = marked = 0
     while opening := _OPEN.search(source, place):
         at = opening.start()
         if len(found) == limits.MARKS:
             raise _at(source, at, f"It has more than {limits.MARKS:,} tags. Use fewer.")
         place = _close(source, at)
+        marked += place - at
+        if marked > limits.MARKED:
+            raise _at(
+                source,
+                at,
+                f"Its tags have more than {limits.MARKED:,} characters. Do less in them.",
+            )
         name = _name(source, at, place)
         if name in _VERBATIM:
             place = _skip(source, at, place, name)

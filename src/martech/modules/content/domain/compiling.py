@@ -5,6 +5,7 @@ Done once for each version. What comes out is Liquid again, with every mark wher
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from html import unescape
 
 import msgspec
@@ -88,10 +89,14 @@ def body_of(texts: Texts) -> str:
     return html
 
 
+_parsed = lru_cache(16)(Template.parse)
+"""To compile, lint and preview one draft, the same few texts are read again and again."""
+
+
 def parse(source: str, field: str, *, html: bool) -> Template:
     """A template of the part *field*. Raises `TemplateError` that names it."""
     try:
-        return Template.parse(source, html=html)
+        return _parsed(source, html=html)
     except TemplateError as error:
         error.field = field
         raise

@@ -46,7 +46,7 @@ def _body(texts: Texts, sample: Mapping[str, object]) -> Iterator[Finding]:
     except TemplateError as error:
         yield _error(error, error.field or part)
         return
-    template, page = Template.parse(source, html=True), protected(source)
+    template, page = parse(source, part, html=True), protected(source)
     yield from _unknown(template, part, sample)
     yield from _rendered(template, part, sample)
     for tag in tags(page, part):
@@ -55,7 +55,7 @@ def _body(texts: Texts, sample: Mapping[str, object]) -> Iterator[Finding]:
         yield _warning(
             "Nobody can unsubscribe. Link to {{ unsubscribe_url }}.", part, *_end(source)
         )
-    size = _size(html, sample)
+    size = _size(html, part, sample)
     if size > CLIPPED:
         yield _warning(
             f"It has {size:,} bytes, and Gmail shows {CLIPPED:,}. Write less.", part, 1, 1
@@ -113,9 +113,9 @@ def _rendered(template: Template, part: str, sample: Mapping[str, object]) -> It
         yield _error(error, part)
 
 
-def _size(html: str, sample: Mapping[str, object]) -> int:
+def _size(html: str, part: str, sample: Mapping[str, object]) -> int:
     try:
-        return len(Template.parse(html, html=True).render(values_of(sample)).encode())
+        return len(parse(html, part, html=True).render(values_of(sample)).encode())
     except TemplateError:  # said already
         return len(html.encode())
 
