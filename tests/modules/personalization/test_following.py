@@ -1,15 +1,11 @@
 """Segments follow what people do and are. On both databases."""
 
-import random
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
 
-from martech.kernel.bus import Bus
-from martech.kernel.errors import Error, NotFound, Unavailable
-from martech.kernel.jobs import Jobs
+from martech.kernel.errors import NotFound, Unavailable
 from tests.modules.personalization.town import Town
 
 pytestmark = pytest.mark.anyio
@@ -227,96 +223,3 @@ async def test_more_than_a_page_of_a_past_is_read_to_its_end(town: Town) -> None
         await town.work()
         await town.check(made)
         town.clock.move(timedelta(hours=3))
-
-
-EVENTS = ("Order Completed", "Seen")
-
-
-def condition(dice: random.Random, deep: int = 2) -> dict[str, Any]:
-    kind = dice.choice(["all", "any", "not", "trait", "event", "event", "event"][3 * (not deep) :])
-    if kind in ("all", "any"):
-        return {kind: [condition(dice, deep - 1) for _ in range(dice.randint(1, 3))]}
-    if kind == "not":
-        return {"not": condition(dice, deep - 1)}
-    if kind == "trait":
-        is_ = dice.choice(["equals", "not_equals", "exists", "missing", "at_least", "one_of"])
-        value = {"one_of": ["a", "b"]}.get(is_, dice.choice("abc"))
-        return {"trait": dice.choice("xy"), "is": is_} | (
-            {} if is_ in ("exists", "missing") else {"value": value}
-        )
-    made: dict[str, Any] = {"event": dice.choice(EVENTS)}
-    if dice.random() < 0.5:
-        made["sum"] = "revenue"
-    bound = dice.choice(["at_least", "more_than", "at_most", "less_than"])
-    made[bound] = dice.choice([1, 2, 3, 5]) * (10.25 if "sum" in made else 1)
-    if dice.random() < 0.7:
-        made["within"] = dice.choice(["PT1H", "P1D", "P7D"])
-    if dice.random() < 0.3:
-        made["where"] = [{"property": "shop", "is": "equals", "value": dice.choice("ab")}]
-    return made
-
-
-def live(town: Town, dice: random.Random, people: list[UUID]) -> None:
-    """Something happens to somebody. Nothing is told of whoever was merged."""
-    alive = [person for person in people if person not in town.oracle.kept]
-    who = dice.choice(alive)
-    fate = dice.random()
-    if fate < 0.75:
-        revenue = {"revenue": dice.choice([5.1, 10.25, 20, 31.4, -7.7])}
-        ago = dice.choice([0, 0, 0, 0.5, 1, 3, 24, 30, 200])
-        shop = dice.choice([{}, {"shop": "a"}, {"shop": "b"}])
-        town.act(who, dice.choice(EVENTS), ago, **revenue, **shop)
-    elif fate < 0.93:
-        town.change(who, **{dice.choice("xy"): dice.choice([None, "a", "b", "c"])})
-    elif len(alive) > 3 and (other := dice.choice(alive)) != who:
-        town.merge(who, other)
-
-
-@pytest.mark.parametrize("seed", range(6))
-async def test_whatever_happens_in_whatever_order_the_answer_is_that_of_counting_anew(
-    town: Town, seed: int, full: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    dice = random.Random(seed)
-    monkeypatch.setattr("martech.modules.personalization.service.computing.PAGE", 3)
-    people = [UUID(int=dice.getrandbits(128)) for _ in range(15)]
-    made: dict[UUID, object] = {}
-    for _ in range(600 if full else 120):
-        fate = dice.random()
-        if fate < 0.55:
-            for _ in range(dice.randint(1, 12)):
-                live(town, dice, people)
-        elif fate < 0.7:
-            await town.hear()
-        elif fate < 0.8:
-            town.clock.move(timedelta(hours=dice.choice([0.25, 0.5, 1, 7, 24])))
-        elif fate < 0.9:
-            await step(town)
-        elif fate < 0.93 or len(made) < 3:
-            wanted = condition(dice)
-            made[await town.define(wanted)] = wanted
-        elif fate < 0.96:
-            segment, wanted = dice.choice(list(made)), condition(dice)
-            async with town.host.unit("personalization", town.tenant) as service:
-                await service.change_segment(segment, "changed", wanted)
-            made[segment] = wanted
-        elif fate < 0.98:
-            segment = dice.choice(list(made))
-            del made[segment]
-            async with town.host.unit("personalization", town.tenant) as service:
-                await service.delete_segment(segment)
-        else:
-            await town.settle()
-            await town.check(made)
-    await town.settle()
-    await town.check(made)
-
-
-async def step(town: Town) -> None:
-    """One command, if one is due."""
-    carrier = Jobs(town.host).carriers["personalization"]
-    ids, _ = await carrier.sweep(1)
-    for id_ in ids:
-        await carrier.carry_out(id_)
-
-
-__all__ = ["Bus", "Error"]

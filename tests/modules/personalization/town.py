@@ -1,4 +1,4 @@
-"""A town whose people do things, as profiles would tell of it; beside it an oracle that hears all."""
+"""A town whose people do things, as profiles would tell of it; an oracle hears all of it too."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta

@@ -66,14 +66,14 @@ def test_of(is_: str, value: object) -> Test:
 
 def operand(is_: str, given: Mapping[str, object], path: str) -> object:
     """The ``value`` beside ``is``, or MISSING where none belongs. Raises `Invalid`."""
+    path = f"{path}.value"
     if is_ in ("exists", "missing"):
         if "value" in given:
-            raise Invalid(f"{path}.value says nothing beside {is_}. Leave it out.", field=path)
+            raise Invalid(f"{path} says nothing beside {is_}. Leave it out.", field=path)
         return MISSING
     if "value" not in given:
-        raise Invalid(f"{path}.value is missing. {is_} needs it.", field=f"{path}.value")
+        raise Invalid(f"{path} is missing. {is_} needs it.", field=path)
     value = given["value"]
-    path = f"{path}.value"
     match is_, value:
         case "one_of", list() if 0 < len(value) <= LONGEST_LIST:
             return [scalar(item, f"{path}[{number}]") for number, item in enumerate(value)]
