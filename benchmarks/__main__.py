@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import questions
+from benchmarks import mails, questions
 from benchmarks.questions import Answer
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -26,6 +26,7 @@ ASK = {
     "hops": questions.hops,
     "beside": questions.beside,
     "lag": questions.lag,
+    "mails": mails.mails,
     "memory": questions.memory,
 }
 
