@@ -1,82 +1,68 @@
-"""Planted defects of mails: what somebody might well have written."""
+"""Planted defects of delivery: each does what the product must not."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
-from martech.modules.delivery.adapters.mails import Mails
-from martech.modules.delivery.adapters.session import Session
-from martech.modules.delivery.domain.dkim import Seal
-from martech.modules.delivery.domain.links import Token
-from martech.modules.delivery.domain.mail import Letter
-from martech.modules.delivery.domain.outcomes import Ambiguous, NotTried, Outcome, Posted, Refused
-from martech.modules.delivery.service import engaging
+from martech.modules.delivery.contract import State
+from martech.modules.delivery.domain.claims import Claim, Forbidden
+from martech.modules.delivery.domain.outcomes import Accepted, Ambiguous, NotTried
+from martech.modules.delivery.domain.sends import Held
+from martech.modules.delivery.domain.settling import Result, Settled
+from martech.modules.delivery.service import DeliveryService
 
-
-class UnsubscribesOnGet:
-    """Whoever asks for the page wants to be out, surely (E12)."""
-
-    class Reception(engaging.Reception):
-        async def take(self, token: Token | None, *, counts: bool) -> str | None:
-            return await super().take(token, counts=True)
+DONE = Accepted("taken for granted")
 
 
-class FollowsWhatItIsTold:
-    """A link that is not stored is sent on to whatever stands in it (E14)."""
+class ChecksOffWhatItReads(DeliveryService):
+    """A batch counts as sent when it is read (E1)."""
 
-    class Reception(engaging.Reception):
-        async def take(self, token: Token | None, *, counts: bool) -> str | None:
-            url = await super().take(token, counts=counts)
-            return "https://evil.example/" if url is None else url
-
-
-class TrustsTheToken:
-    """A token is looked up and its signature is not (E14)."""
-
-    class Reception(engaging.Reception):
-        async def take(self, token: Token | None, *, counts: bool) -> str | None:
-            return await super().take(token and Unsigned(*_fields(token)), counts=counts)
+    async def claim(self, held: Held, lane: int, most: int) -> Claim:
+        claim = await super().claim(held, lane, most)
+        await super().settle(held, lane, {}, otherwise=DONE, retry=timedelta())
+        return claim
 
 
-class Unsigned(Token, frozen=True):
-    def holds(self, key: bytes) -> bool:
-        return True
+class SendsAgain(DeliveryService):
+    """A connection that broke is taken for a failure, and the mail is sent again (E4)."""
+
+    async def settle(
+        self,
+        held: Held,
+        lane: int,
+        results: Mapping[UUID, Result],
+        *,
+        otherwise: Result,
+        retry: timedelta,
+    ) -> None:
+        again = NotTried("it broke")
+        blind = {id_: again if isinstance(r, Ambiguous) else r for id_, r in results.items()}
+        rest = again if isinstance(otherwise, Ambiguous) else otherwise
+        await super().settle(held, lane, blind, otherwise=rest, retry=retry)
 
 
-def _fields(token: Token) -> tuple[object, ...]:
-    return tuple(getattr(token, name) for name in token.__struct_fields__)
+class LooksOnce(DeliveryService):
+    """Who must not be written to is looked up when people are added, and never again (E5)."""
+
+    async def _barred(
+        self, due: Sequence[Any], people: Mapping[UUID, Any]
+    ) -> dict[UUID, Forbidden]:
+        return {}
 
 
-class SignsWhatItKnows(Seal):
-    """The headers that it has always signed (E12)."""
+class CountsAtOnce(DeliveryService):
+    """Counts messages as delivered when they are settled, whatever became of them (E17)."""
 
-    def sign(self, headers: Sequence[tuple[str, str]], body: bytes, at: datetime) -> str:
-        known = [pair for pair in headers if not pair[0].startswith("List-")]
-        return super().sign(known, body, at)
-
-
-def builds_by_format(letter: Letter, seal: Seal | None = None) -> bytes:
-    """A mail is text, so write it as text (E13)."""
-    return (
-        f"Date: Sat, 21 Nov 2026 07:08:09 +0000\r\nFrom: {letter.sender.name} "
-        f"<{letter.sender.address}>\r\nTo: {letter.to_name} <{letter.to.envelope}>\r\n"
-        f"Message-ID: <{letter.message_id}@{letter.domain}>\r\nSubject: {letter.subject}\r\n"
-        f"List-Unsubscribe: <{letter.unsubscribe_url}>\r\n"
-        "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
-        f"Feedback-ID: {letter.feedback}\r\nMIME-Version: 1.0\r\n"
-        f"Content-Type: text/html; charset=utf-8\r\n\r\n{letter.html}\r\n"
-    ).encode(errors="replace")
-
-
-class LetsAnythingThrough(Session):
-    """Whoever made the mail will have looked (E13)."""
-
-    def _unfit(self, mail: Posted) -> Refused | None:
-        return None
-
-
-class TakesSilenceForNo(Session):
-    """No word from the server means that it was not sent (E4)."""
-
-    def _drop(self, mails: Mails, mail: Posted, outcome: Outcome) -> None:
-        unsure = isinstance(outcome, Ambiguous)
-        super()._drop(mails, mail, NotTried(outcome.error) if unsure else outcome)
+    async def _conclude(
+        self,
+        held: Held,
+        rows: Sequence[Any],
+        settled: Mapping[UUID, Settled],
+        *,
+        out_of: State,
+    ) -> None:
+        before = dict(held.numbers)
+        await super()._conclude(held, rows, settled, out_of=out_of)
+        held.numbers = before
+        held.move("delivered", len(settled), out_of="pending")

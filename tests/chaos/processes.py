@@ -46,6 +46,11 @@ class Child:
         self._process.start()
         mouth.close()
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
     async def said(self) -> Any:
         """What it says next. Raises `EOFError` if it ended instead."""
         return await asyncio.to_thread(self._hear)

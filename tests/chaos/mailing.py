@@ -1,0 +1,245 @@
+"""Mails on their way, in processes that are killed; and what the mail server's log says of them.
+
+The log of the sink is written before its 250, and is the judge; our own tables never are.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from uuid import UUID, uuid4
+
+import msgspec
+
+from martech.app import load
+from martech.kernel import failpoints
+from martech.kernel.bus import Bus
+from martech.kernel.host import Host
+from martech.kernel.jobs import Jobs
+from martech.kernel.module import Module
+from martech.kernel.settings import Settings
+from martech.modules.content.contract import ContentPublished
+from martech.modules.delivery.contract import Message, Send
+from martech.modules.delivery.domain.ledger import Key
+from martech.modules.delivery.domain.links import opened
+from martech.modules.delivery.domain.settings import DeliverySettings
+from martech.modules.delivery.service import DeliveryService
+from martech.modules.delivery.service.engaging import Hit
+from martech.modules.profiles.contract import (
+    ConsentChanged,
+    Identity,
+    ProfileChange,
+    ProfileChanged,
+)
+from tests.chaos.history import GuaranteeBroken, Vacuous
+from tests.chaos.processes import KILLED, Child, Say
+from tests.sinks.smtp import Mail, Manners, Sink, read
+
+NAMES = ("tracking", "profiles", "content", "delivery")
+LEASE = timedelta(seconds=1)
+PLACES = ("unit.before_commit", "unit.after_commit", "jobs.after_lease", "jobs.before_settle")
+TEXT = "Dear {{ profile.name }}"
+
+
+def modules(service: type[DeliveryService] = DeliveryService) -> list[Module]:
+    """The product's, but that delivery works by *service*."""
+    return [replace(m, service=service) if m.name == "delivery" else m for m in load(NAMES)]
+
+
+def settings(url: str, port: int) -> Settings:
+    own = DeliverySettings(smtp_url=f"smtp://127.0.0.1:{port}?tls=none", retry_seconds=1)
+    return Settings(database_url=url, of_modules={DeliverySettings: own}, drain_seconds=15)
+
+
+async def deliver(say: Say, url: str, port: int, plan: str, service: type[DeliveryService]) -> None:
+    """Send what is due, for ever: until *plan* or somebody else ends it. SIGTERM ends it in good
+    order."""
+    logging.disable()
+    async with Host(modules(service), settings(url, port)) as host:
+        working = asyncio.ensure_future(Jobs(host, lease=LEASE).run())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
+        failpoints.arm(plan)
+        say(os.getpid())
+        await asyncio.wait([working])
+
+
+@dataclass
+class Mailing:
+    """One send to many, and everything that befalls it."""
+
+    host: Host
+    sink: Sink
+    log: Path
+    url: str
+    dice: Random
+    service: type[DeliveryService]
+    tenant: UUID = field(default_factory=uuid4)
+    send_id: UUID = field(default_factory=uuid4)
+    people: dict[str, UUID] = field(default_factory=dict)
+
+    async def begin(self, number: int, *, rate: float | None = None) -> None:
+        """A send to *number* people, complete and not begun."""
+        content_id = uuid4()
+        published = ContentPublished(
+            content_id=content_id,
+            name="Winter",
+            version=1,
+            subject=TEXT,
+            html=f"<p>{TEXT}</p>",
+            text=TEXT,
+            published_at=datetime.now(UTC),
+        )
+        self.people = {f"p{each}@example.com": uuid4() for each in range(number)}
+        changes = [
+            ProfileChange(
+                profile_id=id_,
+                traits={"email": msgspec.Raw(msgspec.json.encode(address))},
+                identities=[Identity("user_id", address)],
+            )
+            for address, id_ in self.people.items()
+        ]
+        async with self.host.unit("delivery", self.tenant) as service:
+            await service.keep_content([published])
+        async with self.host.unit("delivery", self.tenant) as service:
+            await service.open_send(
+                self.send_id,
+                source="campaign:1",
+                occasion="1",
+                name="Winter",
+                content_id=content_id,
+                content_version=1,
+                rate=rate,
+            )
+        for start in range(0, number, 500):
+            async with self.host.databases["profiles"].transaction(self.tenant) as tx:
+                tx.publish(ProfileChanged(items=changes[start : start + 500]))
+        await Bus(self.host).settle()
+        ids = list(self.people.values())
+        for start in range(0, number, 1000):
+            async with self.host.unit("delivery", self.tenant) as service:
+                await service.add_recipients(self.send_id, ids[start : start + 1000])
+        async with self.host.unit("delivery", self.tenant) as service:
+            await service.seal_send(self.send_id)
+
+    async def child(self, plan: str = "") -> Child:
+        child = Child(deliver, self.url, self.sink.port, plan, self.service)
+        assert isinstance(await child.said(), int)
+        return child
+
+    async def die_at_a_place(self) -> None:
+        plan = f"{self.dice.choice(PLACES)}=kill@{self.dice.randint(1, 30)}"
+        child = await self.child(plan)
+        if await child.ended(3) is None:  # too little was left to do
+            await child.kill()
+        assert await child.ended() == KILLED
+
+    async def die_at_a_moment(self) -> None:
+        child = await self.child()
+        await asyncio.sleep(LEASE.total_seconds() + self.dice.uniform(0, 0.5))
+        await child.kill()
+
+    async def look(self) -> Send:
+        async with self.host.unit("delivery", self.tenant, write=False) as service:
+            found: Send = await service.send(self.send_id)
+            return found
+
+    async def until_nothing_waits(self, child: Child, patience: float = 120) -> Send:
+        """Wait until nothing is pending or deferred; then end the child."""
+        async with asyncio.timeout(patience):
+            while (send := await self.look()).counts.pending or send.counts.deferred:
+                await self.news()
+        await child.kill()
+        return send
+
+    async def forbid(self, address: str, way: int) -> None:
+        """Somebody says no: by one of three ways."""
+        message = Key(self.tenant, "campaign:1", "1", "", "email").message_id(address)
+        match way % 3:
+            case 0:
+                async with self.host.unit("delivery", self.tenant) as service:
+                    token = opened("u", (await service.signer()).token("u", message))
+                    assert token is not None
+                    await service.engage([Hit(token, counts=True)])
+            case 1:
+                async with self.host.unit("delivery", self.tenant) as service:
+                    await service.suppress(address, source="a call")
+            case _:
+                said = ConsentChanged(
+                    profile_id=self.people[address],
+                    channel="email",
+                    status="denied",
+                    at=self.host.clock.now(),
+                )
+                async with self.host.unit("delivery", self.tenant) as service:
+                    await service.remember([said])
+
+    async def news(self) -> None:
+        """Wait until the server takes another mail, or a moment."""
+        self.sink.news.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await self.sink.news.wait()
+
+    async def ambiguous(self) -> list[Message]:
+        async with self.host.unit("delivery", self.tenant, write=False) as service:
+            page = await service.messages(send_id=self.send_id, status="ambiguous", limit=100_000)
+            found: list[Message] = page.data
+            return found
+
+    async def reconcile(self) -> None:
+        """Tell what the server's log says."""
+        until = self.host.clock.now()
+        accepted = {message_id(mail) for mail in self.logged()}
+        async with self.host.unit("delivery", self.tenant) as service:
+            await service.reconcile(accepted, until)
+
+    def logged(self) -> list[Mail]:
+        return read(self.log)
+
+    def judge(self, send: Send, *, bounced: Sequence[str] = ()) -> None:
+        """Everybody once, but for those who *bounced*; and the numbers are the log's."""
+        times = Counter(mail.to[0] for mail in self.logged())
+        extra = sum(count - 1 for count in times.values())
+        lost = self.people.keys() - times.keys() - set(bounced)
+        if extra or lost:
+            raise GuaranteeBroken(f"{extra} extra copies, {len(lost)} lost")
+        self.judge_numbers(send)
+
+    def judge_numbers(self, send: Send) -> None:
+        counts = send.counts
+        states = ("delivered", "bounced", "failed", "suppressed", "cancelled", "unreachable")
+        settled = sum(getattr(counts, name) for name in states)
+        if counts.delivered != len(self.logged()) or settled != counts.audience:
+            raise GuaranteeBroken(f"the log has {len(self.logged())}, the send says {counts}")
+        if send.status != "completed":
+            raise Vacuous(f"the send is {send.status}: {send.problem}")
+
+
+def message_id(mail: Mail) -> UUID:
+    return UUID(mail.data.partition("Message-ID: <")[2][:36])
+
+
+@asynccontextmanager
+async def mailing(
+    url: str,
+    folder: Path,
+    *faults: str,
+    delay: tuple[float, float] = (0, 0),
+    service: type[DeliveryService] = DeliveryService,
+    seed: int = 1,
+) -> AsyncIterator[Mailing]:
+    log = folder / "mails.jsonl"
+    sink = Sink(*faults, log=log, manners=Manners(delay=delay), seed=seed)
+    await sink.start()
+    try:
+        async with Host(modules(service), settings(url, sink.port)) as host:
+            yield Mailing(host, sink, log, url, Random(seed), service)
+    finally:
+        await sink.stop()
