@@ -1,0 +1,214 @@
+"""What may be asked, what is refused and how, and that nobody sees what is another's."""
+
+import asyncio
+import re
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from martech.kernel.errors import Timeout, Unavailable
+from martech.kernel.host import Host
+from martech.kernel.settings import Settings, SettingsError
+from martech.modules.analytics.adapters import DuckStore
+from martech.modules.analytics.adapters.engine import WAITING
+from martech.modules.analytics.adapters.wall import WALL
+from tests.modules.analytics.counting import (
+    MODULES,
+    START,
+    Counter,
+    did,
+    fact,
+    values,
+)
+
+pytestmark = pytest.mark.anyio
+
+MISSING = [("breakdown", "by"), ("conversions", "source")]
+WRONG: list[tuple[str, dict[str, str], str]] = [
+    ("series", {"measure": "sum"}, "property"),
+    ("series", {"measure": "median"}, "measure"),
+    ("series", {"interval": "minute"}, "interval"),
+    ("series", {"type": "dance"}, "type"),
+    ("series", {"timezone": "Mars/Olympus"}, "timezone"),
+    ("series", {"timezone": "../../etc/passwd"}, "timezone"),
+    ("series", {"from": "yesterday"}, "from"),
+    ("series", {"from": "2026-12-01T00:00:00"}, "from"),
+    ("series", {"to": "1803-01-01"}, "to"),
+    ("series", {"from": "2026-12-02", "to": "2026-12-02"}, "to"),
+    ("series", {"from": "2020-01-01", "to": "2026-01-01", "interval": "hour"}, "interval"),
+    ("series", {"measure": "sum", "property": "a..b"}, "property"),
+    ("series", {"measure": "sum", "property": "a.b.c.d.e.f.g"}, "property"),
+    ("breakdown", {"by": ""}, "by"),
+    ("breakdown", {"by": "x" * 501}, "by"),
+    ("breakdown", {"by": "x", "limit": "0"}, "limit"),
+    ("conversions", {"source": "campaign:1", "within": "P1Y"}, "within"),
+    ("conversions", {"source": "campaign:1", "within": "P"}, "within"),
+    ("conversions", {"source": "campaign:1", "within": "P400D"}, "within"),
+    ("conversions", {"source": "campaign:1", "by": "."}, "by"),
+]
+
+HOSTILE = [
+    "x') OR 1=1 --",
+    "x'; DROP TABLE main.events; --",
+    "$.products[*]",
+    "$",
+    "/0",
+    "~1",
+    "revenue'||(SELECT max(tenant) FROM main.events)||'",
+    "{property}",
+    "%s",
+    "\\",
+    '"',
+]
+
+
+async def test_what_is_wrong_is_said_of_its_field(counter: Counter) -> None:
+    for route, query, field in WRONG:
+        answer = await counter.call(route, **query)
+        assert answer.headers["content-type"] == "application/problem+json", answer.text
+        body = answer.json()
+        assert (body["status"] in (400, 422), body.get("field")) == (True, field), (route, body)
+
+
+async def test_what_is_missing_is_named(counter: Counter) -> None:
+    for route, name in MISSING:
+        answer = await counter.call(route)
+        assert (answer.status_code, f"'{name}'" in answer.json()["detail"]) == (400, True)
+
+
+async def test_a_property_is_data_and_never_sql(counter: Counter) -> None:
+    for number, hostile in enumerate(HOSTILE):
+        mine = {"revenue": 3, hostile: "mine"}
+        await counter.record(did(number, "ada", properties=mine))
+        await counter.record(did(number, "eve", properties={hostile: "hers"}), tenant="globex")
+        found = await counter.get("breakdown", by=hostile)
+        groups = set(values(found, "group"))
+        assert groups <= {None, "mine"}
+        assert ("mine" in groups) == ("." not in hostile)
+        for name in ("property", "by", "by_property"):
+            query = {
+                "measure": "sum",
+                "source": hostile,
+                "event": hostile,
+                "by": "x",
+                name: hostile,
+            }
+            for route in ("series", "breakdown", "conversions", "messages"):
+                assert (await counter.call(route, **query)).status_code in (200, 422)
+        assert await counter.get("kept") == {"events": number + 1, "messages": 0}
+
+
+async def test_every_question_sees_one_tenant_only(counter: Counter) -> None:
+    """The same people, sources, names and properties on both sides of the wall."""
+    for tenant, times in (("acme", 1), ("globex", 3)):
+        await counter.record(
+            *(did(n, "ada", properties={"revenue": 1, "c": tenant}) for n in range(times)),
+            tenant=tenant,
+        )
+    await counter.record(did(9, "cy", properties={"c": "globex"}), tenant="globex")
+    await counter.merge("bob", "ada", tenant="globex")
+    await counter.message(fact("sent", "ada", minute=-5), tenant="acme")
+    await counter.message(
+        fact("sent", "ada", minute=-5), fact("sent", "bob", minute=-1), tenant="globex"
+    )
+    asked: list[tuple[str, dict[str, str]]] = [
+        ("series", {}),
+        ("series", {"measure": "people"}),
+        ("series", {"measure": "sum", "property": "revenue"}),
+        ("breakdown", {"by": "c"}),
+        ("breakdown", {"by": "c", "measure": "people"}),
+        ("conversions", {"source": "campaign:1", "property": "revenue", "by": "c"}),
+        ("messages", {}),
+        ("events", {}),
+        ("kept", {}),
+    ]
+    for route, query in asked:
+        mine = await counter.call(route, **query)
+        theirs = await counter.call(route, tenant="globex", **query)
+        assert mine.text != theirs.text, f"{route} {query} tells them apart"
+        assert "globex" not in mine.text
+        assert '"acme"' not in theirs.text
+    assert (await counter.get("series"))["total"] == 1
+    assert (await counter.get("conversions", source="campaign:1"))["people"] == 1
+    assert (await counter.get("messages"))["total"] == {
+        "sent": 1, "bounced": 0, "opened": 0, "clicked": 0, "unsubscribed": 0,
+    }  # fmt: skip
+
+
+def test_one_place_reaches_the_tables_and_adds_the_tenant() -> None:
+    folder = Path(DuckStore.__module__.replace(".", "/")).parent
+    sources = {file.name: file.read_text() for file in (Path("src") / folder).glob("*.py")}
+    assert [name for name, text in sources.items() if "main." in text] == ["wall.py"]
+    assert len(re.findall(r"FROM main\.(\w+) WHERE tenant = \$tenant", WALL)) == 3
+    for name in ("sql.py", "grouping.py", "converting.py", "asking.py"):
+        assert ".execute(" not in sources[name], f"{name} asks past the wall"
+
+
+async def test_days_have_the_length_that_the_zone_gives_them(counter: Counter) -> None:
+    """In Berlin the last Sunday of October has 25 hours, and the hour of two o'clock twice."""
+    for number, hour in enumerate(range(22, 48)):
+        at = START.replace(month=10, day=24, hour=0) + timedelta(hours=hour)
+        await counter.record(did(number, "ada", at=at))
+    berlin = {"timezone": "Europe/Berlin", "from": "2026-10-25", "to": "2026-10-26"}
+    days = await counter.get("series", **berlin)
+    hours = await counter.get("series", interval="hour", **berlin)
+    assert values(days, "start", "value") == [("2026-10-25T00:00:00+02:00", 25)]
+    assert values(hours, "value") == [1] * 25
+    assert [str(start)[11:] for start in values(hours, "start")][1:5] == [
+        "01:00:00+02:00", "02:00:00+02:00", "02:00:00+01:00", "03:00:00+01:00",
+    ]  # fmt: skip
+
+
+SLOW = "SELECT count(*) FROM range(1000000000000) a, range(1000000) b WHERE a.range = 7 * b.range"
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> DuckStore:
+    return DuckStore(f"duckdb:///{tmp_path}/x.duckdb?seconds=0.2&questions=1")
+
+
+async def test_a_question_that_takes_too_long_is_broken_off(store: DuckStore) -> None:
+    with pytest.raises(Timeout, match=r"0\.2 s"):
+        await store.file.ask(lambda c: c.execute(SLOW).fetchall())
+    assert (await store.kept(UUID(int=1))).events == 0, "its thread is free again"
+    await store.close()
+
+
+async def test_too_many_questions_at_once_are_refused(store: DuckStore) -> None:
+    asked = [store.file.ask(lambda c: c.execute(SLOW).fetchall()) for _ in range(2 + WAITING)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(type(answer) is Unavailable for answer in answers) == 1
+    assert sum(type(answer) is Timeout for answer in answers) == 1 + WAITING
+    await store.close()
+
+
+async def test_a_question_can_touch_nothing_outside_the_file(store: DuckStore) -> None:
+    for outside in (
+        "SELECT * FROM read_text('/etc/passwd')",
+        "COPY (SELECT 1) TO '/tmp/out.csv'",
+        "ATTACH '/tmp/other.duckdb'",
+        "SET enable_external_access = true",
+        "INSTALL httpfs",
+    ):
+        with pytest.raises((Unavailable, Exception), match=r"[Pp]ermission|configuration|disabled"):
+            await store.file.ask(lambda c, q=outside: c.execute(q).fetchall())  # type: ignore[misc]
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://x/y", "must begin with duckdb://"),
+        ("duckdb://host/file", "names no file"),
+        ("duckdb:///f?threads=many", "threads"),
+        ("duckdb:///f?color=blue", "color"),
+    ],
+)
+async def test_a_wrong_url_is_refused_at_the_start(
+    kind: str, tmp_path: Path, url: str, said: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"MARTECH_ANALYTICS_STORE_URL.*{said}"):
+        async with Host(MODULES, Settings(store_urls={"analytics": url})):
+            raise AssertionError
