@@ -27,8 +27,8 @@ VARIABLE = "MARTECH_CHAOS_SECRET"
 SECONDS = 0.25
 """Of the thread's own work: the limit, and the last step before it is looked at."""
 
-REQUEST_SECONDS = 1.0
-"""A preview reads and fills in four texts."""
+REQUEST_SECONDS = 0.5
+"""A draft has a subject, a body, what is made of it, and a text."""
 
 BYTES = 1_000_000
 

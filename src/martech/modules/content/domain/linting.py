@@ -48,14 +48,14 @@ def _body(texts: Texts, sample: Mapping[str, object]) -> Iterator[Finding]:
         return
     template, page = parse(source, part, html=True), protected(source)
     yield from _unknown(template, part, sample)
-    yield from _rendered(template, part, sample)
+    yield from (broken := list(_rendered(template, part, sample)))
     for tag in tags(page, part):
         yield from _tag(page, tag, part)
     if not any(name.path == ("unsubscribe_url",) for name in template.names()):
         yield _warning(
             "Nobody can unsubscribe. Link to {{ unsubscribe_url }}.", part, *_end(source)
         )
-    size = _size(html, part, sample)
+    size = 0 if broken else _size(html, part, sample)
     if size > CLIPPED:
         yield _warning(
             f"It has {size:,} bytes, and Gmail shows {CLIPPED:,}. Write less.", part, 1, 1
