@@ -192,4 +192,5 @@ async def test_segments_are_made_and_changed_beside_what_goes_on(
             tasks.create_task(task())
     await town.settle()
     assert await town.rows("parked") == []
+    assert {command[-1] for command in await town.rows("commands")} <= {None}
     await town.check(crowd.made)
