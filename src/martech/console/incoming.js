@@ -118,6 +118,7 @@ export class Incoming {
     const last = data.at(-1);
     const ends = { day: 1, week: 7, month: 31 }[interval];
     const open = last && (now - calendar(last.start)) / 86_400_000 < ends;
-    return data.slice(-LONGEST[interval]).map((one) => ({ ...one, open: open && one === last }));
+    const begun = data.findIndex((one) => one.value !== 0);
+    return data.slice(Math.max(0, begun)).slice(-LONGEST[interval]).map((one) => ({ ...one, open: open && one === last }));
   }
 }

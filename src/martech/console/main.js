@@ -11,6 +11,7 @@ import { closed, story, tell } from "./story.js";
 const SECOND = 1000;
 const FIGURES = 2.5 * SECOND; // between questions to analytics, which cost more than the others
 const SELDOM = 30 * SECOND; // for what hardly changes, and for modules that are not here
+const MODEST = 6; // pauses are so much longer than the questions took: a busy server is left in peace
 const SHOWN_SECONDS = 60;
 const MOST_SEEN = 600; // points of the curve of what a campaign brought
 const KEY = "martech.key";
@@ -243,6 +244,7 @@ const looked = () =>
 async function every(ms, work) {
   for (;;) {
     await looked();
+    const began = performance.now();
     try {
       await work();
     } catch (error) {
@@ -251,7 +253,7 @@ async function every(ms, work) {
       } else if (!(error instanceof Away) && !(error instanceof Refused)) console.error(error);
     }
     redraw();
-    await pause(ms);
+    await pause(Math.max(ms, MODEST * (performance.now() - began)));
   }
 }
 
