@@ -58,6 +58,7 @@ class Demo:
             if not state.secret_key:
                 self._create_tenant(state)
             with platform.serving(self._home) as server:
+                self._say_where_to_look(server, state)
                 sent = self._tell(journey, state, server)
                 self._enter("report")
                 figures = self._ask(journey, state, server)
@@ -87,6 +88,14 @@ class Demo:
         friday = f"{report.first_live(state.day):%A, %d %B %Y}"
         self._console.print(
             f"  {size}; {state.moved.days // 7} weeks later: 1 December 2017 is {friday}{again}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _say_where_to_look(self, server: platform.Platform, state: State) -> None:
+        """The page keeps the key in the browser: what stands behind # is sent to nobody."""
+        self._console.print(
+            f"  watch it: [link]{server.url}/#key={state.secret_key}[/]",
             highlight=False,
             soft_wrap=True,
         )
