@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import mails, questions
+from benchmarks import mails, questions, story
 from benchmarks.questions import Answer
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -27,6 +27,8 @@ ASK = {
     "beside": questions.beside,
     "lag": questions.lag,
     "mails": mails.mails,
+    "entering": story.entering,
+    "status": story.status,
     "memory": questions.memory,
 }
 

@@ -5,7 +5,7 @@
 Each connection sends the next request when the last one is answered (closed loop), or, with
 --rate, at its time whether or not the server keeps up (open loop: a slow answer delays nobody
 else's clock). Anything but a 2xx is a miss; so is a request without an answer at the end.
-Prints one JSON object.
+Shape ``get`` asks for --path again and again. Prints one JSON object.
 """
 
 import argparse
@@ -29,17 +29,23 @@ EVENT = (
     b'"context":{"library":{"name":"bench","version":"1"},"locale":"en-GB"}}'
 )
 PEOPLE = 5000
+NEWCOMERS = 50
+"""Of shape ``newcomers``, every so many'th event is somebody's first."""
 
 
 class Bodies:
     """Endless distinct bodies of one shape."""
 
-    def __init__(self, shape: str, run: str) -> None:
+    def __init__(self, shape: str, run: str, path: str = "") -> None:
         self.path, self._make = {
             "track": ("/v1/track", self._track),
             "batch": ("/v1/batch", self._batch),
+            "newcomers": ("/v1/batch", self._batch),
             "empty": ("/v1/batch", self._empty),
+            "get": (path, bytes),
         }[shape]
+        self.method = "GET" if shape == "get" else "POST"
+        self._every = NEWCOMERS if shape == "newcomers" else 0
         self._run = run.encode()
         self._now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()).encode()
         self._numbers = itertools.count()
@@ -53,7 +59,10 @@ class Bodies:
 
     def _event(self) -> bytes:
         number = next(self._numbers)
-        return EVENT % (number % PEOPLE, self._run, number, self._now)
+        who = number % PEOPLE
+        if self._every and number % self._every == 0:
+            who = PEOPLE + number
+        return EVENT % (who, self._run, number, self._now)
 
     def _track(self) -> bytes:
         return self._event()
@@ -114,7 +123,8 @@ class Load:
         self.bodies, self.rate = bodies, rate
         token = base64.b64encode(f"{key}:".encode()).decode()
         self.head = (
-            f"POST {bodies.path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {token}\r\n"
+            f"{bodies.method} {bodies.path} HTTP/1.1\r\nHost: {host}\r\n"
+            f"Authorization: Basic {token}\r\n"
             "Content-Type: application/json\r\nContent-Length: "
         ).encode()
         self.times: list[float] = []
@@ -179,7 +189,7 @@ def percentile(times: list[float], share: float) -> float:
 
 
 async def main(options: argparse.Namespace) -> None:
-    bodies = Bodies(options.shape, options.run)
+    bodies = Bodies(options.shape, options.run, options.path)
     load = Load(bodies, f"{options.host}:{options.port}", options.key, options.rate)
     loop = asyncio.get_running_loop()
     make: Callable[[], Connection] = lambda: Connection(load)  # noqa: E731
@@ -224,7 +234,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--key", required=True)
-    parser.add_argument("--shape", choices=["track", "batch", "empty"], required=True)
+    shapes = ["track", "batch", "newcomers", "empty", "get"]
+    parser.add_argument("--shape", choices=shapes, required=True)
+    parser.add_argument("--path", default="", help="what to get")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rate", type=float, default=0, help="requests a second; 0 is closed loop")

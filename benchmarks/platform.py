@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,12 +33,24 @@ class Platform:
     secret_key: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     modules: str | None = None
-    """Names, as in MARTECH_MODULES; None is all of them and the counter."""
+    """Names, as in MARTECH_MODULES; None is all of them."""
+
+    counter: bool = False
+    """Whether a module listens that is there for the benchmark only."""
 
     def get(self, path: str) -> Any:
+        return self.ask("GET", path)
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
         request = Request(
             f"http://127.0.0.1:{self.port}{path}",
-            headers={"accept": "application/json", "authorization": f"Bearer {self.secret_key}"},
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "accept": "application/json",
+                "authorization": f"Bearer {self.secret_key}",
+                "content-type": "application/json",
+            },
         )
         with urlopen(request, timeout=30) as answer:
             return json.load(answer)
@@ -57,10 +69,10 @@ class Platform:
             time.sleep(0.05)
         return time.perf_counter() - began
 
-    def lags(self) -> dict[int, int]:
-        """How late the counter heard: upper edge in milliseconds -> activities."""
+    def lags(self, what: str = "activity") -> dict[int, int]:
+        """How late the counter heard: upper edge in milliseconds -> how many."""
         said = run("benchmarks.server", "--lags", environment=self.environment)
-        return {int(edge): count for edge, count in json.loads(said).items()}
+        return {int(edge): count for edge, count in json.loads(said)[what].items()}
 
     def memory(self) -> int:
         """Resident megabytes."""
@@ -72,7 +84,14 @@ class Platform:
 
 
 @contextmanager
-def platform(kind: str, *, bare: bool = False, modules: str | None = None) -> Iterator[Platform]:
+def platform(
+    kind: str,
+    *,
+    bare: bool = False,
+    modules: str | None = None,
+    counter: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Platform]:
     """A fresh platform on a fresh database of *kind* (``sqlite``, ``postgresql``)."""
     with tempfile.TemporaryDirectory(prefix="martech-bench-") as folder:
         url = f"sqlite:///{folder}" if kind == "sqlite" else servers.fresh_database()
@@ -82,8 +101,10 @@ def platform(kind: str, *, bare: bool = False, modules: str | None = None) -> It
             "MARTECH_DATABASE_URL": url,
             "MARTECH_PORT": str(port),
             "MARTECH_LOG_LEVEL": "warning",
+            "MARTECH_ANALYTICS_STORE_URL": f"duckdb:///{folder}/analytics.duckdb",
+            **(settings or {}),
         }
-        running = Platform(psutil.Process(), port, environment=environment)
+        running = Platform(psutil.Process(), port, environment=environment, counter=counter)
         if not bare:
             run("benchmarks.server", "--migrate", environment=environment)
             said = run("martech", "tenant", "create", "bench", environment=environment)
@@ -107,7 +128,8 @@ def restarted(running: Platform, *, modules: str | None) -> Iterator[None]:
 def _start(running: Platform, modules: str | None, *, bare: bool = False) -> None:
     running.modules = modules
     chosen = {"MARTECH_MODULES": modules} if modules else {}
-    command = [sys.executable, "-m", "benchmarks.server", *(["--bare"] if bare else [])]
+    flags = [*(["--bare"] if bare else []), *(["--counter"] if running.counter else [])]
+    command = [sys.executable, "-m", "benchmarks.server", *flags]
     started = subprocess.Popen(command, cwd=ROOT, env={**running.environment, **chosen})
     running.process = psutil.Process(started.pid)
     _wait(running, "/v1/track" if bare else "/health/live")
@@ -143,7 +165,7 @@ async def load(platform: Platform, shape: str, *, seconds: float, **options: obj
         "--port",
         str(platform.port),
         "--key",
-        platform.write_key or "none",
+        options.pop("key", None) or platform.write_key or "none",
         "--shape",
         shape,
         "--seconds",

@@ -49,8 +49,12 @@ def conditions() -> list[dict[str, Any]]:
 def batches() -> Iterator[list[Activity]]:
     now = datetime.now(UTC)
     properties = {
-        **{"product_id": "p-1042", "category": "coffee", "price": 12.5, "currency": "EUR"},
-        **{"position": 3, "url": "https://example.com/coffee/p-1042"},
+        "product_id": "p-1042",
+        "category": "coffee",
+        "price": 12.5,
+        "currency": "EUR",
+        "position": 3,
+        "url": "https://example.com/coffee/p-1042",
     }
     for start in range(0, BATCH * BATCHES, BATCH):
         items = [

@@ -2,7 +2,8 @@
 
     python -m benchmarks.server         settings from the environment, databases migrated already
 
-`--bare` serves the limit instead: a Litestar handler that decodes the same body and answers.
+`--counter` adds a module that listens. `--bare` serves the limit instead: a Litestar handler that
+decodes the same body and answers.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -22,7 +25,10 @@ from benchmarks.counter import tables
 from benchmarks.counter.module import module as counter
 from martech import app
 from martech.kernel import migrate
-from martech.kernel.host import Host
+from martech.kernel.clock import SystemClock
+from martech.kernel.db import Database
+from martech.kernel.module import Module
+from martech.kernel.process import Process
 from martech.kernel.settings import Settings
 
 
@@ -52,14 +58,28 @@ async def prepare(settings: Settings) -> None:
     await migrate.upgrade(counter, settings.database_of("counter"), folder)
 
 
-async def lags(settings: Settings) -> dict[int, int]:
+def with_counter(settings: Settings) -> list[Module]:
+    """The modules of *settings*, and the counter, which hears what they tell."""
+    modules = app.hosted(settings)
+    heard = [
+        subscription
+        for subscription in counter.subscriptions
+        if subscription.source in {module.name for module in modules}
+    ]
+    return [*modules, replace(counter, subscriptions=heard)]
+
+
+async def lags(settings: Settings) -> dict[str, dict[int, int]]:
     """What the counter noted of all tenants (the benchmark has one)."""
-    async with (
-        Host([*app.hosted(settings), counter], settings) as host,
-        host.databases["counter"].across(write=False) as connection,
-    ):
-        rows = await connection.execute(select(tables.lags))
-        return {row.edge: row.seen for row in rows}
+    database = Database(
+        settings.database_of("counter"), counter.tables, clock=SystemClock(), process=Process()
+    )
+    noted: dict[str, dict[int, int]] = defaultdict(dict)
+    async with database.across(write=False) as connection:
+        for row in await connection.execute(select(tables.lags)):
+            noted[row.what][row.edge] = row.seen
+    await database.close()
+    return noted
 
 
 def main() -> int:
@@ -84,9 +104,7 @@ def main() -> int:
     if "--lags" in sys.argv:
         print(json.dumps(asyncio.run(lags(settings))))
         return 0
-    modules = app.hosted(settings)
-    if not settings.modules:
-        modules.append(counter)
+    modules = with_counter(settings) if "--counter" in sys.argv else app.hosted(settings)
     return app.serve(settings, http_only=False, started=lambda: None, modules=modules)
 
 

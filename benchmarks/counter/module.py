@@ -5,5 +5,5 @@ module = Module(
     port=contract.Counter,
     service=service.CounterService,
     tables=tables.metadata,
-    subscriptions=[handlers.count_activities],
+    subscriptions=[handlers.count_activities, handlers.note_entries],
 )

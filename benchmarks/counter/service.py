@@ -18,11 +18,12 @@ class CounterService(Counter):
         rows = [{"tenant": self.tx.tenant, "event": e, "seen": n} for e, n in seen.items()]
         await self.tx.upsert(counts, rows, keys=["tenant", "event"], add=["seen"])
 
-    async def late(self, seconds: Sequence[float]) -> None:
-        """Note how late some activities were heard of, in buckets of ten milliseconds."""
+    async def late(self, what: str, seconds: Sequence[float]) -> None:
+        """Note how late something was heard of, in buckets of ten milliseconds."""
         buckets = Counted(int(late * 100) * 10 + 10 for late in seconds)
-        rows = [{"tenant": self.tx.tenant, "edge": e, "seen": n} for e, n in buckets.items()]
-        await self.tx.upsert(lags, rows, keys=["tenant", "edge"], add=["seen"])
+        fixed = {"tenant": self.tx.tenant, "what": what}
+        rows = [{**fixed, "edge": e, "seen": n} for e, n in buckets.items()]
+        await self.tx.upsert(lags, rows, keys=["tenant", "what", "edge"], add=["seen"])
 
     async def seen(self) -> int:
         total = select(func.sum(counts.c.seen)).where(counts.c.tenant == self.tx.tenant)

@@ -19,6 +19,7 @@ lags = Table(
     "lags",
     metadata,
     tenant_column(primary_key=True),
+    Column("what", String, primary_key=True),  # activity, entry
     Column("edge", Integer, primary_key=True, autoincrement=False),
     Column("seen", Integer, nullable=False),
 )

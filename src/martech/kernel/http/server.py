@@ -132,6 +132,7 @@ def serve(
     finally:
         if companion:
             companion.stop(settings.drain_seconds)
+        gc.unfreeze()  # libraries look at the exit whether all that is theirs is given back
     return int(companion.failed) if companion else 0
 
 
