@@ -6,10 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from martech.kernel.bus import Bus
-from martech.kernel.jobs import Jobs
-from tests.e2e.town import Town, town
-from tests.kitchen import running
+from tests.e2e.town import Town, at_work, town
 from tests.sinks.smtp import sink
 
 pytestmark = pytest.mark.anyio
@@ -86,11 +83,9 @@ async def test_a_campaign_reaches_its_segment_once_and_shows_what_came_of_it(sho
 async def test_its_progress_can_be_watched_while_it_is_sent(shop: Town) -> None:
     campaign = await shop.campaign(await shop.segment("Loyal", LOYAL), await shop.template())
     watching = asyncio.create_task(shop.watched(campaign))
-    async with asyncio.TaskGroup() as tasks, running(Jobs(shop.served.host)):
-        bus = tasks.create_task(Bus(shop.served.host).run())
+    async with at_work(shop.served.host):
         await shop.order(campaign, "launch")
         views = await watching
-        bus.cancel()
     assert views[-1] == await shop.status(campaign)
     assert (views[-1]["status"], views[-1]["counts"]["delivered"]) == ("completed", BUYERS)
     shares = [view["progress"] for view in views]
@@ -109,10 +104,8 @@ async def test_a_mail_server_that_is_away_shows_in_the_status_and_heals(shop: To
 
     await shop.sink.start(shop.sink.host, shop.sink.port)
     watching = asyncio.create_task(shop.watched(campaign))
-    async with asyncio.TaskGroup() as tasks, running(Jobs(shop.served.host)):
-        bus = tasks.create_task(Bus(shop.served.host).run())
+    async with at_work(shop.served.host):
         last = (await watching)[-1]
-        bus.cancel()
     assert (last["status"], last["problem"]) == ("completed", None)
     assert len(shop.mails()) == BUYERS
 

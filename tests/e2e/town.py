@@ -1,19 +1,24 @@
 """The whole product, driven through its API alone; its mails go to a server that notes them."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import httpx
 
 from martech.kernel.bus import Bus
+from martech.kernel.host import Host
 from martech.kernel.jobs import Jobs
+from martech.kernel.module import Module
 from martech.kernel.settings import Settings
 from martech.modules.delivery.domain.settings import DeliverySettings
 from tests import databases
 from tests.kernel.test_watching import listening
+from tests.kitchen import running
 from tests.modules.delivery.visiting import BASE, ONE_CLICK, Received
 from tests.serving import Served, serve
 from tests.sinks.smtp import Sink
@@ -117,13 +122,37 @@ class Town:
         await self.visit("POST", mail.out, content=ONE_CLICK, headers=form)
 
 
-@asynccontextmanager
-async def town(url: str, sink: Sink) -> AsyncIterator[Town]:
+def mailing_to(sink: Sink, url: str) -> Settings:
     own = DeliverySettings(
         smtp_url=f"smtp://{sink.host}:{sink.port}?tls=none",
         sender="Shop <news@shop.example>",
         retry_seconds=0.2,
     )
-    known = Settings(database_url=url, public_url=BASE, of_modules={DeliverySettings: own})
-    async with serve(databases.product(), known) as served:
+    return Settings(database_url=url, public_url=BASE, of_modules={DeliverySettings: own})
+
+
+@asynccontextmanager
+async def town(
+    url: str,
+    sink: Sink,
+    modules: Sequence[Module] | None = None,
+    tenant: UUID | None = None,
+) -> AsyncIterator[Town]:
+    """*tenant* is whose it was before, if the process was stopped and started."""
+    async with serve(modules or databases.product(), mailing_to(sink, url)) as served:
+        served.tenant = tenant or served.tenant
         yield Town(served, sink)
+
+
+@asynccontextmanager
+async def at_work(*hosts: Host) -> AsyncIterator[None]:
+    """Jobs on every host and the bus on the first, in the background."""
+    async with AsyncExitStack() as stack:
+        for host in hosts:
+            await stack.enter_async_context(running(Jobs(host)))
+        bus = asyncio.create_task(Bus(hosts[0]).run())
+        try:
+            yield
+        finally:
+            bus.cancel()
+            await asyncio.wait([bus])
