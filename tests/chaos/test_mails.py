@@ -9,7 +9,7 @@ import pytest
 
 from martech.modules.delivery.service import DeliveryService
 from tests import databases
-from tests.chaos.careless import ChecksOffWhatItReads, CountsAtOnce, SendsAgain
+from tests.chaos.careless import ChecksOffWhatItReads, CountsAtOnce, LooksOnce, SendsAgain
 from tests.chaos.history import GuaranteeBroken, insist
 from tests.chaos.mailing import Mailing, mailing, modules
 

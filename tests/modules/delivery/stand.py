@@ -157,8 +157,8 @@ class Stand:
         return sorted(mail.to[0].partition("@")[0] for mail in self.sink.mails)
 
 
-@asynccontextmanager
-async def standing(url: str, sink: Sink, **settings: object) -> AsyncIterator[Stand]:
+def made(url: str, sink: Sink, **settings: object) -> Stand:
+    """On a host that somebody else opens."""
     own = DeliverySettings(
         smtp_url=f"smtp://{sink.host}:{sink.port}?tls=none",
         sender="Shop <news@shop.example>",
@@ -166,5 +166,11 @@ async def standing(url: str, sink: Sink, **settings: object) -> AsyncIterator[St
     )
     clock = TestClock(START)
     known = Settings(database_url=url, public_url=BASE, of_modules={DeliverySettings: own})
-    async with Host(MODULES, known, clock=clock) as host:
-        yield Stand(host, sink, clock)
+    return Stand(Host(MODULES, known, clock=clock), sink, clock)
+
+
+@asynccontextmanager
+async def standing(url: str, sink: Sink, **settings: object) -> AsyncIterator[Stand]:
+    stand = made(url, sink, **settings)
+    async with stand.host:
+        yield stand

@@ -2,11 +2,21 @@
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 
 import pytest
+import uvloop
 
+from martech.modules.delivery.adapters.console import Console
 from martech.modules.delivery.adapters.session import Patience
-from martech.modules.delivery.domain.outcomes import Accepted, Ambiguous, NotTried, Refused
+from martech.modules.delivery.domain.outcomes import (
+    Accepted,
+    Ambiguous,
+    NotTried,
+    Outcome,
+    Refused,
+)
+from tests.modules.delivery.authorities import Authority
 from tests.modules.delivery.sending import HASTY, Told, pool, posted, send
 from tests.sinks.smtp import sink
 
@@ -93,9 +103,9 @@ async def test_only_those_are_refused_whom_the_server_refuses(pipelining: bool) 
     )
 
 
-@pytest.mark.parametrize("stage", ["greeting", "ehlo", "mail", "rcpt", "data"])
+@pytest.mark.parametrize("stage", ["greeting", "ehlo", "mail"])
 @pytest.mark.parametrize("action", ["drop", "hang", "endless", "421"])
-async def test_what_breaks_before_the_mail_leaves_it_untried(
+async def test_what_breaks_before_a_word_about_the_mail_leaves_it_untried(
     stage: str, action: str, pipelining: bool
 ) -> None:
     mails = [posted(), posted()]
@@ -109,6 +119,27 @@ async def test_what_breaks_before_the_mail_leaves_it_untried(
         assert out.status().error
         assert server.faults.struck
     assert server.mails == []
+
+
+@pytest.mark.parametrize("stage", ["rcpt", "data", "body"])
+@pytest.mark.parametrize("action", ["drop", "hang", "endless", "421"])
+async def test_a_mail_that_the_server_does_not_stand_is_for_later_and_holds_up_nobody(
+    stage: str, action: str, pipelining: bool
+) -> None:
+    """If it were not tried, it would be the first to be tried again, for ever."""
+    mails = [posted("poison@example.com"), posted("ada@example.com")]
+    async with (
+        sink(f"{stage}:{action}:poison@*", pipelining=pipelining) as server,
+        pool(server, patience=HASTY, connections=1) as out,
+    ):
+        poison, ada = await send(out, mails)
+    if stage == "body" and action != "421":
+        assert isinstance(poison, Ambiguous), "it was small: its end was out"
+    else:
+        assert isinstance(poison, Refused)
+        assert (poison.code, poison.permanent, poison.about_address) == (421, False, False)
+    assert isinstance(ada, Accepted)
+    assert [mail.to for mail in server.mails] == [["ada@example.com"]]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +172,8 @@ async def test_a_server_that_leaves_in_the_middle_of_a_large_mail_did_not_get_it
         pool(server, patience=HASTY) as out,
     ):
         (outcome,) = await send(out, [mail])
-    assert isinstance(outcome, NotTried)
+    assert isinstance(outcome, Refused)
+    assert (outcome.code, outcome.stage) == (421, "DATA")
     assert server.mails == []
 
 
@@ -262,9 +294,29 @@ async def test_no_address_can_be_a_command(to: str) -> None:
     assert sum(command.startswith("RCPT") for command in server.commands) == 1
 
 
-async def test_the_console_accepts_and_shows(caplog: pytest.LogCaptureFixture) -> None:
-    from martech.modules.delivery.adapters.console import Console
+def test_it_is_the_same_on_the_loop_that_serves(tmp_path: Path) -> None:
+    """uvloop's transports and timers are not asyncio's."""
+    authority = Authority(tmp_path)
+    large = b"Subject: large\r\n\r\n" + b".\r\n" * 300_000
+    mails = [posted(f"{n}@example.com", large if n % 10 == 0 else None) for n in range(40)]
 
+    async def story() -> list[Outcome]:
+        async with sink("rcpt:550:7@*", "accepted:drop:8@*", tls=authority.server()) as server:
+            query = f"?tls=starttls&ca={authority.trusted}"
+            async with pool(server, query, patience=Patience(away=0)) as out:
+                outcomes = await send(out, mails)
+            assert {m.to[0]: m.bytes for m in server.mails} == {
+                mail.to: mail.data for mail in mails if mail.to != "7@example.com"
+            }
+            return outcomes
+
+    outcomes = uvloop.run(story())
+    assert isinstance(outcomes[7], Refused)
+    assert isinstance(outcomes[8], Ambiguous)
+    assert sum(isinstance(outcome, Accepted) for outcome in outcomes) == 38
+
+
+async def test_the_console_accepts_and_shows(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     mail, told = posted(), Told()
     await Console().send([mail], told, within=1)

@@ -116,6 +116,7 @@ async def test_a_wrong_password_shows_in_the_status() -> None:
     [
         ("console:", "console:"),
         ("smtp://mail.example", "smtp://mail.example:25"),
+        ("smtp://[::1]:2525", "smtp://[::1]:2525"),
         ("smtps://me:secret@mail.example", "smtps://mail.example:465"),
         ("smtp://me:secret@mail.example:587?tls=starttls", "smtp://mail.example:587"),
     ],

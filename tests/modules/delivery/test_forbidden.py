@@ -1,0 +1,118 @@
+"""Who must not be written to is not, whenever they said so."""
+
+from uuid import uuid4
+
+import pytest
+
+from martech.kernel.errors import Invalid, NotFound
+from martech.modules.delivery.domain.links import opened
+from martech.modules.delivery.service.engaging import Hit
+from martech.modules.profiles.contract import Status
+from tests.modules.delivery.stand import Stand
+
+pytestmark = pytest.mark.anyio
+
+
+async def opt_out(stand: Stand, name: str) -> None:
+    """By the link in the mail."""
+    async with stand.service() as service:
+        (message,) = [
+            message
+            for message in (await service.messages()).data
+            if message.address == f"{name}@example.com"
+        ]
+        token = opened("u", (await service.signer()).token("u", message.id))
+        assert token is not None
+        await service.engage([Hit(token, counts=True)])
+
+
+async def next_reaches(stand: Stand, *names: str) -> list[str]:
+    """Who of *names* gets the next campaign."""
+    before = len(stand.sink.mails)
+    async with stand.service() as service:
+        known = (await service.messages()).data
+    people = [m.profile_id for m in known if m.address.partition("@")[0] in names]
+    send = await stand.open(occasion=str(uuid4()))
+    await stand.add(send, people)
+    await stand.work()
+    return sorted(mail.to[0].partition("@")[0] for mail in stand.sink.mails[before:])
+
+
+async def test_who_said_no_after_being_added_gets_nothing(stand: Stand) -> None:
+    send = await stand.to("ada", "bob")
+    ada = (await stand.messages(send))["ada"]
+    await stand.consent(ada.profile_id, "denied")
+    await stand.work()
+    assert stand.mailed() == ["bob"]
+    messages = await stand.messages(send)
+    assert (messages["ada"].status, messages["ada"].reason) == ("suppressed", "no consent")
+    done = await stand.look(send)
+    assert (done.status, done.counts.suppressed) == ("completed", 1)
+
+
+async def test_who_said_nothing_may_be_written_to(stand: Stand) -> None:
+    await stand.to("ada")
+    await stand.work()
+    assert stand.mailed() == ["ada"]
+
+
+async def test_an_unsubscribed_address_gets_nothing_until_its_owner_allows_it_again(
+    stand: Stand,
+) -> None:
+    send = await stand.to("ada", "bob")
+    await stand.work()
+    ada = (await stand.messages(send))["ada"]
+    await stand.work(later=60)
+    await opt_out(stand, "ada")
+    assert await next_reaches(stand, "ada", "bob") == ["bob"]
+    await stand.work(later=60)
+    await stand.consent(ada.profile_id, "granted")
+    assert await next_reaches(stand, "ada", "bob") == ["ada", "bob"]
+
+
+@pytest.mark.parametrize("status", ["granted", "denied"])
+async def test_a_consent_from_before_does_not_lift_what_was_said_since(
+    stand: Stand, status: Status
+) -> None:
+    send = await stand.to("ada")
+    await stand.work()
+    ada = (await stand.messages(send))["ada"]
+    await opt_out(stand, "ada")
+    await stand.consent(ada.profile_id, status)  # at the same moment, not later
+    assert await next_reaches(stand, "ada") == []
+
+
+async def test_what_was_suppressed_by_hand_is_lifted_by_hand(stand: Stand) -> None:
+    send = await stand.to("ada")
+    await stand.work()
+    ada = (await stand.messages(send))["ada"]
+    async with stand.service() as service:
+        await service.suppress("Ada@Example.com", source="a letter")
+    await stand.work(later=60)
+    await stand.consent(ada.profile_id, "granted")
+    assert await next_reaches(stand, "ada") == []
+    async with stand.service() as service:
+        await service.lift_suppression("ADA@example.com")
+    assert await next_reaches(stand, "ada") == ["ada"]
+
+
+async def test_a_merged_person_is_asked_by_what_they_say_today(stand: Stand) -> None:
+    await stand.publish()
+    kept, gone = await stand.people("kept", "gone")
+    send = await stand.add(await stand.open(), [gone])
+    await stand.merge(kept, gone)
+    await stand.consent(kept, "denied")
+    await stand.work()
+    assert stand.mailed() == []
+    assert (await stand.look(send)).counts.suppressed == 1
+
+
+async def test_what_is_no_address_cannot_be_suppressed_and_what_is_not_cannot_be_lifted(
+    stand: Stand,
+) -> None:
+    with pytest.raises(Invalid):
+        async with stand.service() as service:
+            await service.suppress("nobody", source="api")
+    with pytest.raises(NotFound):
+        async with stand.service() as service:
+            await service.lift_suppression("ada@example.com")

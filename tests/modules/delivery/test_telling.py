@@ -1,0 +1,106 @@
+"""What happens to mails is told: to the modules that listen, and to tracking as behaviour."""
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from martech.kernel.bus import Bus
+from martech.modules.delivery.domain.links import opened
+from martech.modules.delivery.domain.telling import occurrence
+from martech.modules.delivery.service.engaging import Hit
+from martech.modules.profiles.contract import Identity
+from martech.modules.tracking.contract import EventsTracked, TrackedEvent, Tracking
+from tests.modules.delivery.stand import Stand, standing
+from tests.modules.profiles.items import item, track
+from tests.sinks.smtp import sink
+
+pytestmark = pytest.mark.anyio
+
+
+async def tracked(stand: Stand) -> list[TrackedEvent]:
+    feed = stand.host.feed("tracking")
+    told = await feed.read(after=0, types=["tracking.events_tracked.v1"], items=1000)
+    return [
+        each
+        for record in told
+        for each in msgspec.json.decode(record.data, type=EventsTracked).items
+    ]
+
+
+async def told(stand: Stand, kind: str) -> int:
+    """Items of that kind that delivery has told."""
+    records = await stand.host.feed("delivery").read(
+        after=0, types=[f"delivery.{kind}.v1"], items=1000
+    )
+    return sum(record.items for record in records)
+
+
+async def engage(stand: Stand, *kinds: str) -> None:
+    """By everybody, each of *kinds*."""
+    async with stand.service() as service:
+        signer, messages = await service.signer(), (await service.messages()).data
+        hits = []
+        for message in messages:
+            for kind in kinds:
+                token = opened("u", signer.token("u", message.id)) if kind == "u" else None
+                token = opened("o", signer.token("o", message.id)) if kind == "o" else token
+                assert token is not None
+                hits.append(Hit(token, counts=True))
+        await service.engage(hits)
+
+
+async def test_delivered_and_bounced_are_behaviour_named_by_the_persons_own_id(
+    delivery_url: str,
+) -> None:
+    async with sink("rcpt:550:bob@*") as server, standing(delivery_url, server) as stand:
+        send = await stand.to("ada", "bob")
+        await stand.work()
+        await stand.work(later=2)
+        events = {event.event: event for event in await tracked(stand)}
+        assert set(events) == {"Email Delivered", "Email Bounced"}
+        delivered = events["Email Delivered"]
+        properties = msgspec.json.decode(delivered.properties)
+        message = (await stand.messages(send))["ada"]
+        assert (delivered.user_id, delivered.timestamp) == ("ada", message.settled_at)
+        assert properties["email_id"] == str(message.id)
+        assert (properties["campaign_id"], properties["campaign_name"]) == ("1", "Winter")
+        assert await told(stand, "message_sent") == 1
+        assert await told(stand, "message_bounced") == 1
+
+
+async def test_what_is_told_twice_is_tracked_once(stand: Stand) -> None:
+    await stand.to("ada")
+    await stand.work()
+    async with stand.service() as service:
+        ((fact, identity),) = await service.noted(10)
+    assert identity == Identity("user_id", "ada")
+    tracking = stand.host.port(Tracking, stand.tenant)
+    await tracking.track([occurrence(fact, identity)])  # and the process died before it noted that
+    await stand.work(later=2)
+    assert Counter(event.event for event in await tracked(stand)) == {"Email Delivered": 1}
+    async with stand.host.unit("tracking", stand.tenant, write=False) as tracking:
+        counts = await tracking.counts()
+    assert (counts.received, counts.accepted, counts.duplicate) == (2, 1, 1)
+
+
+async def test_an_unsubscription_is_consent_that_profiles_keeps(stand: Stand) -> None:
+    await track(stand.host, stand.tenant, [item(1, "identify", "ada", traits={"email": "a@b.com"})])
+    async with stand.host.unit("profiles", stand.tenant, write=False) as profiles:
+        person = await profiles.find("user_id", "ada")
+    await stand.publish()
+    send = await stand.add(await stand.open(), [person.id])
+    await stand.work()
+    await engage(stand, "o", "o", "u", "u")
+    await stand.work(later=2)
+    await Bus(stand.host).settle()
+    async with stand.host.unit("profiles", stand.tenant, write=False) as profiles:
+        (consent,) = (await profiles.consents(person.id)).data
+    assert (consent.channel, consent.status) == ("email", "denied")
+    counts = (await stand.look(send)).counts
+    assert (counts.opened, counts.unsubscribed) == (1, 1)
+    events = Counter(event.event for event in await tracked(stand))
+    assert events["Email Opened"] == 2
+    assert events["Unsubscribed"] == 1
+    assert await told(stand, "message_opened") == 2
+    assert await told(stand, "unsubscribed") == 1
