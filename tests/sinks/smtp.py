@@ -30,7 +30,6 @@ END = re.compile(rb"\r\n\.\r\n")
 LENIENT_END = re.compile(rb"(?:\r\n|\n|\r)\.(?:\r\n|\n|\r)")
 LINE = re.compile(rb"\r\n|\n")
 LENIENT_LINE = re.compile(rb"\r\n|\n|\r")
-STUFFED = re.compile(rb"\r\n\.")
 LENIENT_STUFFED = re.compile(rb"(?:\r\n|\n|\r)\.")
 REPLIES = {"5": "no", "4": "later", "2": "ok", "3": "go on", "1": "wait"}
 
@@ -267,9 +266,10 @@ class Conversation:
         if action is not None:
             await self._do(action)
         self.buffer = whole[found.end() :]
-        stuffed = LENIENT_STUFFED if self.manners.lenient else STUFFED
         body = whole[: found.start()] + b"\r\n" if found.start() else b"\r\n"
-        return stuffed.sub(lambda dot: dot[0][:-1], body)[2:]
+        if self.manners.lenient:
+            return LENIENT_STUFFED.sub(lambda dot: dot[0][:-1], body)[2:]
+        return body.replace(b"\r\n.", b"\r\n")[2:]
 
     async def _rset(self, rest: str) -> None:
         self.envelope = None

@@ -38,6 +38,9 @@ LARGE = 32_768
 
 END = b".\r\n"
 CLOSING = 421
+"""The server leaves; and our word for a server that left, or fell silent, over a mail."""
+
+BROKEN_OFF = "It was broken off."
 
 _NO_PATH = re.compile(r"[\x00-\x20\x7f<>]")
 
@@ -212,6 +215,7 @@ class Session:
     async def _permission(self, mail: Posted, mails: Mails, *, begun: bool) -> Refused | None:
         """None when the server waits for the mail. *begun* says that its envelope is out."""
         refused: Refused | None = None
+        spoken: Stage | None = None  # the first word about this mail makes it tried
         commands = [] if begun else self._envelope(mail)
         try:
             if self._pipelining and commands:
@@ -225,16 +229,19 @@ class Session:
                 if refused is not None and stage == "DATA" and reply.code == 354:
                     await self._command(".")  # it waits for a mail to nobody (RFC 2920 3.1)
                 refused = refused or self._judge(stage, reply)
+                spoken = stage
                 if refused is not None and not self._pipelining:
                     break
         except Lost as exc:
             if self.rested:
                 mails.back(mail)  # the server closed a connection that was long idle
+            elif spoken is None:
+                self._drop(mails, mail, NotTried(str(exc)))
             else:
-                self._drop(mails, mail, refused or NotTried(_why(exc)))
+                self._drop(mails, mail, refused or Refused(CLOSING, str(exc), spoken))
             raise
         except asyncio.CancelledError:
-            self._drop(mails, mail, refused or NotTried("broken off"))
+            self._drop(mails, mail, refused or NotTried(BROKEN_OFF))
             raise
         return refused
 
@@ -244,12 +251,11 @@ class Session:
         if stage != "DATA" and reply.code in (250, 251, 252):
             return None
         if reply.code == CLOSING or not 400 <= reply.code < 600:
-            self._wire.abort(f"the server answered {stage} with {reply.shown}")
-            raise Lost(self._wire.lost)
+            raise self._wire.abort(f"the server answered {stage} with {reply.shown}")
         return Refused(reply.code, reply.text, stage)
 
     async def _hand_over(self, mail: Posted, mails: Mails) -> Posted | None:
-        """Transmit it and tell what the server says. Returns the mail after it, whose envelope is
+        """Transmit it and tell what the server says. Returns the mail after it; its envelope is
         out already if the server knows PIPELINING."""
         data = _stuffed(mail.data)
         following: Posted | None = None
@@ -259,18 +265,23 @@ class Session:
                 self._wire.write(data)
                 data = b""
                 await self._wire.flush(self.patience.body)
-            following = self._next(mails)
-            ahead = self._envelope(following) if following and self._pipelining else []
+            following = self._next(mails) if self._pipelining else None
+            ahead = self._envelope(following) if following else []
             self._wire.write(b"".join([data, END, *ahead]))
             ended = True
             reply = await self._wire.reply(self.patience.final)
         except (Lost, asyncio.CancelledError) as exc:
+            why = str(exc) or BROKEN_OFF
             if following is not None:
-                mails.tell(following.id, NotTried(_why(exc)))
-            self._drop(mails, mail, Ambiguous(_why(exc)) if ended else NotTried(_why(exc)))
+                mails.back(following)  # its envelope is out, and nothing of the mail
+            self._drop(mails, mail, _unfinished(exc, why, ended=ended))
             raise
         self._tell(mails, mail, _final(reply))
-        return following
+        if reply.code == CLOSING:
+            if following is not None:
+                mails.back(following)
+            raise self._wire.abort(f"the server leaves: {reply.shown}")
+        return following if self._pipelining else self._next(mails)
 
     def _tell(self, mails: Mails, mail: Posted, outcome: Outcome) -> None:
         self.carried += 1
@@ -294,8 +305,11 @@ def _expect(code: int, reply: Reply) -> None:
         raise Lost(f"the server refuses us: {reply.shown}")
 
 
-def _why(exc: BaseException) -> str:
-    return str(exc) or "broken off"
+def _unfinished(exc: BaseException, why: str, *, ended: bool) -> Outcome:
+    """Of a mail whose transmission had begun; *ended* says that its end may have gone out."""
+    if ended:
+        return Ambiguous(why)
+    return Refused(CLOSING, why, "DATA") if isinstance(exc, Lost) else NotTried(why)
 
 
 def _stuffed(data: bytes) -> bytes:

@@ -51,7 +51,7 @@ class Wire(asyncio.Protocol):
         self._transport = transport
         if self.lost is not None:
             transport.abort()
-        transport.set_write_buffer_limits(high=0)
+        transport.set_write_buffer_limits(high=1, low=0)  # at 0, TLS pauses when it is empty
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lose(f"the connection broke ({exc})" if exc else "the server hung up")
@@ -110,9 +110,9 @@ class Wire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def abort(self, reason: str) -> None:
+    def abort(self, reason: str) -> Lost:
         """Drop the connection; what was written and not yet sent is thrown away."""
-        self._lose(reason)
+        return self._lose(reason)
 
     async def _until(self, done: Callable[[], bool], seconds: float) -> None:
         try:

@@ -28,7 +28,9 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
-    """The server said no, and holds nothing of it."""
+    """The server said no, and holds nothing of it. 421 is also a server that had begun with this
+    mail and left, or fell silent, before its end: it may be this mail that it does not stand, so
+    it counts as an attempt."""
 
     code: int
     text: str
@@ -52,8 +54,8 @@ class Ambiguous(msgspec.Struct, frozen=True, gc=False):
 
 
 class NotTried(msgspec.Struct, frozen=True, gc=False):
-    """Surely not delivered: the server was away, the connection broke before the end of the
-    message, or the time was over."""
+    """Surely not delivered, for no reason of its own: the server was away, or left before it said
+    a word about this mail, or the time was over, or we were."""
 
     reason: str
 

@@ -31,7 +31,8 @@ class MailServer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shown(self) -> str:
         """For people: without credentials."""
-        return f"{self.kind}://{self.host}:{self.port}" if self.host else f"{self.kind}:"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.kind}://{host}:{self.port}" if host else f"{self.kind}:"
 
 
 def mail_server(url: str) -> MailServer:
