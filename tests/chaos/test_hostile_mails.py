@@ -22,7 +22,8 @@ from martech.modules.delivery.domain.outcomes import Accepted, Ambiguous, NotTri
 from martech.modules.delivery.module import module as delivery
 from martech.modules.delivery.service.engaging import Reception
 from tests import databases
-from tests.chaos.careless import (
+from tests.chaos.history import GuaranteeBroken, insist
+from tests.chaos.trusting import (
     FollowsWhatItIsTold,
     LetsAnythingThrough,
     SignsWhatItKnows,
@@ -31,7 +32,6 @@ from tests.chaos.careless import (
     UnsubscribesOnGet,
     builds_by_format,
 )
-from tests.chaos.history import GuaranteeBroken, insist
 from tests.modules.delivery.letters import HEADERS, letter, parsed
 from tests.modules.delivery.sending import HASTY, Told, pool, send
 from tests.modules.delivery.stand import BASE, MODULES
