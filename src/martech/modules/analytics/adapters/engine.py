@@ -30,7 +30,7 @@ OUTSIDE = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalExceptio
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """What may stand behind the ? of the URL."""
 
-    memory_mb: int = 192
+    memory_mb: int = 256
     threads: int = min(4, cpu_count() or 1)
     questions: int = 2
     """Answered at once; as many times `WAITING` wait for their turn."""
@@ -129,7 +129,11 @@ class File:
         except OUTSIDE as exc:
             if isinstance(exc, duckdb.FatalException):  # of no use any more; opened anew next time
                 self._forget()
-            raise Unavailable(f"The store {self.path} cannot do it: {_said(exc)}") from exc
+            # memory may be what the question beside it holds: asked again, it may fit
+            wait = 2 if isinstance(exc, duckdb.OutOfMemoryException) else None
+            raise Unavailable(
+                f"The store {self.path} cannot do it: {_said(exc)}", retry_after=wait
+            ) from exc
 
     def _forget(self) -> None:
         with self._opening:

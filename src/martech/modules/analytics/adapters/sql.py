@@ -54,8 +54,10 @@ def lines(path: Path, name: str, bound: Bound) -> str:
         return "[properties]"
     bound[name] = path.lines
     at = f"json_extract(properties, ${name})"
-    listed = f"coalesce(nullif(CAST({at} AS JSON[]), []), [NULL])"
-    return f"CASE WHEN json_type(properties, ${name}) = 'ARRAY' THEN {listed} ELSE [{at}] END"
+    listed = f"coalesce(nullif({at}, '[]'), '[null]')"
+    kind = f"json_type(properties, ${name})"
+    # chosen as JSON and cast once: lists of either kind would hold a batch several times over
+    return f"CAST(CASE {kind} WHEN 'ARRAY' THEN {listed} ELSE json_array({at}) END AS JSON[])"
 
 
 def number(line: str, path: Path, name: str, bound: Bound) -> str:
