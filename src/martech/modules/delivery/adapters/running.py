@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Coroutine
-from time import monotonic
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,7 +16,7 @@ class Running:
 
     def now(self) -> float:
         """Seconds since some moment; no change of the clock moves it."""
-        return monotonic()
+        return asyncio.get_running_loop().time()
 
     async def rest(self, seconds: float) -> None:
         """Let others run meanwhile."""
