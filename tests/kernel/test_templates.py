@@ -22,6 +22,9 @@ ADA = {
 }
 
 
+OFTEN = "{% for i in (1..9000) %}"
+
+
 def rendered(source: str, values: dict[str, object] = ADA, *, html: bool = False) -> str:
     return Template.parse(source, html=html).render(values)
 
@@ -169,6 +172,10 @@ def test_a_mistake_has_its_line_its_column_and_a_cure(
         ("{{ '" + "x" * limits.MARK + "' }}", "characters"),
         ("x" * (limits.SOURCE + 1), "characters"),
         ("{{ '2026-01-01' | date: '%999999999Y' }}", "widths"),
+        ("{{ " + "a[" * 200 + "0" + "]" * 200 + " }}", "parts"),
+        ("{% if " + "a or " * 200 + "a %}{% endif %}", "parts"),
+        (f"{OFTEN}{{% assign s = text | append: i %}}{{% cycle s: 'a' %}}{{% endfor %}}", "keeps"),
+        (("{{ '" + "x" * 1_900 + "' }}") * 20, "characters"),
         ("".join(f"{{% assign v{n} = text %}}" for n in range(60)), "keeps"),
     ],
 )
@@ -202,6 +209,7 @@ def test_it_names_the_values_it_asks_for_and_where() -> None:
         ("profile.two words", 2, 104),
         ("unsubscribe_url", 2, 130),
     ]
+    assert [str(name) for name in Template.parse("{{ [key].x }}", html=True).names()] == ["key"]
 
 
 def test_one_template_renders_alike_however_often_and_for_whomever() -> None:

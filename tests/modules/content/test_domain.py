@@ -209,6 +209,8 @@ def test_html_that_would_come_out_as_something_else_is_refused(html: str, said: 
         ("<mj-text>x", "still open"),
         ("</mj-text>", "still open"),
         ("<mj-divider>{{ x }}</mj-divider>", "mj-raw"),
+        ("<mj-text>a <b>c</mj-text>", "<b> is never ended"),
+        ("<mj-text>a < c</mj-text>", "no MJML"),
         ("<mj-image {{ x }} />", "between attributes"),
         ("<mj-wrapper>" * 40 + "</mj-wrapper>" * 40, "deep"),
         ("<mj-text></mj-text>" * 1_100, "MJML tags"),
@@ -221,6 +223,22 @@ def test_mjml_that_its_reader_would_take_for_something_else_is_refused(
 
     assert error.field == "mjml"
     assert said in error.what
+
+
+def test_where_mjml_says_no_more_than_that_it_is_none_the_place_is_found() -> None:
+    lines = ["<mj-text>a &amp; b</mj-text>", "<mj-text>", "  1 < 2", "</mj-text>"]
+    for broken in ("  1 < 2", "  <!-- a -- b -->", "  <b c=d>e</b>"):
+        error = refused(mjml("\n".join([*lines[:2], broken, *lines[3:]])))
+        assert (error.line, error.column) == (3, 3), broken
+    error = refused(mjml("\n<mj-text>\né <i>{{ profile.first_name }}\n</mj-text>"))
+    assert (error.line, error.column) == (3, 3)
+
+
+def test_no_text_is_made_of_what_hides_half_a_condition() -> None:
+    html = "<div style='display:none'>{% if profile.x %}</div>{% endif %}"
+
+    assert refused(Texts(subject="x", html=html)).field == "text"
+    assert domain.compiled(Texts(subject="x", html=html, text="y")).text == "y"
 
 
 def test_a_mail_is_as_large_as_it_may_be() -> None:

@@ -114,7 +114,8 @@ async def test_a_version_stays_what_it_was_whatever_becomes_of_its_template(host
 
     await asyncio.gather(*(work(number) for number in range(12)))
     async with asks(host) as content:
-        versions = (await content.versions(content_id)).data
+        listed = (await content.versions(content_id)).data
+        versions = [await content.version(content_id, row.version) for row in listed]
     events = [e for e in await told(host) if e.type == "content.content_published.v1"]
     heard = [msgspec.json.decode(event.data, type=ContentPublished) for event in events]
 

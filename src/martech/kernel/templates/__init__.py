@@ -19,6 +19,10 @@ from martech.kernel.templates.marks import Mark, marks
 __all__ = ["Mark", "Name", "Template", "TemplateError", "located", "marks"]
 
 
+_STUMBLES = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What the engine itself raises over values that it cannot handle."""
+
+
 class Name(NamedTuple):
     """A value that a template asks for, and where it first does: ``profile.first_name``."""
 
@@ -61,9 +65,7 @@ class Template:
             return self._parsed.fill(values)
         except LiquidError as error:
             raise from_engine(error, self.source) from None
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError) as error:
-            raise _stumbled(self.source, error) from error
-        except (TypeError, ValueError) as error:
+        except _STUMBLES as error:
             raise _stumbled(self.source, error) from error
 
     def names(self) -> tuple[Name, ...]:
@@ -72,9 +74,9 @@ class Template:
         found: dict[tuple[str | int, ...], int] = {}
         for variables in self._parsed.analyze().globals.values():
             for variable in variables:
-                path = _known(variable.segments)
-                at = variable.span.index
-                found[path] = min(at, found.get(path, at))
+                if path := _known(variable.segments):
+                    at = variable.span.index
+                    found[path] = min(at, found.get(path, at))
         ordered = sorted(found.items(), key=lambda item: item[1])
         return tuple(Name(path, *located(self.source, at)) for path, at in ordered)
 

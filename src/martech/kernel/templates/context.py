@@ -67,7 +67,15 @@ class Context(RenderContext):
         return partial(function, self, token)
 
     def assign(self, key: str, val: Any) -> None:
-        self.held += weight(val) - (weight(self.locals[key]) if key in self.locals else 0)
+        self._hold(weight(val) - (weight(self.locals[key]) if key in self.locals else 0))
+        self.locals[key] = val
+
+    def cycle(self, key: object, length: int) -> int:
+        if key not in self.tag_namespace["cycles"]:
+            self._hold(len(str(key)))
+        return super().cycle(key, length)
+
+    def _hold(self, more: int) -> None:
+        self.held += more
         if self.held > limits.HELD:
             raise LocalNamespaceLimitError("held", token=None)
-        self.locals[key] = val

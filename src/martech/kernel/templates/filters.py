@@ -23,6 +23,9 @@ from martech.kernel.templates.spending import weight
 
 Filter = Callable[..., Any]
 
+UNUSABLE = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
+"""What a filter raises over a value that it cannot be used on."""
+
 _WIDTH = re.compile(r"%[-_0^#]*\d")
 _TAGS = re.compile(r"<[^<>]*>")
 _BLOCKS = [("<!--", "-->"), ("<script", "</script>"), ("<style", "</style>")]
@@ -51,7 +54,7 @@ def bounded(function: Filter) -> Filter:
         except LiquidError as error:
             error.token = error.token or token
             raise
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        except UNUSABLE as error:
             raise FilterArgumentError("it cannot be used on this value", token=token) from error
         return made
 

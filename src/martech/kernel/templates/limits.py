@@ -18,6 +18,9 @@ MARKED = 30_000
 MARK = 2_000
 """Characters between the braces of one of them."""
 
+WITHIN = 100
+"""Brackets, ``and`` and ``or`` in one of them, which is about how deep it is."""
+
 DEPTH = 30
 TURNS = 100_000
 """Turns of all loops together."""

@@ -14,6 +14,7 @@ from martech.kernel.templates.errors import TemplateError, located
 _OPEN = re.compile(r"\{[{%]")
 _NAME = re.compile(r"\{%-?\s*(\w+)")
 _VERBATIM = {name: re.compile(rf"\{{%-?\s*end{name}\s*-?%\}}") for name in ("raw", "doc")}
+_WITHIN = re.compile(r"\[|\b(?:and|or)\b")
 _GAP = re.compile(r"\s{100}")
 _BLOCKS = {"if", "unless", "case", "for", "tablerow", "capture", "ifchanged"}
 _ENDS = {f"end{name}": name for name in (*_BLOCKS, "comment")}
@@ -78,6 +79,8 @@ def _close(source: str, at: int) -> int:
             at,
             f"There are more than {limits.MARK:,} characters to its {closing}. Close it earlier.",
         )
+    if sum(1 for _ in _WITHIN.finditer(source, at, end)) > limits.WITHIN:
+        raise _at(source, at, f"It has more than {limits.WITHIN} parts. Divide it.")
     if _GAP.search(source, at, end):
         raise _at(source, at, "It has a hundred blanks in a row. Take them out.")
     return end + 2

@@ -34,8 +34,21 @@ class Template(View, frozen=True, kw_only=True):
     changed_at: datetime
 
 
+class Listed(View, frozen=True, kw_only=True):
+    """A template without what is written in it, which may be long."""
+
+    id: UUID
+    name: str
+    revision: int
+    subject: str
+    status: Literal["draft", "published", "withdrawn"]
+    version: int | None
+    created_at: datetime
+    changed_at: datetime
+
+
 class Templates(View, frozen=True, kw_only=True):
-    data: list[Template]
+    data: list[Listed]
     next: str | None
 
 
@@ -82,8 +95,17 @@ class Published(View, frozen=True, kw_only=True):
     published_at: datetime
 
 
+class Version(View, frozen=True, kw_only=True):
+    """What was published when; the whole of it is asked for by its number."""
+
+    version: int
+    name: str
+    subject: str
+    published_at: datetime
+
+
 class Versions(View, frozen=True, kw_only=True):
-    data: list[Published]
+    data: list[Version]
     """Oldest first."""
 
     next: str | None

@@ -25,7 +25,6 @@ from martech.modules.content.service import ContentService
 
 Service = NamedDependency[ContentService]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on a page.")]
-Few = Annotated[int, QueryParameter(ge=1, le=100, description="Rows on a page; each is large.")]
 Revision = Annotated[int, Meta(ge=1, le=2_000_000_000)]
 IfMatch = Annotated[
     str | None,
@@ -136,7 +135,7 @@ class TemplateController(Controller):
         content_id: FromPath[UUID],
         service: Service,
         after: FromQuery[str | None] = None,
-        limit: Few = 20,
+        limit: Limit = 100,
     ) -> Versions:
         """Oldest first."""
         return await service.versions(content_id, after=after, limit=limit)

@@ -16,16 +16,21 @@ from martech.modules.content.contract import (
     ContentPublished,
     ContentWithdrawn,
     Findings,
+    Listed,
     Preview,
     Published,
     Template,
     Templates,
+    Version,
     Versions,
 )
 from martech.modules.content.domain import Texts
 from martech.modules.content.tables import templates, versions
 
 Sample = Mapping[str, object]
+
+SHORT = ("id", "name", "revision", "subject", "version", "withdrawn_at", "created_at", "changed_at")
+LISTED = [templates.c[name] for name in SHORT]
 
 VERSIONS = 2**31
 """More than a column can count."""
@@ -58,13 +63,13 @@ class ContentService(Content):
         return _template(await self._row(content_id))
 
     async def templates(self, *, after: str | None = None, limit: int = 100) -> Templates:
-        mine = select(templates).where(templates.c.tenant == self.tx.tenant)
+        mine = select(*LISTED).where(templates.c.tenant == self.tx.tenant)
         if after is not None:
             mine = mine.where(templates.c.id > _id(after))
         ordered = mine.order_by(templates.c.id).limit(limit + 1)
         rows = (await self.tx.execute(ordered)).mappings().all()
         end = str(rows[limit - 1]["id"]) if len(rows) > limit else None
-        return Templates(data=[_template(row) for row in rows[:limit]], next=end)
+        return Templates(data=[_listed(row) for row in rows[:limit]], next=end)
 
     async def change(
         self, content_id: UUID, name: str, texts: Texts, sample: Sample, *, revision: int
@@ -143,7 +148,7 @@ class ContentService(Content):
         self, content_id: UUID, *, after: str | None = None, limit: int = 100
     ) -> Versions:
         await self._row(content_id)
-        mine = select(versions).where(
+        mine = select(*(versions.c[name] for name in Version.__struct_fields__)).where(
             versions.c.tenant == self.tx.tenant, versions.c.content_id == content_id
         )
         if after is not None:
@@ -151,7 +156,7 @@ class ContentService(Content):
         ordered = mine.order_by(versions.c.version).limit(limit + 1)
         rows = (await self.tx.execute(ordered)).mappings().all()
         end = str(rows[limit - 1]["version"]) if len(rows) > limit else None
-        return Versions(data=[_published(row) for row in rows[:limit]], next=end)
+        return Versions(data=[Version(**row) for row in rows[:limit]], next=end)
 
     async def published(self, content_id: UUID, *, version: int | None = None) -> Published:
         row = await self._row(content_id)
@@ -213,6 +218,19 @@ def _template(row: RowMapping) -> Template:
         html=row["html"],
         text=row["text"],
         sample=row["sample"],
+        status=_status(row),
+        version=row["version"],
+        created_at=row["created_at"],
+        changed_at=row["changed_at"],
+    )
+
+
+def _listed(row: RowMapping) -> Listed:
+    return Listed(
+        id=row["id"],
+        name=row["name"],
+        revision=row["revision"],
+        subject=row["subject"],
         status=_status(row),
         version=row["version"],
         created_at=row["created_at"],

@@ -4,6 +4,7 @@ Done once for each version. What comes out is Liquid again, with every mark wher
 """
 
 import re
+from bisect import bisect
 from collections.abc import Iterator
 from functools import lru_cache
 from html import unescape
@@ -15,6 +16,7 @@ from mrml import ParserOptions, RenderOptions, noop_loader, to_html
 from martech.kernel.templates import Template, TemplateError
 from martech.modules.content.domain.drafts import PRINTED, Texts
 from martech.modules.content.domain.markup import (
+    VOID,
     Tag,
     check_attributes,
     check_mjml,
@@ -26,6 +28,7 @@ from martech.modules.content.domain.protecting import Protected, protected
 from martech.modules.content.domain.texts import text_of
 
 _POSITION = re.compile(r"at position (\d+):(\d+)")
+_ENDED = "unexpected end of stream"
 _COMMENT = re.compile(r"(<!--.*?-->)", re.DOTALL)
 _ASIDE = re.compile(r"<!--.*?-->|<[!?/][^>]*>", re.DOTALL)
 _DOCTYPE = re.compile(r"\s*<!doctype[^>]*>", re.IGNORECASE)
@@ -52,9 +55,21 @@ def compiled(texts: Texts) -> Compiled:
     """Raises `TemplateError` with the part, the line and the column of what cannot be sent."""
     subject = subject_of(texts)
     html = body_of(texts)
-    text = texts.text if texts.text is not None else text_of(html)
-    parse(text, "text", html=False)
-    return Compiled(subject, html, text)
+    return Compiled(subject, html, text_from(texts, html))
+
+
+def text_from(texts: Texts, html: str) -> str:
+    """The text that was written, or else one that is made of *html*."""
+    if texts.text is not None:
+        parse(texts.text, "text", html=False)
+        return texts.text
+    text = text_of(html)
+    try:
+        parse(text, "text", html=False)
+    except TemplateError as error:
+        sentence = f"No text can be made of the HTML: {error.what} Or write a text."
+        raise TemplateError(sentence, 1, 1, field="text") from None
+    return text
 
 
 def subject_of(texts: Texts) -> str:
@@ -111,7 +126,7 @@ def from_mjml(page: Protected) -> Protected:
     try:
         html = to_html(page.text, _parser, _renderer).content
     except OSError as error:
-        raise _refused(page, str(error)) from None
+        raise _refused(page, str(error), found) from None
     if len(html) > 4 * PRINTED:
         raise page.wrong(0, "It compiles to too much HTML. Write less.", "mjml")
     kept = set(page.found(html))
@@ -125,17 +140,54 @@ def from_mjml(page: Protected) -> Protected:
     return made
 
 
-def _refused(page: Protected, complaint: str) -> TemplateError:
-    """The compiler's complaint, with its place in the source. It counts in bytes."""
-    what = complaint.split(" in root template", maxsplit=1)[0].split(" at position", maxsplit=1)[0]
-    sentence = f"This is no MJML: {what}. Mend it there."
+def _complaint(text: str) -> str | None:
+    """What the compiler says against *text*, if it says anything."""
+    try:
+        to_html(text, _parser, _renderer)
+    except OSError as error:
+        return str(error)
+    return None
+
+
+def _refused(page: Protected, complaint: str, found: list[Tag]) -> TemplateError:
+    """The compiler's complaint, with its place in the source. It counts in bytes, if it does."""
+    if _ENDED in complaint:
+        return _unended(page, found)
+    what = complaint.split(" in root template", maxsplit=1)[0]
     position = _POSITION.search(complaint)
-    if position is None:
-        return page.wrong(0, sentence, "mjml")
-    at = len(page.text.encode()[: int(position[1])].decode(errors="ignore"))
+    if position is not None:
+        at = len(page.text.encode()[: int(position[1])].decode(errors="ignore"))
+    else:
+        at = _stumbled(page, found)
+        what = "a <, an attribute without quotes, or a text in the wrong place"
+    sentence = f"This is no MJML: {what}. Mend it there."
     if page.pattern.match(page.text, at):
         sentence = "MJML has no text here. Put this Liquid into <mj-raw>, or elsewhere."
     return page.wrong(at, sentence, "mjml")
+
+
+def _stumbled(page: Protected, found: list[Tag]) -> int:
+    """Where the compiler can read no further: behind the last tag up to which it misses nothing
+    but the end."""
+    ends = [0, *(tag.end for tag in found)]
+    first = bisect(
+        ends, False, key=lambda end: _ENDED not in (_complaint(page.text[:end]) or _ENDED)
+    )
+    last_good = ends[max(0, first - 1)]
+    return last_good + len(page.text[last_good:]) - len(page.text[last_good:].lstrip())
+
+
+def _unended(page: Protected, found: list[Tag]) -> TemplateError:
+    nested: list[Tag] = []
+    for tag in found:
+        if tag.closes and nested:
+            if nested[-1].name != tag.name:
+                break
+            nested.pop()
+        elif not (tag.closes or tag.closed or tag.name in VOID):
+            nested.append(tag)
+    name, at = (nested[-1].name, nested[-1].start) if nested else ("mjml", len(page.text))
+    return page.wrong(at, f"<{name}> is never ended. Write </{name}> behind it.", "mjml")
 
 
 def _inlined(page: Protected, field: str) -> str:

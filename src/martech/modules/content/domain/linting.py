@@ -6,12 +6,11 @@ from typing import Literal
 
 from martech.kernel.templates import Name, Template, TemplateError
 from martech.modules.content.contract import Finding
-from martech.modules.content.domain.compiling import body_of, parse, subject_of
+from martech.modules.content.domain.compiling import body_of, parse, subject_of, text_from
 from martech.modules.content.domain.drafts import Texts
 from martech.modules.content.domain.markup import Tag, tags
 from martech.modules.content.domain.previewing import values_of
 from martech.modules.content.domain.protecting import Protected, protected
-from martech.modules.content.domain.texts import text_of
 
 CLIPPED = 102 * 1024
 """Bytes of HTML, behind which Gmail shows nothing."""
@@ -42,7 +41,7 @@ def _body(texts: Texts, sample: Mapping[str, object]) -> Iterator[Finding]:
     try:
         html = body_of(texts)
         if texts.text is None:
-            parse(text_of(html), "text", html=False)
+            text_from(texts, html)
     except TemplateError as error:
         yield _error(error, error.field or part)
         return

@@ -19,6 +19,7 @@ MJML_DEPTH = 30
 STYLED = 100_000_000
 """Characters of style sheets, times tags."""
 
+VOID = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "wbr")
 VERBATIM = ("style", "script", "title", "textarea", "xmp")
 
 _BEGINS = re.compile(r"<[A-Za-z]")

@@ -3,12 +3,12 @@
 import re
 from html.parser import HTMLParser
 
+from martech.modules.content.domain.markup import VOID
 from martech.modules.content.domain.protecting import Protected, protected
 
 Attributes = list[tuple[str, str | None]]
 
 _SKIPPED = {"head", "style", "script", "title", "template"}
-_VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "wbr"}
 _PARAGRAPHS = {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "blockquote", "pre"}
 _LINES = {"div", "tr", "li", "section", "article", "header", "footer", "address", "dt", "dd"}
 _BLANKS = re.compile(r"[ \t\r\n\f]+")
@@ -42,7 +42,7 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: Attributes) -> None:
         given = {name: value or "" for name, value in attrs}
         if self._skipped or tag in _SKIPPED or _HIDDEN.search(given.get("style", "")):
-            self._skipped += tag not in _VOID
+            self._skipped += tag not in VOID
             return
         if tag == "br":
             self.parts.append("\n")
