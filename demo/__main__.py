@@ -1,72 +1,68 @@
-"""`make demo`: a platform is started, told a year of purchases, asked for a report, and checked.
+"""`make demo`: a platform is told a year of purchases, sends a campaign, reports, and is checked.
 
 Interrupt it, kill it, start it again: it ends in the same report.
 """
 
 import argparse
-import json
-import subprocess
 import sys
 import time
+import webbrowser
+from contextlib import closing
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
 
-import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from demo import dataset, platform, report, show, story
-from demo.bars import bar
+from demo import check, dataset, platform, report, show
 from demo.dataset import Journey
 from demo.failure import Failure
-from demo.figures import Figures, differences
+from demo.mailserver import MailServer
+from demo.platform import Platform
 from demo.rest import Rest
-from demo.sender import Sender
 from demo.state import Home, State
-
-STAGES = {
-    "prepare": "the dataset, a platform of its own, a tenant",
-    "identify": "every household, with what is known about it",
-    "history": "the purchases before December, each at its moved time",
-    "live": "December, in order, now",
-    "report": "what the REST API says of it",
-}
-KEPT_SECONDS = 1.0
-"""How long the landing page shows one look at things; only a later one knows the last answer."""
-ONLY_TRACKED = ("received", "duplicate")
-"""How often something was sent again cannot be read from the parquet."""
+from demo.telling import STAGES, Telling
 
 
 class Demo:
-    """One telling of the story."""
+    """The story with everything it needs, and how long it took."""
 
-    def __init__(self, console: Console, home: Home, cache: Path) -> None:
+    def __init__(self, console: Console, given: argparse.Namespace) -> None:
         self._console = console
-        self._home = home
-        self._cache = cache
+        self._home = Home(given.home)
+        self._given = given
         self._entered: dict[str, float] = {}
 
     def run(self, limit: int | None, day: date) -> None:
         """Raises `Failure` when anything was lost or refused, or does not add up."""
         with platform.only_one(self._home):
             self._enter("prepare")
-            parquet = dataset.fetch(self._cache)
+            parquet = dataset.fetch(self._given.cache)
             journey = Journey(parquet, limit)
             state = self._home.begin(limit, day)
             self._say_what(state)
             if not state.secret_key:
                 self._create_tenant(state)
-            with platform.serving(self._home) as server:
-                self._say_where_to_look(server, state)
-                sent = self._tell(journey, state, server)
-                self._enter("report")
-                figures = self._ask(journey, state, server)
+            with (
+                closing(MailServer(self._home.folder, self._home.mails)) as mails,
+                platform.serving(self._home, state, mails.url) as server,
+            ):
+                self._watch_here(server, state)
+                with Rest(server.port, state.secret_key) as rest:
+                    told = Telling(
+                        self._console, self._home, state, journey, server, rest, mails, self._enter
+                    )
+                    sent, figures = told.tell()
                 memory = server.peak_memory()
-            state.finished = True  # told: whatever the check says, the next run begins anew
-            self._home.save(state)
-            self._check(figures, sent, state, parquet)
-        self._say_how_long(memory)
+                state.finished = True  # whatever the check says, the next run begins anew
+                self._home.save(state)
+                show.report(self._console, figures)
+                check.check_sent(self._console, figures, sent, state.runs)
+                self._home.keep(figures)
+                check.compare(self._console, self._home, parquet, figures, state.runs)
+                self._say_how_long(memory)
+                self._linger(server)
 
     def _enter(self, stage: str) -> None:
         """Begins with one plain line: `demo.kills` reads them to know where to strike."""
@@ -92,13 +88,22 @@ class Demo:
             soft_wrap=True,
         )
 
-    def _say_where_to_look(self, server: platform.Platform, state: State) -> None:
-        """The page keeps the key in the browser: what stands behind # is sent to nobody."""
-        self._console.print(
-            f"  watch it: [link]{server.url}/#key={state.secret_key}[/]",
-            highlight=False,
-            soft_wrap=True,
-        )
+    def _watch_here(self, server: Platform, state: State) -> None:
+        link = f"{server.url}/#key={state.secret_key}"
+        self._console.print(f"  watch it here: [link={link}]{link}[/]", soft_wrap=True)
+        if self._given.open:
+            webbrowser.open(link)
+
+    def _linger(self, server: Platform) -> None:
+        if not self._given.serve:
+            return
+        self._console.print("  still serving; press Ctrl-C to end", highlight=False)
+        try:
+            while True:
+                server.check()
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            self._console.print("")
 
     def _create_tenant(self, state: State) -> None:
         """Its keys are printed once, each on a line of its own."""
@@ -113,88 +118,12 @@ class Demo:
             raise Failure(f"`martech tenant create` printed no keys:\n{printed}")
         self._home.save(state)
 
-    def _tell(self, journey: Journey, state: State, server: platform.Platform) -> int:
-        """Everything, in order. The number of events that were acknowledged."""
-        log = self._home.folder / "client.log"
-        sender = Sender(server.url, state.write_key, log, server.check)
-        told = (
-            ("identify", len(journey.households()), story.identifies(journey, state.moved)),
-            ("history", journey.count("history"), story.history(journey, state.moved)),
-            ("live", journey.count("live"), story.live(journey)),
-        )
-        for name, total, messages in told:
-            self._enter(name)
-            with bar(self._console, "sent", total) as done:
-                sender.send(messages, done)
-            if name != "identify":
-                self._catch_up(server, state)
-        sender.close()
-        return sender.sent
-
-    def _catch_up(self, server: platform.Platform, state: State) -> None:
-        """Until every subscription has heard everything, as the landing page tells it."""
-        time.sleep(KEPT_SECONDS)
-        with Rest(server.port, state.secret_key) as rest:
-            if not (total := rest.behind()):
-                return
-            with bar(self._console, "caught up", total) as done:
-                while behind := rest.behind():
-                    server.check()
-                    done(max(0, total - behind))
-                    time.sleep(0.05)
-                done(total)
-
-    def _ask(self, journey: Journey, state: State, server: platform.Platform) -> Figures:
-        total = journey.count("history") + journey.count("live")
-        with (
-            Rest(server.port, state.secret_key) as rest,
-            bar(self._console, "read", total) as done,
-        ):
-            return report.figures(rest, state.day, done)
-
-    def _check(self, figures: Figures, sent: int, state: State, parquet: Path) -> None:
-        show.report(self._console, figures)
-        self._home.report.write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
-        _check_sent(self._console, figures, sent, state.runs)
-        arithmetic = [sys.executable, "-m", "demo.arithmetic", "--parquet", str(parquet)]
-        done = subprocess.run(
-            [*arithmetic, "--home", str(self._home.folder)], stdout=subprocess.PIPE, check=True
-        )
-        expected: Figures = json.loads(done.stdout)
-        told = {name: value for name, value in figures.items() if name not in ONLY_TRACKED}
-        if wrong := differences(told, expected):
-            show.mismatch(self._console, told, expected)
-            raise Failure(f"{len(wrong)} of {len(expected)} figures differ: {', '.join(wrong)}")
-        self._console.print(
-            f"[green]✓[/] {len(expected)} figures computed from the parquet alone are the same",
-            highlight=False,
-        )
-
-
-def _check_sent(console: Console, figures: Figures, sent: int, runs: int) -> None:
-    """An uninterrupted story: received is exactly what was sent.
-
-    One that was killed and told again: received is at least that, every event is accepted once (the
-    arithmetic knows how many there are), the rest are duplicates.
-    """
-    received, accepted, duplicate, rejected = (
-        int(figures[name]) for name in ("received", "accepted", "duplicate", "rejected")
-    )
-    if received != accepted + duplicate + rejected:
-        raise Failure(f"received {received:,} is not accepted + duplicate + rejected")
-    if runs == 1 and (received != sent or duplicate):
-        raise Failure(f"{sent:,} were sent, but {received:,} received, {duplicate:,} duplicate")
-    if received < sent or accepted != sent:
-        raise Failure(f"{sent:,} were sent, but {received:,} received, {accepted:,} accepted")
-    how = "sent = received" if runs == 1 else f"told {runs} times: sent = accepted ≤ received"
-    console.print(f"[green]✓[/] {how}: {sent:,}, {received:,}", highlight=False)
-
 
 def main() -> None:
     given = _arguments()
     console = Console()
     try:
-        Demo(console, Home(given.home), given.cache).run(given.limit, given.day)
+        Demo(console, given).run(given.limit, given.day)
     except Failure as failure:
         console.print(f"[bold red]✗[/] {escape(str(failure))}", highlight=False, soft_wrap=True)
         sys.exit(1)
@@ -208,6 +137,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=_positive, help="baskets of each part; default: all")
     parser.add_argument("--home", type=Path, default=Path("var/demo"), help="its own folder")
     parser.add_argument("--cache", type=Path, default=Path("var/cache"), help="for the dataset")
+    parser.add_argument("--open", action="store_true", help="open the page where one can watch")
+    parser.add_argument("--serve", action="store_true", help="go on serving at the end")
     parser.add_argument(
         "--day",
         type=date.fromisoformat,

@@ -1,11 +1,17 @@
 """Progress with its rate, for whatever takes longer than a breath."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
+
+
+class Done(Protocol):
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """How much is done (not how much was added), and of how much if that is news."""
 
 
 class Rate(ProgressColumn):
@@ -18,8 +24,7 @@ class Rate(ProgressColumn):
 
 
 @contextmanager
-def bar(console: Console, label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """The function takes how much is done of *total*, not how much was added."""
+def bar(console: Console, label: str, total: int) -> Iterator[Done]:
     columns = (
         TextColumn("  {task.description:<10}"),
         BarColumn(bar_width=32),
@@ -28,4 +33,8 @@ def bar(console: Console, label: str, total: int) -> Iterator[Callable[[int], No
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(label, total=total)
-        yield lambda done: progress.update(task, completed=done)
+
+        def update(done: int, total: int | None = None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield update

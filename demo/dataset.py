@@ -105,6 +105,16 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class Least(NamedTuple):
+    """What it takes to be a good customer."""
+
+    orders: int
+    dollars: int
+
+
+GOOD = Least(100, 5_000)
+
+
 class Journey:
     """The purchases that belong to one run of the demo.
 
@@ -114,6 +124,7 @@ class Journey:
     """
 
     def __init__(self, folder: Path, limit: int | None) -> None:
+        self._limit = limit
         self._db = duckdb.connect()
         self._db.execute("SET threads = 2; SET memory_limit = '300MB'")
         for table in TABLES:
@@ -160,6 +171,23 @@ class Journey:
     def _int(self, query: str, *values: str) -> int:
         row = self._db.execute(query, values).fetchone()
         return int(row[0]) if row else 0
+
+    def least(self) -> Least:
+        """Of the whole year: 100 orders and 5,000 dollars. In a part of it nobody has as much;
+        there it takes as much as the household a quarter down the list of those who bought before
+        December has: by its orders, and by what it spent, in whole dollars."""
+        if self._limit is None:
+            return GOOD
+        rows = self._db.execute(
+            """
+            SELECT count(DISTINCT basket_id) AS orders, sum(cents) AS cents FROM lines
+            SEMI JOIN (FROM baskets WHERE part = 'history') USING (basket_id) GROUP BY household_id
+            """
+        ).fetchall()
+        quarter = -(-len(rows) // 4) - 1
+        orders = sorted((int(row[0]) for row in rows), reverse=True)
+        cents = sorted((int(row[1]) for row in rows), reverse=True)
+        return Least(orders[quarter], cents[quarter] // 100)
 
     def households(self) -> list[Household]:
         rows = self._db.execute(

@@ -1,4 +1,4 @@
-"""The platform's REST API, as far as the report reads it: typed answers, pages, one connection."""
+"""The platform's REST API, as far as the demo uses it: typed answers, pages, one connection."""
 
 import time
 from collections.abc import Iterator
@@ -30,6 +30,9 @@ class Subscription(msgspec.Struct):
 
 
 class Module(msgspec.Struct):
+    name: str = ""
+    due: int = 0
+    parked: int = 0
     subscriptions: list[Subscription] = []
 
 
@@ -38,7 +41,7 @@ class Landing(msgspec.Struct):
 
 
 class Rest:
-    """Reads with a secret key; every answer but 200 is a `Failure` that shows the problem."""
+    """Acts with a secret key; every answer but 2xx is a `Failure` that shows the problem."""
 
     def __init__(self, port: int, secret_key: str) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
@@ -57,10 +60,23 @@ class Rest:
 
     def get(self, path: str, answer: type[T], **query: str | int) -> T:
         target = quote(path) + (f"?{urlencode(query)}" if query else "")
+        return self._ask("GET", target, answer)
+
+    def post(self, path: str, body: object, answer: type[T], *, key: str = "") -> T:
+        """*key* is an Idempotency-Key: asked again with it, what was done is not done again."""
+        return self._ask("POST", quote(path), answer, body, key)
+
+    def put(self, path: str, body: object, answer: type[T]) -> T:
+        return self._ask("PUT", quote(path), answer, body)
+
+    def _ask(
+        self, method: str, target: str, answer: type[T], body: object = None, key: str = ""
+    ) -> T:
+        said = self._said(method, target, None if body is None else msgspec.json.encode(body), key)
         try:
-            return msgspec.json.decode(self._body(target), type=answer)
+            return msgspec.json.decode(said, type=answer)
         except msgspec.DecodeError as error:
-            raise Failure(f"GET {target} answered what nobody expected: {error}") from error
+            raise Failure(f"{method} {target} answered what nobody expected: {error}") from error
 
     def pages(self, path: str, item: type[T], **query: str | int) -> Iterator[T]:
         """Every item of a list, page by page."""
@@ -70,30 +86,39 @@ class Rest:
             page = self.get(path, Page[item], limit=PAGE, after=page.next, **query)  # type: ignore[valid-type]
             yield from page.data
 
-    def behind(self) -> int:
-        """How many items the subscriptions have still to hear, all together.
+    def named(self, path: str, item: type[T], name: str) -> T | None:
+        """The one of that name in a list of things that have names."""
+        found = (one for one in self.pages(path, item) if getattr(one, "name", "") == name)
+        return next(found, None)
 
-        Raises `Failure` where one was parked: it would be waited for in vain.
+    def behind(self) -> int:
+        """What there is still to hear and to do, all together.
+
+        Raises `Failure` where something was parked: it would be waited for in vain.
         """
         modules = self.get("/", Landing).modules
         subscriptions = [each for module in modules for each in module.subscriptions]
-        if parked := [each.name for each in subscriptions if each.parked]:
-            raise Failure(f"{', '.join(parked)} parked events. See them: martech parked list")
-        return sum(each.behind + each.waiting for each in subscriptions)
+        parked = [each.name for each in subscriptions if each.parked]
+        if parked := parked + [module.name for module in modules if module.parked]:
+            raise Failure(f"{', '.join(parked)} parked something. See it: martech parked list")
+        to_do = sum(module.due for module in modules)
+        return sum(each.behind + each.waiting for each in subscriptions) + to_do
 
-    def _body(self, target: str) -> bytes:
+    def _said(self, method: str, target: str, body: bytes | None, key: str) -> bytes:
+        headers = self._headers | ({"Content-Type": "application/json"} if body else {})
+        headers |= {"Idempotency-Key": f'"{key}"'} if key else {}
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                self._connection.request("GET", target, headers=self._headers)
+                self._connection.request(method, target, body, headers)
                 response = self._connection.getresponse()
-                body = response.read()
+                said = response.read()
             except (OSError, HTTPException) as error:
-                raise Failure(f"GET {target} got no answer: {error!r}") from error
-            if response.status == 200:
-                return body
+                raise Failure(f"{method} {target} got no answer: {error!r}") from error
+            if 200 <= response.status < 300:
+                return said
             wait = float(response.headers.get("Retry-After", "inf"))
             if response.status not in (429, 503) or time.monotonic() + wait > deadline:
-                said = body.decode(errors="replace")[:1000]
-                raise Failure(f"GET {target} answered {response.status}: {said}")
+                problem = said.decode(errors="replace")[:1000]
+                raise Failure(f"{method} {target} answered {response.status}: {problem}")
             time.sleep(wait)

@@ -3,11 +3,26 @@
 from rich.console import Console
 from rich.table import Table
 
-from demo.figures import Figures, differences, sparkline
+from demo.figures import Figures, differences, money, sparkline
+
+FUNNEL = (
+    "audience",
+    "sent",
+    "delivered",
+    "bounced",
+    "opened",
+    "clicked",
+    "unsubscribed",
+    "converted",
+)
+DEPARTMENTS = 8
+"""Shown by name."""
+WIDTH = 40
 
 
 def report(console: Console, figures: Figures) -> None:
-    for table in (_totals(figures), _months(figures), _customers(figures)):
+    first = (_totals(figures), _months(figures), _customers(figures))
+    for table in (*first, _days(figures), _funnel(figures), _departments(figures)):
         console.print()
         console.print(table)
     console.print(
@@ -16,12 +31,12 @@ def report(console: Console, figures: Figures) -> None:
     )
 
 
-def mismatch(console: Console, api: Figures, parquet: Figures) -> None:
+def mismatch(console: Console, api: Figures, world: Figures) -> None:
     """Both sides of every figure; the ones that differ stand out."""
-    wrong = set(differences(api, parquet))
-    table = Table("figure", "the REST API says", "the parquet says", title="The two do not agree")
-    for name in [*api, *(name for name in parquet if name not in api)]:
-        values = (_text(api.get(name, "nothing")), _text(parquet.get(name, "nothing")))
+    wrong = set(differences(api, world))
+    table = Table("figure", "the REST API says", "the world says", title="The two do not agree")
+    for name in [*api, *(name for name in world if name not in api)]:
+        values = (_text(api.get(name, "nothing")), _text(world.get(name, "nothing")))
         table.add_row(name, *values, style="bold red" if name in wrong else None)
     console.print(table)
 
@@ -38,7 +53,7 @@ def _totals(figures: Figures) -> Table:
 def _months(figures: Figures) -> Table:
     """History lies in its moved months; December is now and stands for itself."""
     months = [name.removeprefix("orders ") for name in figures if _is_month(name)]
-    cents = [int(str(figures[f"revenue {month}"]).replace(".", "")) for month in months]
+    cents = [_cents(figures[f"revenue {month}"]) for month in months]
     line = sparkline(cents)
     table = Table("month", "orders", "revenue", "", box=None, pad_edge=False)
     for month, bar in zip(months, line, strict=True):
@@ -50,7 +65,8 @@ def _months(figures: Figures) -> Table:
 
 
 def _is_month(name: str) -> bool:
-    return name.startswith("orders ") and not name.startswith("orders of ")
+    kind, _, month = name.partition(" ")
+    return kind == "orders" and (month == "live" or month[:4].isdecimal())
 
 
 def _customers(figures: Figures) -> Table:
@@ -61,6 +77,74 @@ def _customers(figures: Figures) -> Table:
             table.add_row(who, _text(figures[name]), _text(figures[f"revenue of {who}"]))
     table.columns[1].justify = table.columns[2].justify = "right"
     return table
+
+
+def _days(figures: Figures) -> Table:
+    """The last two weeks before December, and December itself, which all happens now."""
+    days = [name.removeprefix("revenue on ") for name in figures if name.startswith("revenue on ")]
+    line = sparkline([_cents(figures[f"revenue on {day}"]) for day in days])
+    table = Table("day", "orders", "revenue", "", box=None, pad_edge=False)
+    for day, one in zip(days, line, strict=True):
+        orders, revenue = figures[f"orders on {day}"], figures[f"revenue on {day}"]
+        table.add_row(day, _text(orders), _text(revenue), f"[cyan]{one}[/]")
+    table.add_row("December", _text(figures["orders live"]), _text(figures["revenue live"]), "live")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    return table
+
+
+def _funnel(figures: Figures) -> Table:
+    """From the segment to what they bought, each a share of the audience."""
+    before, after = (figures[f"segment {when} December"] for when in ("before", "after"))
+    title = f"good customers: {_text(before)} before December, {_text(after)} after it"
+    table = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left")
+    whole = max(1, int(figures["audience"]))
+    for name in FUNNEL:
+        count = int(figures[name])
+        table.add_row(
+            name, _text(count), f"[green]{_bar(count, whole)}[/]", _on_days(figures, name)
+        )
+    table.add_row(
+        "revenue", _text(figures["revenue converted"]), "", _on_days(figures, "orders converted")
+    )
+    table.columns[1].justify = "right"
+    return table
+
+
+def _on_days(figures: Figures, name: str) -> str:
+    """On which days; there is more than one only when midnight passed meanwhile."""
+    days = (each.removeprefix(f"{name} on ") for each in figures if each.startswith(f"{name} on "))
+    label = "orders " if name.startswith("orders") else ""
+    return " · ".join(f"{day}: {figures[f'{name} on {day}']} {label}".strip() for day in days)
+
+
+def _departments(figures: Figures) -> Table:
+    """What the recipients bought in December, of all that was bought."""
+    start = "revenue converted in "
+    names = [name.removeprefix(start) for name in figures if name.startswith(start)]
+    names.sort(key=lambda name: -_cents(figures[start + name]))
+    most = max((_cents(figures[start + name]) for name in names[:1]), default=0)
+    table = Table("department", "by recipients", "by all", "", box=None, pad_edge=False)
+    for name in names[:DEPARTMENTS]:
+        mine, all_ = figures[start + name], figures[f"revenue live of {name}"]
+        table.add_row(name, _text(mine), _text(all_), f"[magenta]{_bar(_cents(mine), most)}[/]")
+    if rest := names[DEPARTMENTS:]:
+        mine, all_ = (
+            sum(_cents(figures[label + name]) for name in rest)
+            for label in (start, "revenue live of ")
+        )
+        table.add_row(f"{len(rest)} more", _text(money(mine)), _text(money(all_)), "")
+    table.columns[1].justify = table.columns[2].justify = "right"
+    return table
+
+
+def _bar(count: int, whole: int) -> str:
+    """Eighths of a character, so that one of a hundred is seen."""
+    eighths = round(8 * WIDTH * max(0, count) / max(1, whole))
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def _cents(value: int | str) -> int:
+    return int(str(value).replace(".", ""))
 
 
 def _text(value: int | str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from demo.figures import Figures
 from demo.story import offset
 
 
@@ -21,6 +22,11 @@ class State(msgspec.Struct, kw_only=True):
     runs: int = 0
     write_key: str = ""
     secret_key: str = ""
+    port: int = 0
+    """Where the platform was first; the links in its mails lead there."""
+    segment_before: int | None = None
+    """How many the segment had before December: it was asked then, as December changes it."""
+    campaign: str = ""
     finished: bool = False
 
     @property
@@ -36,6 +42,8 @@ class Home:
         self.data = folder / "data"
         self.report = folder / "report.json"
         self.state = folder / "state.json"
+        self.mails = folder / "mails.jsonl"
+        self.people = folder / "people.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
 
     def begin(self, limit: int | None, today: date) -> State:
@@ -46,7 +54,8 @@ class Home:
         state = self.load()
         if state is None or state.finished or not state.secret_key or state.limit != limit:
             self.state.unlink(missing_ok=True)
-            self.report.unlink(missing_ok=True)
+            for file in (self.report, self.mails, self.people):
+                file.unlink(missing_ok=True)
             shutil.rmtree(self.data, ignore_errors=True)
             state = State(day=today, limit=limit)
         state.runs += 1
@@ -67,3 +76,6 @@ class Home:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.state)
+
+    def keep(self, figures: Figures) -> None:
+        self.report.write_bytes(msgspec.json.format(msgspec.json.encode(figures)))

@@ -48,6 +48,9 @@ class Track(NamedTuple):
     properties: Json
 
 
+Messages = Iterator[Identify] | Iterator[Track]
+
+
 def offset(day: date) -> timedelta:
     """Whole weeks, so that a Friday stays a Friday; 1 December lands on *day* or just before it."""
     return timedelta(weeks=(day - DECEMBER).days // 7)

@@ -1,12 +1,15 @@
 """The demo's own arithmetic, calendar and memory, without a platform."""
 
+import json
 import os
 import select
 import signal
+import smtplib
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -16,14 +19,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from demo import arithmetic, dataset, platform, show, story
+from demo import children, dataset, mailserver, platform, show, story
+from demo.arithmetic import Arithmetic, on_days
+from demo.check import without_repeats
 from demo.dataset import Journey, Order, Redemption
 from demo.failure import Failure
 from demo.figures import BARS, differences, money, sparkline
+from demo.mailserver import MailServer
 from demo.report import first_live
 from demo.state import Home
 
 DAY = date(2026, 11, 21)
+MAIL = "Message-ID: <1@b.example>\r\n\r\nhello\r\n"
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +66,8 @@ def test_money_is_exact(cents: int) -> None:
 def test_the_parquet_alone_gives_the_figures_of_what_is_sent(
     parquet: Path, limit: int | None
 ) -> None:
-    expected = arithmetic.figures(parquet, DAY, limit)
+    arithmetic = Arithmetic(parquet, DAY, limit)
+    expected = arithmetic.people()
     journey = Journey(parquet, limit)
     people = {identify.user_id for identify in story.identifies(journey, story.offset(DAY))}
     orders, cents, redeemed = Counter[str](), Counter[str](), Counter[str]()
@@ -81,13 +89,36 @@ def test_the_parquet_alone_gives_the_figures_of_what_is_sent(
         redeemed.total(),
         redeemed["live"],
     )
-    assert expected["accepted"] == len(people) + orders.total() + redeemed.total()
+    told = len(people) + orders.total() + redeemed.total()
+    mails = sum(int(v) for n, v in arithmetic.campaign().items() if n.startswith("events "))
+    assert expected["accepted"] == expected["activities"] == told + mails
 
 
 def test_everything_is_a_year_of_2469_households(parquet: Path) -> None:
-    figures = arithmetic.figures(parquet, DAY, None)
+    arithmetic = Arithmetic(parquet, DAY, None)
+    figures = arithmetic.people() | arithmetic.campaign()
     told = ("people", "orders", "redemptions", "people with demographics", "revenue")
     assert [figures[name] for name in told] == [2469, 155_848, 2102, 801, "4596039.58"]
+    good = ("segment before December", "segment after December", "audience", "delivered")
+    assert [figures[name] for name in good] == [116, 157, 116, 113]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 60, 5000, None])
+def test_who_is_a_good_customer_is_one_rule_told_twice(parquet: Path, limit: int | None) -> None:
+    journey = Journey(parquet, limit)
+    orders, cents = Counter[int](), Counter[int]()
+    least, before = journey.least(), 0
+    for part in ("history", "live"):
+        for row in journey.events(part):
+            if isinstance(row, Order):
+                orders[row.household] += 1
+                cents[row.household] += row.cents
+        good = [who for who in orders if orders[who] >= least.orders]
+        after = sum(cents[who] >= 100 * least.dollars for who in good)
+        before = after if part == "history" else before
+    told = Arithmetic(parquet, DAY, limit).campaign()
+    assert (told["segment before December"], told["segment after December"]) == (before, after)
+    assert 0 < before <= after
 
 
 def test_a_line_is_at_most_190_bytes_and_so_no_order_is_dropped_by_the_client(
@@ -175,6 +206,26 @@ def test_a_mismatch_shows_both_sides() -> None:
     assert "10" in row
 
 
+def test_a_mail_server_that_died_goes_on_with_its_log_and_refuses_who_moved_away(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "mails.jsonl"
+    with closing(MailServer(tmp_path, log)) as server:
+        with smtplib.SMTP("127.0.0.1", server.port) as client:
+            client.sendmail("a@b.example", "household-1@example.com", MAIL)
+            with pytest.raises(smtplib.SMTPRecipientsRefused):
+                client.sendmail("a@b.example", "household-307@example.com", MAIL)
+        server.child.process.kill()
+        server.child.process.wait()
+        with log.open("a") as file:
+            file.write('{"time": "2026')
+        server.keep_alive()
+        with smtplib.SMTP("127.0.0.1", server.port) as client:
+            client.sendmail("a@b.example", "household-7@example.com", MAIL)
+    taken = [mail.to for mail in mailserver.accepted(log)]
+    assert taken == [["household-1@example.com"], ["household-7@example.com"]]
+
+
 def test_a_second_demo_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     home = Home(tmp_path)
     with platform.only_one(home), pytest.raises(Failure, match="--home"), platform.only_one(home):
@@ -185,7 +236,7 @@ def test_a_second_demo_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 def survivor(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A server that outlived its demo: it holds the lock, and the pid file names it."""
     with (tmp_path / "server.lock").open("a") as lock:
-        platform.hold(lock.fileno())
+        children.hold(lock.fileno())
         process = subprocess.Popen(
             [sys.executable, "-c", "import signal; signal.pause()"], pass_fds=[lock.fileno()]
         )
@@ -199,18 +250,18 @@ def test_a_server_that_outlived_its_demo_is_stopped(
     tmp_path: Path, survivor: subprocess.Popen[bytes]
 ) -> None:
     with (tmp_path / "server.lock").open("a") as lock:
-        assert not platform.hold(lock.fileno())
-        platform.end_stale(lock.fileno(), tmp_path / "server.pid")
+        assert not children.hold(lock.fileno())
+        children.end_stale(lock.fileno(), tmp_path / "server.pid")
         assert survivor.wait(5) < 0
-        assert platform.hold(lock.fileno())
+        assert children.hold(lock.fileno())
 
 
 def test_the_platform_dies_with_its_demo() -> None:
     """Asserted where the kernel can promise it; elsewhere the lock finds it, as just shown."""
     parent = (
-        "import subprocess, sys; from demo import platform;"
+        "import subprocess, sys; from demo import children;"
         "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'],"
-        " preexec_fn=platform.die_with_parent);"
+        " preexec_fn=children.die_with_parent);"
         "print(child.pid, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -225,3 +276,25 @@ def test_the_platform_dies_with_its_demo() -> None:
     else:
         assert select.select([child], [], [], 10)[0], "the child is still alive"
         os.close(child)
+
+
+def test_what_was_done_twice_is_taken_for_once_but_only_as_often_as_the_story_was_told() -> None:
+    world = {"events Email Opened": 5, "events Email Link Clicked": 3, "accepted": 90}
+    world |= {"activities": 90, "orders": 7}
+    told = world | {"events Email Opened": 6, "accepted": 91, "activities": 91}
+    assert without_repeats(told, world, runs=2) == world
+    assert without_repeats(told, world, runs=1) == told
+    fewer = world | {"events Email Opened": 4, "events Email Link Clicked": 5}
+    assert without_repeats(fewer, world, runs=3) == fewer
+
+
+def test_somebody_with_two_mails_is_found_and_so_is_somebody_without(
+    parquet: Path, tmp_path: Path
+) -> None:
+    told, mails = Arithmetic(parquet, DAY, 200), tmp_path / "mails.jsonl"
+    first, second, *others = sorted(told.reached())
+    lines = [{"time": "2026-11-21T08:00:00Z", "to": [who]} for who in (first, first, *others)]
+    mails.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(SystemExit) as said:
+        on_days(told, mails, tmp_path / "people.jsonl")
+    assert f"twice ['{first}'], missing ['{second}'], strange []" in str(said.value)
