@@ -17,7 +17,7 @@ from martech.kernel.clock import TestClock
 from martech.kernel.commands import ATTEMPTS, LEASE, RESEND
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
-from martech.kernel.jobs import Carrier, Jobs, Queue
+from martech.kernel.jobs import AT_ONCE, Carrier, Jobs, Queue
 from martech.kernel.messages import Command
 from martech.kernel.module import ManifestError, Module, Unit, job
 from martech.kernel.outbox import Origin
@@ -318,6 +318,19 @@ async def test_what_does_not_finish_in_time_is_given_back_at_once(hosts: Open) -
     street(host).clear.set()
     assert (await log(other)).count("delivered 1") == 1
     assert (await rows(other))[0]["attempts"] == 0
+
+
+async def test_what_was_handed_out_and_not_begun_does_not_wait_for_the_broker(hosts: Open) -> None:
+    """It was in the queue of a process that stopped: the next one begins it at once."""
+    host, other = await hosts(drain_seconds=0.2), await hosts()
+    street(host).clear.clear()
+    await order(host, *(Deliver(number=n) for n in range(AT_ONCE + 3)))
+    async with running(Jobs(host)):
+        for _ in range(AT_ONCE):
+            await street(host).underway.get()
+        assert sum(row["sent_at"] is not None for row in await rows(host)) == 3
+    assert await Jobs(other).settle()
+    assert all(row["done_at"] for row in await rows(other))
 
 
 @job(Bake, inward=True)

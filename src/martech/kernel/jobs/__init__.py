@@ -68,8 +68,8 @@ class Jobs:
                 tasks.create_task(self._sweep(carrier, queue))
                 tasks.create_task(_keep(carrier))
         finally:
-            await queue.close(self.host.settings.drain_seconds)
-            await carrier.give_back()
+            left = await queue.close(self.host.settings.drain_seconds)
+            await carrier.give_back(left)
 
     async def _sweep(self, carrier: Carrier, queue: Queue) -> None:
         """Hand out what is due: at the next time, when woken, and now and then."""

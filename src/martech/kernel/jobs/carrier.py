@@ -104,8 +104,14 @@ class Carrier:
             except Stale:
                 self.held.pop(lease.id, None)
 
-    async def give_back(self) -> None:
-        """Let somebody else carry out at once what this process no longer can."""
+    async def give_back(self, untaken: Sequence[UUID] = ()) -> None:
+        """Let somebody else carry out at once what this process no longer can; *untaken* is what
+        was on its way to it."""
+        if untaken:
+            try:
+                await self.recall(untaken)
+            except Unavailable as exc:
+                log.warning("%s: what was on its way waits: %s", self.name, exc)
         for lease in list(self.held.values()):
             try:
                 async with self.database.unit() as unit:

@@ -39,6 +39,7 @@ class Queue:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._carry_out: CarryOut | None = None
         self._worker: dramatiq.Worker | None = None
+        self._waiting: set[UUID] = set()
 
     def open(self, carry_out: CarryOut, at_once: int) -> None:
         """Bring what arrives to *carry_out* on the running loop, *at_once* at a time."""
@@ -49,6 +50,8 @@ class Queue:
 
     async def send(self, ids: Sequence[UUID]) -> None:
         """Hand *ids* over. Raises `Unavailable` when the broker is away; some may be there."""
+        if isinstance(self.broker, StubBroker):
+            self._waiting.update(ids)
 
         def send() -> None:
             for id_ in ids:
@@ -59,16 +62,19 @@ class Queue:
         except (BrokerConnectionError, RedisError) as exc:
             raise Unavailable(f"The broker of {self.name} does not answer: {exc}") from exc
 
-    async def close(self, patience: float) -> None:
-        """Take nothing more; wait *patience* seconds for what is being carried out."""
+    async def close(self, patience: float) -> list[UUID]:
+        """Take nothing more; wait *patience* seconds for what is being carried out. Returns what
+        was handed over and goes with this process, before anybody took it."""
         if self._worker is not None:
             await asyncio.to_thread(self._worker.stop, int(patience * 1000))
         self.broker.close()
+        return list(self._waiting)
 
     def _deliver(self, id_: str) -> None:
         """Runs in a thread of the worker, and holds it as long as the job takes on the loop."""
         if self._loop is None or self._carry_out is None:
             return
+        self._waiting.discard(UUID(id_))
         try:
             asyncio.run_coroutine_threadsafe(_awaited(self._carry_out, id_), self._loop).result()
         except CancelledError:
