@@ -114,6 +114,7 @@ def _groups(
     connection: DuckDBPyConnection, tenant: UUID, asked: Conversion, calendar: Calendar, by: Path
 ) -> list[ConvertedGroup]:
     property, bound = asked.by_property, sql.Bound()
+    group = sql.text(sql.scalar("line", by, "by", bound))
     if property is not None and property.lines == by.lines:
         value = f"sum({sql.number('line', property, 'property', bound)})"
     else:
@@ -121,7 +122,7 @@ def _groups(
     query = f"""
         {_credited(asked, calendar.span, bound)}
         SELECT grp, count(DISTINCT person), count(*), coalesce(sum(value), 0) FROM (
-            SELECT id, person, {sql.text("line", by, "by", bound)} AS grp, {value} AS value
+            SELECT id, person, {group} AS grp, {value} AS value
             FROM (
                 SELECT id, person, properties, unnest({sql.lines(by, "lines", bound)}) AS line
                 FROM credited

@@ -47,19 +47,21 @@ def _line_by_line(by: Path, property: Path | None) -> bool:
 
 
 def _grouped(asked: Breakdown, bound: sql.Bound) -> str:
-    measured = asked.measured
-    measure, property = measured.measure, measured.property
-    group = sql.text("line", asked.by, "by", bound)
-    if measure == "people":
-        inner = f"SELECT {group} AS grp, person FROM ({_lined(asked, bound)})"
-    elif measure == "sum" and property and _line_by_line(asked.by, property):
+    measured, property = asked.measured, asked.measured.property
+    scalar = sql.scalar("line", asked.by, "by", bound)
+    lined = _lined(asked, bound)
+    value = "value"
+    if measured.measure == "sum" and property and _line_by_line(asked.by, property):
         value = sql.number("line", property, "property", bound)
-        inner = f"SELECT {group} AS grp, {value} AS value FROM ({_lined(asked, bound)})"
-    elif asked.by.lines:
-        inner = f"SELECT DISTINCT id, {group} AS grp, value FROM ({_lined(asked, bound)})"
-    else:
-        inner = f"SELECT {group} AS grp, value FROM ({_lined(asked, bound)})"
-    return f"SELECT grp, {sql.measure(measured, 'value')} AS value FROM ({inner}) GROUP BY grp"
+    elif measured.measure == "people" or asked.by.lines:
+        once = "DISTINCT id," if measured.measure != "people" else ""
+        inner = f"SELECT {once} {sql.text(scalar)} AS grp, person, value FROM ({lined})"
+        return f"SELECT grp, {sql.measure(measured, value)} AS value FROM ({inner}) GROUP BY grp"
+    inner = f"""
+        SELECT json, {sql.measure(measured, "value")} AS value
+        FROM (SELECT {scalar} AS json, {value} AS value FROM ({lined})) GROUP BY json
+    """  # to text only what is left of them
+    return f"SELECT {sql.text('json')} AS grp, sum(value) AS value FROM ({inner}) GROUP BY grp"
 
 
 def _lined(asked: Breakdown, bound: sql.Bound) -> str:

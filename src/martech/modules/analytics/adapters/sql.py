@@ -54,10 +54,10 @@ def lines(path: Path, name: str, bound: Bound) -> str:
         return "[properties]"
     bound[name] = path.lines
     at = f"json_extract(properties, ${name})"
-    listed = f"coalesce(nullif({at}, '[]'), '[null]')"
-    kind = f"json_type(properties, ${name})"
-    # chosen as JSON and cast once: lists of either kind would hold a batch several times over
-    return f"CAST(CASE {kind} WHEN 'ARRAY' THEN {listed} ELSE json_array({at}) END AS JSON[])"
+    return (
+        f"CASE WHEN json_array_length(properties, ${name}) > 0 THEN CAST({at} AS JSON[]) "
+        f"WHEN json_type(properties, ${name}) = 'ARRAY' THEN [NULL] ELSE [{at}] END"
+    )
 
 
 def number(line: str, path: Path, name: str, bound: Bound) -> str:
@@ -66,10 +66,15 @@ def number(line: str, path: Path, name: str, bound: Bound) -> str:
     return f"TRY_CAST(CAST(json_extract({line}, ${name}) AS VARCHAR) AS DECIMAL(18, 6))"
 
 
-def text(line: str, path: Path, name: str, bound: Bound) -> str:
-    """The scalar in a line as text, or NULL."""
+def scalar(line: str, path: Path, name: str, bound: Bound) -> str:
+    """The scalar in a line as JSON, or NULL. The same text may be written in several ways."""
     bound[name] = path.leaf
-    return f"json_extract_string(json_value({line}, ${name}), '$')"
+    return f"json_value({line}, ${name})"
+
+
+def text(json: str) -> str:
+    """What a scalar says: ``"a"`` says a, 5 and ``"5"`` say 5."""
+    return f"json_extract_string({json}, '$')"
 
 
 def amount(path: Path | None, name: str, bound: Bound) -> str:
