@@ -8,6 +8,7 @@ from martech.kernel.messages import Event, Folded, fact_type, wire_name
 from martech.kernel.module import Module
 from martech.kernel.outbox import SOURCE
 from martech.kernel.published.canvas import canvas, events
+from martech.kernel.published.schemas import components
 
 CLOUDEVENT = {
     "type": "object",
@@ -31,8 +32,8 @@ CLOUDEVENT = {
 
 def asyncapi(module: Module) -> dict[str, Any]:
     glance, told = canvas(module), events(module)
-    payloads, schemas = msgspec.json.schema_components(
-        [_described(event) for event in told], ref_template="#/components/schemas/{name}"
+    payloads, schemas = components(
+        [_described(event) for event in told], "#/components/schemas/{name}"
     )
     names = [wire_name(event) for event in told]
     heard = sorted({event for _, event, _ in glance.hears})

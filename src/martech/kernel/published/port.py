@@ -8,6 +8,7 @@ import msgspec
 
 from martech.kernel.messages import is_read
 from martech.kernel.module import Module
+from martech.kernel.published.schemas import components
 
 
 def port(module: Module) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def port(module: Module) -> dict[str, Any]:
         if inspect.iscoroutinefunction(method)
     }
     types = [kind for question in asked.values() for kind in _types(question)]
-    described, schemas = msgspec.json.schema_components(types, ref_template="#/schemas/{name}")
+    described, schemas = components(types, "#/schemas/{name}")
     shapes = iter(described)
     return {
         "port": module.port.__name__,

@@ -294,7 +294,9 @@ class Delivery(Protocol):
         """Nothing is claimed from the moment this has committed."""
         ...
 
-    async def resume_send(self, send_id: UUID) -> Send: ...
+    async def resume_send(self, send_id: UUID) -> Send:
+        """Go on where it was paused."""
+        ...
 
     async def change_rate(self, send_id: UUID, rate: float | None) -> Send:
         """From the next claim on."""
