@@ -13,7 +13,7 @@ from martech.kernel.clock import Clock
 from martech.kernel.grouping import Groups
 from martech.kernel.module import ManifestError, Module
 from martech.kernel.process import Process
-from martech.kernel.settings import Settings
+from martech.kernel.settings import Settings, SettingsError
 
 
 def check(module: Module) -> None:
@@ -31,11 +31,18 @@ def check(module: Module) -> None:
 
 
 def make(module: Module, given: Mapping[type, object]) -> dict[type, object]:
-    """The resources of *module*, made from *given* and from one another, in their order."""
+    """The resources of *module*, made from *given* and from one another, in their order.
+
+    Raises `SettingsError` for a `ValueError` of theirs: a file that a setting names is no key.
+    """
     made: dict[type, object] = {}
     for kind in module.resources:
         known = {**given, **made}
-        made[kind] = kind(**{name: known[asked] for name, asked in _asked(kind).items()})
+        try:
+            made[kind] = kind(**{name: known[asked] for name, asked in _asked(kind).items()})
+        except ValueError as exc:
+            start = f"MARTECH_{module.name.upper()}_"
+            raise SettingsError(f"A setting {start}… is wrong: {exc}") from None
     return made
 
 

@@ -91,10 +91,9 @@ def _folded(names: str) -> str:
 def _private_key(pem: bytes) -> RSAPrivateKey | Ed25519PrivateKey:
     try:
         key = load_pem_private_key(pem, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as exc:
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ValueError(
-            f"The DKIM key cannot be read ({exc}); it must be a private key in PEM, without a "
-            "password."
+            "The DKIM key cannot be read; it must be a private key in PEM, without a password."
         ) from None
     if isinstance(key, RSAPrivateKey) and key.key_size >= WEAKEST:
         return key
