@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from liquid import Environment, FileSystemLoader
 from liquid.utils import ReadOnlyChainMap
@@ -58,7 +58,7 @@ class SharesItsContext(Template):
     def render(self, values: Mapping[str, object]) -> str:
         context = self._kept = self._kept or Context(self._parsed, {})
         context.scope = ReadOnlyChainMap(context.locals, values, context.counters)
-        written: Any = self._parsed._get_buffer()
+        written = context.get_buffer()
         for node in self._parsed.nodes:
             node.render(context, written)
-        return str(written.getvalue())
+        return written.getvalue()

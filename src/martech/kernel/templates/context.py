@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import partial
+from io import StringIO
 from types import NoneType
-from typing import Any, cast
+from typing import Any, TextIO, cast
 from uuid import UUID
 
 from liquid import BoundTemplate, Markup, RenderContext, Token
@@ -14,7 +15,7 @@ from liquid.undefined import UNDEFINED, Undefined
 from liquid.utils import ReadOnlyChainMap
 
 from martech.kernel.templates import limits
-from martech.kernel.templates.spending import Spent, weight
+from martech.kernel.templates.spending import Spent, Written, weight
 
 SINGLE = frozenset(
     {
@@ -65,6 +66,9 @@ class Context(RenderContext):
         if function is None:
             raise UnknownFilterError(f"there is no filter {name!r}", token=token)
         return partial(function, self, token)
+
+    def get_buffer(self, buf: TextIO | None = None) -> StringIO:
+        return Written(buf.room if isinstance(buf, Written) else limits.PRINTED)
 
     def assign(self, key: str, val: Any) -> None:
         self._hold(weight(val) - (weight(self.locals[key]) if key in self.locals else 0))

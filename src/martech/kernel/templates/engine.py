@@ -1,7 +1,6 @@
 """python-liquid as we use it: what it knows, and the guards that stand where it loops and keeps."""
 
 from collections.abc import Iterator, Mapping
-from io import StringIO
 from typing import Any, cast
 
 from liquid import BoundTemplate, Environment, RenderContext
@@ -32,7 +31,6 @@ from liquid.exceptions import (
     LiquidSyntaxError,
     LoopIterationLimitError,
 )
-from liquid.output import LimitedStringIO
 from liquid.stream import TokenStream
 from liquid.tag import Tag
 
@@ -46,7 +44,8 @@ class Rendering(BoundTemplate):
 
     def fill(self, values: Mapping[str, object]) -> str:
         """The text. Raises what the engine raises."""
-        context, written = Context(self, values), self._get_buffer()
+        context = Context(self, values)
+        written = context.get_buffer()
         for node in self.nodes:
             try:
                 node.render(context, written)
@@ -56,9 +55,6 @@ class Rendering(BoundTemplate):
                 error.token = error.token or node.token
                 raise
         return written.getvalue()
-
-    def _get_buffer(self) -> StringIO:
-        return LimitedStringIO(limit=limits.PRINTED)
 
 
 class _Turns(LoopExpression):

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterator
+from io import StringIO
 from typing import TypeVar
 
-from liquid.exceptions import LoopIterationLimitError
+from liquid.exceptions import LoopIterationLimitError, OutputStreamLimitError
 
 from martech.kernel.templates import limits
 from martech.kernel.templates.errors import Refused
@@ -38,6 +39,26 @@ class Spent:
                 raise LoopIterationLimitError("turns", token=None)
             self.check()
             yield item
+
+
+class Written(StringIO):
+    """What a rendering prints, up to *room* bytes."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+        self._parts: list[str] = []
+
+    def write(self, text: str, /) -> int:
+        size = len(text)
+        self.room -= size if text.isascii() else len(text.encode())
+        if self.room < 0:
+            raise OutputStreamLimitError("printed", token=None)
+        self._parts.append(text)
+        return size
+
+    def getvalue(self) -> str:
+        return "".join(self._parts)
 
 
 def weight(value: object) -> int:
