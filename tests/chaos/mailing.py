@@ -82,21 +82,33 @@ class Mailing:
     service: type[DeliveryService]
     tenant: UUID = field(default_factory=uuid4)
     send_id: UUID = field(default_factory=uuid4)
+    content_id: UUID = field(default_factory=uuid4)
     people: dict[str, UUID] = field(default_factory=dict)
 
     async def begin(self, number: int, *, rate: float | None = None) -> None:
         """A send to *number* people, complete and not begun."""
-        content_id = uuid4()
-        published = ContentPublished(
-            content_id=content_id,
-            name="Winter",
-            version=1,
-            subject=TEXT,
-            html=f"<p>{TEXT}</p>",
-            text=TEXT,
-            published_at=datetime.now(UTC),
-        )
         self.people = {f"p{each}@example.com": uuid4() for each in range(number)}
+        await self._tell_of_people()
+        async with self.host.unit("delivery", self.tenant) as service:
+            await service.keep_content([_published(self.content_id)])
+        async with self.host.unit("delivery", self.tenant) as service:
+            await service.open_send(
+                self.send_id,
+                source="campaign:1",
+                occasion="1",
+                name="Winter",
+                content_id=self.content_id,
+                content_version=1,
+                rate=rate,
+            )
+        ids = list(self.people.values())
+        for start in range(0, number, 1000):
+            async with self.host.unit("delivery", self.tenant) as service:
+                await service.add_recipients(self.send_id, ids[start : start + 1000])
+        async with self.host.unit("delivery", self.tenant) as service:
+            await service.seal_send(self.send_id)
+
+    async def _tell_of_people(self) -> None:
         changes = [
             ProfileChange(
                 profile_id=id_,
@@ -105,28 +117,10 @@ class Mailing:
             )
             for address, id_ in self.people.items()
         ]
-        async with self.host.unit("delivery", self.tenant) as service:
-            await service.keep_content([published])
-        async with self.host.unit("delivery", self.tenant) as service:
-            await service.open_send(
-                self.send_id,
-                source="campaign:1",
-                occasion="1",
-                name="Winter",
-                content_id=content_id,
-                content_version=1,
-                rate=rate,
-            )
-        for start in range(0, number, 500):
+        for start in range(0, len(changes), 500):
             async with self.host.databases["profiles"].transaction(self.tenant) as tx:
                 tx.publish(ProfileChanged(items=changes[start : start + 500]))
         await Bus(self.host).settle()
-        ids = list(self.people.values())
-        for start in range(0, number, 1000):
-            async with self.host.unit("delivery", self.tenant) as service:
-                await service.add_recipients(self.send_id, ids[start : start + 1000])
-        async with self.host.unit("delivery", self.tenant) as service:
-            await service.seal_send(self.send_id)
 
     async def child(self, plan: str = "") -> Child:
         child = Child(deliver, self.url, self.sink.port, plan, self.service)
@@ -220,6 +214,18 @@ class Mailing:
             raise GuaranteeBroken(f"the log has {len(self.logged())}, the send says {counts}")
         if send.status != "completed":
             raise Vacuous(f"the send is {send.status}: {send.problem}")
+
+
+def _published(content_id: UUID) -> ContentPublished:
+    return ContentPublished(
+        content_id=content_id,
+        name="Winter",
+        version=1,
+        subject=TEXT,
+        html=f"<p>{TEXT}</p>",
+        text=TEXT,
+        published_at=datetime.now(UTC),
+    )
 
 
 def message_id(mail: Mail) -> UUID:

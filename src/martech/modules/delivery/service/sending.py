@@ -1,5 +1,6 @@
 """What other modules and people may have done with a send."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -35,8 +36,8 @@ class Sending(Linking):
         if found is None:
             await self._require(content_id, content_version)
             await self._make_key()
-            fixed = {
-                "tenant": self.tx.tenant,
+            row = {
+                "id": send_id,
                 "source": source,
                 "occasion": occasion,
                 "step": step,
@@ -45,20 +46,30 @@ class Sending(Linking):
                 "content_id": content_id,
                 "content_version": content_version,
                 "rate": rate,
-                "status": "open",
-                "sealed": False,
-                "opened_at": self.tx.now,
-                **dict.fromkeys(NUMBERS, 0),
             }
-            row = {"id": send_id, **fixed}
-            if await self.tx.insert_new(sends, [row], returning=["id"]):
-                held = await self.hold(send_id)
-                held.loaded = None
-                return await self.finish(held)
+            opened = await self._insert(row)
+            if opened is not None:
+                return opened
             found = await self.hold(send_id)  # somebody else was as fast
         if asked != _said(found):
             raise Conflict(f"{send_id} is another send. Open yours under an id of its own.")
         return found.view()
+
+    async def _insert(self, said: Mapping[str, object]) -> Send | None:
+        """A new send; None if there is one of that id."""
+        fixed = {
+            "tenant": self.tx.tenant,
+            "status": "open",
+            "sealed": False,
+            "opened_at": self.tx.now,
+            **dict.fromkeys(NUMBERS, 0),
+        }
+        new = await self.tx.insert_new(sends, [{**fixed, **said}], returning=["id"])
+        if not new:
+            return None
+        held = await self.hold(new[0].id)
+        held.loaded = None
+        return await self.finish(held)
 
     async def seal_send(self, send_id: UUID) -> Send:
         held = await self.hold(send_id)
