@@ -2,7 +2,7 @@
 import { Api, Away, Refused } from "./api.js";
 import { Campaign, OVER, WITHIN } from "./campaign.js";
 import { at, say, set, show } from "./dom.js";
-import { daysAgo, time, ZONE } from "./format.js";
+import { daysAgo, time, today, ZONE } from "./format.js";
 import { House } from "./house.js";
 import { Incoming } from "./incoming.js";
 import { Segments } from "./segments.js";
@@ -11,7 +11,7 @@ import { closed, story, tell } from "./story.js";
 const SECOND = 1000;
 const FIGURES = 2.5 * SECOND; // between questions to analytics, which cost more than the others
 const SELDOM = 30 * SECOND; // for what hardly changes, and for modules that are not here
-const MODEST = 6; // pauses are so much longer than the questions took: a busy server is left in peace
+const MODEST = 2; // a pause is at least so many times what the questions took: a busy server is left in peace
 const SHOWN_SECONDS = 60;
 const MOST_SEEN = 600; // points of the curve of what a campaign brought
 const KEY = "martech.key";
@@ -144,24 +144,31 @@ async function figures() {
   const orders = { event: ORDER, timezone: ZONE };
   const revenue = { ...orders, measure: "sum", property: "revenue" };
   const path = "/analytics/v1/series";
-  const day = { interval: "day", from: daysAgo(371) };
   await ask("monthOrders", path, { ...orders, interval: "month" });
   await ask("monthRevenue", path, { ...revenue, interval: "month" });
-  await ask("dayOrders", path, { ...orders, ...day });
-  await ask("dayRevenue", path, { ...revenue, ...day });
+  if (!state.currency && state.monthOrders?.total) await currency();
+  // of today alone, unless the days and weeks before are looked at
+  const recent = panels.incoming.interval === "month" && state.dayOrders;
+  const day = { interval: "day", from: recent ? today() : daysAgo(371), to: daysAgo(-1) };
+  await ask("dayOrders", path, { ...orders, ...day }, sinceThen(state.dayOrders));
+  await ask("dayRevenue", path, { ...revenue, ...day }, sinceThen(state.dayRevenue));
   const whole = state.monthOrders && state.monthRevenue && state.dayOrders && state.dayRevenue;
   state.series = whole && {
     month: { orders: state.monthOrders, revenue: state.monthRevenue },
     day: { orders: state.dayOrders, revenue: state.dayRevenue },
   };
-  if (!state.currency && state.monthOrders?.total) await currency();
-  await outcome();
 }
+
+// The answer behind the days that were answered before.
+const sinceThen = (known) => (answer) => {
+  const first = answer.data[0]?.start ?? "9999";
+  return { ...answer, data: [...(known?.data ?? []).filter((one) => one.start < first), ...answer.data] };
+};
 
 // What the chosen campaign brought. Two days are too few for columns of a day each.
 async function outcome() {
   const { campaign } = state;
-  if (!campaign?.launched_at) return;
+  if (!key || !campaign?.launched_at) return;
   const young = Date.now() - Date.parse(campaign.launched_at) < 48 * 3600 * SECOND;
   const asked = { source: `campaign:${campaign.id}`, interval: young ? "hour" : "day", timezone: ZONE };
   const bought = { event: ORDER, within: WITHIN.text, property: "revenue", by: "products.category", by_property: "products.total", limit: 8 };
@@ -329,5 +336,6 @@ function pulse() {
 draw();
 every(SECOND, fast);
 every(FIGURES, figures);
+every(FIGURES, outcome);
 every(SECOND * 2, mail);
 every(SELDOM, currency);
