@@ -1,0 +1,141 @@
+"""Figures through the API beside the same SQL run directly, over ten million events.
+
+The events are made by SQL in a file of the store's own form (a hundred thousand people, a year,
+baskets of two lines), and a platform is started on it. The direct runs are plain DuckDB on that
+file, with its own defaults, in a process that does nothing else.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlencode
+from uuid import UUID
+
+import duckdb
+
+from benchmarks.platform import ROOT, Platform, platform, restarted
+from benchmarks.questions import Answer
+from martech.modules.access.domain import tenant_id
+from martech.modules.analytics.adapters.schema import TABLES
+
+EVENTS = int(os.environ.get("BENCH_EVENTS", "10000000"))
+TIMES = 5
+BAR = 1.3
+YEAR = {"event": "Order Completed", "from": "2025-01-01", "to": "2026-01-01"}
+MINE = "tenant = $tenant AND type = 'track' AND event = 'Order Completed'"
+MINE += " AND timestamp >= '2025-01-01' AND timestamp < '2026-01-01'"
+
+FILL = """
+    INSERT INTO events SELECT
+        $tenant, md5((i % 100000)::VARCHAR)::UUID, 'user_id', (i % 100000)::VARCHAR, 'track',
+        CASE WHEN i % 4 = 0 THEN 'Product Viewed' ELSE 'Order Completed' END,
+        TIMESTAMP '2025-01-01' + to_seconds((i * 31536000 // $events)::BIGINT),
+        TIMESTAMP '2026-01-01', 'm' || i,
+        '{"order_id":"' || i || '","revenue":' || (i % 10000) / 100 || ',"products":['
+        || '{"category":"C' || i % 31 || '","total":' || (i % 5000) / 100 || '},'
+        || '{"category":"C' || i % 7 || '","total":' || (i % 5000) / 100 || '}]}',
+        'keep_what_people_did', 0
+    FROM range($events) made(i)
+"""
+
+COUNTS = f"SELECT date_trunc('day', timestamp), count(*) FROM events WHERE {MINE} GROUP BY 1"
+SUMS = f"""
+    SELECT date_trunc('day', timezone('Europe/Berlin', timezone('UTC', timestamp))),
+        sum(TRY_CAST(properties->>'$.revenue' AS DECIMAL(18, 6)))
+    FROM events WHERE {MINE} GROUP BY 1
+"""
+PEOPLE = f"""
+    SELECT date_trunc('month', timestamp) AS month, count(DISTINCT coalesce(kept, profile))
+    FROM events LEFT JOIN merges ON merges.merged = profile AND merges.tenant = events.tenant
+    WHERE {MINE.replace("tenant =", "events.tenant =")} GROUP BY GROUPING SETS ((month), ())
+"""
+GROUPS = f"""
+    SELECT line->>'$.category', sum(TRY_CAST(line->>'$.total' AS DECIMAL(18, 6))) FROM (
+        SELECT unnest(json_extract(properties, '$.products[*]')) AS line FROM events WHERE {MINE}
+    ) GROUP BY 1
+"""
+BERLIN = {**YEAR, "measure": "sum", "property": "revenue", "timezone": "Europe/Berlin"}
+MONTHS = {**YEAR, "measure": "people", "interval": "month"}
+LINES = {**YEAR, "by": "products.category", "measure": "sum", "property": "products.total"}
+
+QUESTIONS: dict[str, tuple[str, dict[str, str], str]] = {
+    "count a day": ("series", YEAR, COUNTS),
+    "sum a day of Berlin": ("series", BERLIN, SUMS),
+    "people a month": ("series", MONTHS, PEOPLE),
+    "sum by products.category": ("breakdown", LINES, GROUPS),
+}
+"""Each as it is asked through the API, and as plain SQL."""
+
+
+def figures(kind: str, seconds: float) -> Answer:
+    """The worst of a few questions, as a multiple of what they take directly."""
+    with tempfile.TemporaryDirectory(prefix="martech-bench-") as folder, platform(kind) as running:
+        store = Path(folder) / "analytics.duckdb"
+        _fill(store, tenant_id("bench"))
+        running.environment["MARTECH_ANALYTICS_STORE_URL"] = f"duckdb:///{store}"
+        with restarted(running, modules=running.modules):
+            asked = {name: _median(lambda n=name: _ask(running, n)) for name in QUESTIONS}
+            memory = running.memory()
+            running.process.terminate()
+            running.process.wait()
+            said = subprocess.check_output(
+                [sys.executable, "-m", "benchmarks.analytics", str(store)], cwd=ROOT, text=True
+            )
+    direct = dict(zip(QUESTIONS, map(float, said.split()), strict=True))
+    worst = max(QUESTIONS, key=lambda name: asked[name] / direct[name])
+    ratio = asked[worst] / direct[worst]
+    return Answer(
+        f"analytics series and breakdown over {EVENTS:,} events",
+        kind,
+        f"≤ {BAR}× the same SQL run directly",
+        f"{ratio:.2f}× at worst ({worst}: {asked[worst] * 1000:,.0f} ms)",
+        ratio <= BAR,
+        f"{direct[worst] * 1000:,.0f} ms (plain DuckDB, its own defaults)",
+        {
+            "seconds": {
+                name: [round(asked[name], 3), round(direct[name], 3)] for name in QUESTIONS
+            },
+            "server_memory_mb": memory,
+        },
+    )
+
+
+def _fill(store: Path, tenant: UUID) -> None:
+    with duckdb.connect(str(store)) as file:
+        for statement in TABLES:
+            file.execute(statement)
+        file.execute(FILL, {"tenant": tenant, "events": EVENTS})
+
+
+def _ask(running: Platform, name: str) -> None:
+    route, query, _ = QUESTIONS[name]
+    answer = running.get(f"/analytics/v1/{route}?{urlencode(query)}")
+    assert answer["total"] > 0
+
+
+def _median(do: Callable[[], None]) -> float:
+    """Of `TIMES`, after one that warms up."""
+    do()
+    took = []
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        do()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
+def directly(store: str) -> None:
+    """Say the seconds of each question, in their order."""
+    tenant = tenant_id("bench")
+    with duckdb.connect(store, read_only=True) as file:
+        for _, _, query in QUESTIONS.values():
+            print(_median(lambda q=query: file.execute(q, {"tenant": tenant}).fetchall()))
+
+
+if __name__ == "__main__":
+    directly(sys.argv[1])
