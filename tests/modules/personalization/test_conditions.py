@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from martech.kernel.errors import Invalid
 from martech.modules.personalization.domain.behaviour import scalars, values
 from martech.modules.personalization.domain.catalog import Defined, catalog, compiled, definitions
-from martech.modules.personalization.domain.conditions import Behaviour, parsed, read
+from martech.modules.personalization.domain.conditions import Behaviour, parsed, read, written
 from martech.modules.personalization.domain.tallies import Tally
 from martech.modules.personalization.domain.values import micros
 
@@ -46,6 +46,8 @@ WRONG: list[tuple[object, str, str]] = [
     ({"trait": "c", "is": "equals", "value": "x" * 501}, "condition.value", "over 500"),
     ({"trait": "c", "is": "at_least", "value": True}, "condition.value", "number or a text"),
     ({"trait": "c", "is": "equals", "value": 1, "x": 1}, "condition.x", "does not belong"),
+    ({"trait": "c", "is": "equals", "value": 10**19}, "condition.value", "smaller number"),
+    ({"trait": "c", "is": "one_of", "value": [1e300]}, "condition.value[0]", "smaller number"),
     (ORDER, "condition.at_least", "needs a bound"),
     (ORDER | {"at_least": -1}, "condition.at_least", "whole number of times"),
     (ORDER | {"at_least": 1.5}, "condition.at_least", "whole number of times"),
@@ -83,6 +85,15 @@ def test_what_is_wrong_is_said_with_its_path_and_the_cure(
 
 
 OTHERS = ("where", "at_least", "property")
+
+
+def test_a_condition_has_a_largest_size() -> None:
+    texts = [f"{n:0500}" for n in range(50)]
+    with pytest.raises(Invalid, match="Send at most 20,000") as caught:
+        written({"trait": "city", "is": "one_of", "value": texts})
+    assert caught.value.field == "condition"
+
+
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (

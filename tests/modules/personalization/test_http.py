@@ -177,8 +177,18 @@ async def test_a_preview_of_very_many_is_an_estimate(
 async def test_there_is_an_end_to_the_number_of_segments(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("martech.modules.personalization.service.defining.MOST", 2)
-    await made(counter)
+    where = "martech.modules.personalization.service.defining"
+    monkeypatch.setattr(f"{where}.MOST", 2)
+    monkeypatch.setattr(f"{where}.MOST_MEASURES", 2)
+    order = {"event": "Order Completed", "at_least": 1}
+    two = {"all": [order, order | {"within": "P1D"}]}
+    three = {"any": [two, order | {"sum": "revenue"}]}
+    body = {"name": "x", "condition": three}
+    assert problem(await counter.call("POST", "/segments", body)) == (409, None)
+    id_ = (await made(counter, two))["id"]
+    assert problem(await counter.call("PUT", f"/segments/{id_}", body)) == (409, None)
+    another = {"name": "x", "condition": {"not": three["any"][1]}}
+    assert (await counter.call("PUT", f"/segments/{id_}", another)).status_code == 200
     await made(counter)
     answer = await counter.call("POST", "/segments", {"name": "x", "condition": ULM})
     assert problem(answer) == (409, None)

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,8 +12,20 @@ import pytest
 from sqlalchemy import delete, update
 
 from martech.kernel.bus.replay import replay
+from martech.kernel.clock import TestClock
 from martech.kernel.columns import table
+from martech.kernel.host import Host
 from martech.kernel.jobs import Jobs
+from martech.kernel.settings import Settings
+from martech.modules.personalization.domain.catalog import Catalog
+from martech.modules.personalization.domain.commands import Expire
+from martech.modules.personalization.domain.people import Person
+from martech.modules.personalization.domain.reckoning import concerned
+from martech.modules.personalization.service import PersonalizationService
+from martech.modules.personalization.service.following import News
+from martech.modules.personalization.service.rows import Segments
+from martech.modules.profiles.contract import ProfilesMerged
+from tests.modules.personalization.conftest import MODULES
 from tests.modules.personalization.town import Town
 
 pytestmark = pytest.mark.anyio
@@ -60,14 +74,19 @@ def live(town: Town, dice: random.Random, people: list[UUID]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_whatever_happens_in_whatever_order_the_answer_is_that_of_counting_anew(
+async def test_the_answer_is_that_of_counting_anew(
     town: Town, seed: int, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dice = random.Random(seed)
+    await story(town, random.Random(seed), 600 if full else 120, monkeypatch)
+
+
+async def story(
+    town: Town, dice: random.Random, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("martech.modules.personalization.service.computing.PAGE", 3)
     people = [UUID(int=dice.getrandbits(128)) for _ in range(15)]
     made: dict[UUID, object] = {}
-    for _ in range(600 if full else 120):
+    for _ in range(length):
         fate = dice.random()
         if fate < 0.55:
             for _ in range(dice.randint(1, 12)):
@@ -78,24 +97,33 @@ async def test_whatever_happens_in_whatever_order_the_answer_is_that_of_counting
             town.clock.move(timedelta(hours=dice.choice([0.25, 0.5, 1, 7, 24])))
         elif fate < 0.9:
             await step(town)
-        elif fate < 0.93 or len(made) < 3:
-            wanted = condition(dice)
-            made[await town.define(wanted)] = wanted
-        elif fate < 0.96:
-            segment, wanted = dice.choice(list(made)), condition(dice)
-            async with town.host.unit("personalization", town.tenant) as service:
-                await service.change_segment(segment, "changed", wanted)
-            made[segment] = wanted
         elif fate < 0.98:
-            segment = dice.choice(list(made))
-            del made[segment]
-            async with town.host.unit("personalization", town.tenant) as service:
-                await service.delete_segment(segment)
+            await decide(town, dice, made)
         else:
             await town.settle()
             await town.check(made)
     await town.settle()
     await town.check(made)
+    for hours in (0.5, 0.5, 23, 12, 24, 120):  # and then nothing happens any more
+        town.clock.move(timedelta(hours=hours))
+        await town.work()
+        await town.check(made)
+
+
+async def decide(town: Town, dice: random.Random, made: dict[UUID, object]) -> None:
+    """Make, change or delete a segment."""
+    wanted = condition(dice)
+    if len(made) < 3 or dice.random() < 0.4:
+        made[await town.define(wanted)] = wanted
+        return
+    segment = dice.choice(list(made))
+    async with town.host.unit("personalization", town.tenant) as service:
+        if dice.random() < 0.6:
+            await service.change_segment(segment, "changed", wanted)
+            made[segment] = wanted
+        else:
+            await service.delete_segment(segment)
+            del made[segment]
 
 
 async def step(town: Town) -> None:
@@ -142,6 +170,59 @@ async def forget(town: Town) -> None:
             await connection.execute(delete(one))
         await connection.execute(update(table(database.metadata, "segments")).values(size=0))
         await connection.execute(update(table(database.metadata, "registers")).values(people=0))
+
+
+class Timeless(PersonalizationService):
+    """Nobody ever leaves because time goes by."""
+
+    async def expire(self, _: Expire) -> None:
+        return
+
+
+class Hasty(PersonalizationService):
+    """Judges by running numbers alone, whatever fell out of the window."""
+
+    async def _reckon(self, some: Sequence[Person], catalog: Catalog, now: int) -> None:
+        for person in some:
+            person.asked |= concerned(person, catalog)
+
+
+class Divided(PersonalizationService):
+    """Two who turned out to be one stay two."""
+
+    async def follow(self, news: Sequence[News]) -> None:
+        await super().follow([one for one in news if not isinstance(one, ProfilesMerged)])
+
+
+class Overlooking(PersonalizationService):
+    """Does not hold a new segment against those who come while it is computed."""
+
+    async def follow(self, news: Sequence[News]) -> None:
+        self.live = True
+        await super().follow(news)
+
+    async def _segments(self) -> Segments:
+        found = await super()._segments()
+        if not hasattr(self, "live"):
+            return found
+        return Segments(
+            found.catalog, {k: one._replace(looked_to=None) for k, one in found.standing.items()}
+        )
+
+
+@pytest.mark.parametrize("defect", [Timeless, Hasty, Divided, Overlooking])
+async def test_the_stories_notice_what_they_are_for(
+    url: str,
+    clock: TestClock,
+    defect: type[PersonalizationService],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    modules = [replace(m, service=defect) if m.name == "personalization" else m for m in MODULES]
+    async with Host(modules, Settings(database_url=url), clock=clock) as host:
+        with pytest.raises(AssertionError):
+            for seed in range(12):
+                town = Town(host, clock)
+                await story(town, random.Random(seed), 120, monkeypatch)
 
 
 class Crowd:

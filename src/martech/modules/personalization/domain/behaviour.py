@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -27,7 +27,7 @@ Amount = Callable[[Values], int]
 """What one event adds to a measure; 0 if nothing."""
 
 
-class Done(NamedTuple):
+class Done(msgspec.Struct, frozen=True, gc=False):
     """One thing that somebody did, as it is kept."""
 
     profile_id: UUID

@@ -30,6 +30,7 @@ from martech.modules.personalization.domain.values import (
 
 DEEPEST: Final = 8
 MOST_PARTS: Final = 100
+LARGEST_CONDITION: Final = 20_000  # bytes: they are read with every batch of news
 MOST_WHERE: Final = 10
 LONGEST_NAME: Final = 200
 LONGEST_WINDOW: Final = 3660  # days
@@ -96,6 +97,17 @@ def read(given: object) -> Condition:
     """Raises `Invalid` with the path of what is wrong, and the cure."""
     left = [MOST_PARTS]
     return _condition(given, "condition", DEEPEST, left)
+
+
+def written(given: object) -> tuple[Condition, bytes]:
+    """A condition as it is stored. Raises `Invalid`."""
+    condition, stored = read(given), msgspec.json.encode(given)
+    if len(stored) > LARGEST_CONDITION:
+        raise Invalid(
+            f"The condition has {len(stored):,} bytes. Send at most {LARGEST_CONDITION:,}.",
+            field="condition",
+        )
+    return condition, stored
 
 
 def leaves(condition: Condition) -> Iterator[Asked | Behaviour]:

@@ -20,6 +20,8 @@ MICRO: Final = 1_000_000
 GREATEST: Final = 10**12
 """A number beyond it is a mistake or malice, and adds nothing to a sum."""
 
+LARGEST: Final = 10**18
+
 _EXACT: Final = 10**9  # up to here a float's product with a million still rounds right
 
 Test = Callable[[object], bool]
@@ -88,6 +90,8 @@ def operand(is_: str, given: Mapping[str, object], path: str) -> object:
 def scalar(value: object, path: str) -> object:
     if kind(value) not in ("truth", "number", "text"):
         raise Invalid(f"{path} must be a text, a number, true or false.", field=path)
+    if isinstance(value, (int, float)) and not -LARGEST <= value <= LARGEST:
+        raise Invalid(f"{path} is beyond {LARGEST:,}. Send a smaller number.", field=path)
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         raise Invalid(f"{path} has over {LONGEST_TEXT} characters. Send fewer.", field=path)
     return value

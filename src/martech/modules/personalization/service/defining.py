@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import delete, func, insert, select, update
 
 from martech.kernel.columns import new_id
@@ -15,15 +14,16 @@ from martech.modules.personalization.service.looking import Looking
 from martech.modules.personalization.service.rows import Register
 from martech.modules.personalization.tables import measures, registers, segments
 
-MOST = 500
-"""Segments of a tenant: each event is held against all that ask for it."""
+MOST = 200
+MOST_MEASURES = 300
+"""Of a tenant: what each event is held against has an end."""
 
 
 class Defining(Looking):
     async def create_segment(self, name: str, condition: object) -> Segment:
         """Its members are computed from the past at once, a page at a time, beside what goes on.
         Raises `Invalid` for a condition that is none."""
-        checked = conditions.read(condition)
+        checked, stored = conditions.written(condition)
         register = await self._alone()
         there = select(func.count()).where(*self._mine(segments))
         if (await self.tx.execute(there)).scalar_one() >= MOST:
@@ -34,7 +34,7 @@ class Defining(Looking):
             "id": id_,
             "number": register.segments + 1,
             "name": name,
-            "condition": msgspec.json.encode(condition),
+            "condition": stored,
             "version": 1,
             "ready": False,
             "looked_to": None,
@@ -54,18 +54,18 @@ class Defining(Looking):
 
     async def change_segment(self, segment_id: UUID, name: str, condition: object) -> Segment:
         """Another condition is another version, computed anew; another name is only that."""
-        checked, written = conditions.read(condition), msgspec.json.encode(condition)
+        checked, stored = conditions.written(condition)
         register = await self._alone()
         before = await self.segment(segment_id)
         changes: dict[str, object] = {"name": name, "updated_at": self.tx.now}
-        if bytes(before.condition) != written:
-            changes |= {"condition": written, "version": before.version + 1}
+        if bytes(before.condition) != stored:
+            changes |= {"condition": stored, "version": before.version + 1}
             changes |= {"ready": False, "looked_to": None, "looked_at": 0}
         mine = update(segments).where(*self._mine(segments), segments.c.id == segment_id)
         await self.tx.execute(mine.values(changes))
         if "version" in changes:
-            await self._number(checked, register)
             await self._forget_measures()
+            await self._number(checked, register)
             self._compute(segment_id)
         self.tx.audit("segment.changed", str(segment_id), name=name, version=before.version)
         return await self.segment(segment_id)
@@ -94,6 +94,11 @@ class Defining(Looking):
         new = [key for key in sorted(definitions(condition)) if key not in there]
         if not new:
             return
+        if len(there) + len(new) > MOST_MEASURES:
+            raise Conflict(
+                f"All segments together ask for over {MOST_MEASURES} different numbers of people's "
+                "behaviour. Delete a segment, or ask for the same events and windows."
+            )
         rows = [
             {"tenant": self.tx.tenant, "number": number, "definition": definition}
             for number, definition in enumerate(new, register.measures + 1)

@@ -50,10 +50,20 @@ class FollowingNews(Judging):
         for number, item in enumerate(news):
             if isinstance(item, Activity) and (thing := done(item)) is not None:
                 things.setdefault(thing.digest, (number, thing))
-        tenant = self.tx.tenant
-        rows = [{"tenant": tenant, **thing._asdict()} for _, thing in things.values()]
+        rows = [self._row(thing) for _, thing in things.values()]
         new = await self.tx.insert_new(behaviour, rows, returning=["digest"])
         return dict(things[row.digest] for row in new)
+
+    def _row(self, thing: Done) -> dict[str, object]:
+        return {
+            "tenant": self.tx.tenant,
+            "profile_id": thing.profile_id,
+            "event": thing.event,
+            "at": thing.at,
+            "digest": thing.digest,
+            "identity": thing.identity,
+            "properties": thing.properties,
+        }
 
     async def _strangers(self, news: Sequence[News], following: Following) -> list[UUID]:
         """Who is not on record, of those who did nothing that a segment asks for."""

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import select
 
 from martech.modules.personalization.contract import Preview
@@ -29,8 +28,8 @@ class Previewing(Looking):
     async def preview(self, condition: object) -> Preview:
         """Looks at the newest people, until it has looked at `MOST_PEOPLE` or read `MOST_ROWS` of
         what they did: a request is no place to read everything. Raises `Invalid`."""
-        conditions.read(condition)
-        plan = await self._plan(msgspec.json.encode(condition))
+        _, stored = conditions.written(condition)
+        plan = await self._plan(stored)
         found: list[UUID] = []
         looked_at, left, place = 0, MOST_ROWS, None
         while looked_at < MOST_PEOPLE and left > 0:
