@@ -4,8 +4,9 @@ from uuid import UUID
 
 from martech.kernel.messages import Command
 
-LANES = 4
-"""Batches of one send on their way at once: while one waits for the server, another is made."""
+LANES = 2
+"""Batches of one send on their way at once: while one waits for the server, another is made. More
+would only wait for each other, with mails in hand."""
 
 LANE = 200
 """Messages that are worth a lane more."""

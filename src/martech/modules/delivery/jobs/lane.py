@@ -185,7 +185,7 @@ class Lane:
         """Claim as much as can be handed over in time."""
         given_back = sum(isinstance(result, NotTried) for result in self._results.values())
         if given_back:
-            self._size = max(FEWEST, claimed - given_back)
-        elif claimed == self._size and self._running.now() - self._began < CLAIMED / 3:
+            self._size = max(FEWEST, (claimed - given_back) * 3 // 4)
+        elif claimed == self._size and self._running.now() - self._began < CLAIMED / 2:
             self._size = min(MOST, 2 * self._size)
         self._running.batch = self._size

@@ -63,8 +63,9 @@ class Engaging(Settling):
             if hit.counts and url is not None:
                 id_ = hit.token.message_id
                 done.setdefault(sends[id_], []).append(Done(hit.token.kind, id_, url))
-        for send_id in sorted(done):
-            await self._record(await self.hold(send_id), done[send_id])
+        sends_held = [await self.hold(send_id) for send_id in sorted(done)]
+        for send in sends_held:  # all are held before anything is written: no two wait in a circle
+            await self._record(send, done[send.id])
         return answers
 
     async def _signing_key(self) -> bytes | None:
