@@ -1,9 +1,9 @@
-"""How much one template may be, and one rendering take. A usual mail takes a thousandth of it.
+"""How much one template may be, and one rendering take. A usual text takes a thousandth of it.
 
 The counts are what holds: the same template with the same values is refused or rendered alike on
 any machine, so a preview means something. The time is the second line, for what the counts did not
 foresee; it is the thread's own working time, so that a machine that is busy elsewhere refuses
-nobody's mail.
+nothing.
 """
 
 SOURCE = 500_000

@@ -12,7 +12,7 @@ from martech.kernel.templates.errors import Refused
 
 T = TypeVar("T")
 
-_LATE = f"It takes longer than {limits.SECONDS * 1000:.0f} ms. Do less for each mail."
+_LATE = f"It takes longer than {limits.SECONDS * 1000:.0f} ms. Do less in it."
 
 
 class Spent:
