@@ -33,7 +33,7 @@ from tests.chaos.trusting import (
     builds_by_format,
 )
 from tests.modules.delivery.letters import HEADERS, letter, parsed
-from tests.modules.delivery.sending import HASTY, Told, pool, send
+from tests.modules.delivery.sending import EAGER, Told, pool, send
 from tests.modules.delivery.stand import BASE, MODULES
 from tests.modules.delivery.visiting import ONE_CLICK, PERSON, Visitors, dkim_key, visitors
 from tests.sinks.smtp import Mail, sink
@@ -193,7 +193,7 @@ async def mailed(letters: Sequence[Letter], build: Build, session: type[Session]
     """What a server takes that ends a line at whatever looks like one."""
     async with (
         sink(lenient=True) as server,
-        pool(server, session=session, patience=HASTY) as out,
+        pool(server, session=session, patience=EAGER) as out,
     ):
         for each in letters:
             mail = Posted(
@@ -331,7 +331,7 @@ async def persisted(size: int, session: type[Session]) -> tuple[int, int]:
     unknown = 0
     async with (
         sink("accepted:drop@0.05", delay=(0, 2)) as server,
-        pool(server, session=session, patience=HASTY) as out,
+        pool(server, session=session, patience=EAGER) as out,
     ):
         while waiting:
             told = Told()

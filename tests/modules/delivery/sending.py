@@ -10,8 +10,11 @@ from martech.modules.delivery.domain.outcomes import Outcome, Posted
 from martech.modules.delivery.domain.server import mail_server
 from tests.sinks.smtp import Sink
 
+EAGER = Patience(away=0)
+"""For servers that are worth asking again at once."""
+
 HASTY = Patience(connect=5, reply=0.5, body=5, final=0.5, quit=0.5, away=0)
-"""For servers that are known to hang, and worth asking again at once."""
+"""Likewise, and they are known to hang."""
 
 
 def posted(to: str = "ada@example.com", data: bytes | None = None) -> Posted:

@@ -1,14 +1,18 @@
 """What the pool says became of each mail, whatever the server does; the sink's log is the truth."""
 
 import asyncio
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import uvloop
+from hypothesis import given
+from hypothesis import strategies as st
 
 from martech.modules.delivery.adapters.console import Console
 from martech.modules.delivery.adapters.session import Patience
+from martech.modules.delivery.adapters.wire import Wire
 from martech.modules.delivery.domain.outcomes import (
     Accepted,
     Ambiguous,
@@ -17,10 +21,14 @@ from martech.modules.delivery.domain.outcomes import (
     Refused,
 )
 from tests.modules.delivery.authorities import Authority
-from tests.modules.delivery.sending import HASTY, Told, pool, posted, send
+from tests.modules.delivery.sending import EAGER, HASTY, Told, pool, posted, send
 from tests.sinks.smtp import sink
 
 pytestmark = pytest.mark.anyio
+
+
+def patience(fault: str) -> Patience:
+    return HASTY if "hang" in fault else EAGER
 
 
 @pytest.fixture(params=[True, False], ids=["pipelining", "one by one"])
@@ -111,7 +119,7 @@ async def test_what_breaks_before_a_word_about_the_mail_leaves_it_untried(
     mails = [posted(), posted()]
     async with (
         sink(f"{stage}:{action}", pipelining=pipelining) as server,
-        pool(server, patience=HASTY, connections=1) as out,
+        pool(server, patience=patience(action), connections=1) as out,
     ):
         outcomes = await send(out, mails)
         assert [type(outcome) for outcome in outcomes] == [NotTried, NotTried]
@@ -130,7 +138,7 @@ async def test_a_mail_that_the_server_does_not_stand_is_for_later_and_holds_up_n
     mails = [posted("poison@example.com"), posted("ada@example.com")]
     async with (
         sink(f"{stage}:{action}:poison@*", pipelining=pipelining) as server,
-        pool(server, patience=HASTY, connections=1) as out,
+        pool(server, patience=patience(action), connections=1) as out,
     ):
         poison, ada = await send(out, mails)
     if stage == "body" and action != "421":
@@ -152,7 +160,7 @@ async def test_without_the_servers_word_nobody_knows(
     mails = [posted("1@example.com"), posted("2@example.com"), posted("3@example.com")]
     async with (
         sink(f"{fault}*1", pipelining=pipelining) as server,
-        pool(server, patience=HASTY, connections=1) as out,
+        pool(server, patience=patience(fault), connections=1) as out,
     ):
         first, *rest = await send(out, mails)
         again = [m for m, o in zip(mails[1:], rest, strict=True) if isinstance(o, NotTried)]
@@ -169,7 +177,7 @@ async def test_a_server_that_leaves_in_the_middle_of_a_large_mail_did_not_get_it
     mail = posted(data=b"Subject: long\r\n\r\n" + b"x" * 70 + b"\r\n" * 8_000_000)
     async with (
         sink("body:drop", pipelining=pipelining) as server,
-        pool(server, patience=HASTY) as out,
+        pool(server, patience=EAGER) as out,
     ):
         (outcome,) = await send(out, [mail])
     assert isinstance(outcome, Refused)
@@ -189,7 +197,7 @@ async def test_nobody_gets_two_when_the_server_breaks_at_random(full: bool) -> N
         "data:421@.02",
     ]
     unknown = 0
-    async with sink(*faults) as server, pool(server, patience=HASTY) as out:
+    async with sink(*faults) as server, pool(server, patience=EAGER) as out:
         while mails:
             told = Told()
             await out.send(list(mails.values()), told, within=30)
@@ -214,7 +222,7 @@ async def test_a_connection_that_was_closed_while_idle_costs_nothing(pipelining:
 
 
 async def test_a_server_that_is_away_shows_in_the_status_and_heals() -> None:
-    async with sink() as server, pool(server, patience=HASTY) as out:
+    async with sink() as server, pool(server, patience=EAGER) as out:
         assert out.status().reachable is None
         await send(out, [posted()])
         assert out.status().reachable is True
@@ -303,7 +311,7 @@ def test_it_is_the_same_on_the_loop_that_serves(tmp_path: Path) -> None:
     async def story() -> list[Outcome]:
         async with sink("rcpt:550:7@*", "accepted:drop:8@*", tls=authority.server()) as server:
             query = f"?tls=starttls&ca={authority.trusted}"
-            async with pool(server, query, patience=Patience(away=0)) as out:
+            async with pool(server, query, patience=EAGER) as out:
                 outcomes = await send(out, mails)
             assert {m.to[0]: m.bytes for m in server.mails} == {
                 mail.to: mail.data for mail in mails if mail.to != "7@example.com"
@@ -314,6 +322,23 @@ def test_it_is_the_same_on_the_loop_that_serves(tmp_path: Path) -> None:
     assert isinstance(outcomes[7], Refused)
     assert isinstance(outcomes[8], Ambiguous)
     assert sum(isinstance(outcome, Accepted) for outcome in outcomes) == 38
+
+
+@given(st.lists(st.binary(max_size=50) | st.sampled_from([b"250", b"-ok\r\n", b" ok\n", b"\n"])))
+def test_whatever_a_server_says_is_a_reply_or_the_end(chunks: list[bytes]) -> None:
+    wire = Wire()
+    for chunk in chunks:
+        wire.data_received(chunk)
+    lines = b"".join(chunks).split(b"\n")[:-1]
+    smtp = [re.fullmatch(rb"\d{3}([ -].*)?", line.rstrip(b"\r"), re.DOTALL) for line in lines]
+    assert (wire.lost is None) == all(smtp)
+
+
+def test_a_server_that_never_ends_its_line_is_not_listened_to_for_ever() -> None:
+    wire = Wire()
+    for _ in range(10):
+        wire.data_received(b"250 " + b"x" * 1000)
+    assert wire.lost == "the server's line has no end"
 
 
 async def test_the_console_accepts_and_shows(caplog: pytest.LogCaptureFixture) -> None:
