@@ -333,6 +333,24 @@ async def test_what_was_handed_out_and_not_begun_does_not_wait_for_the_broker(ho
     assert all(row["done_at"] for row in await rows(other))
 
 
+async def test_a_stop_in_the_middle_of_a_sweep_takes_it_back(hosts: Open) -> None:
+    host, noted, go_on = await hosts(), asyncio.Event(), asyncio.Event()
+
+    class Thorough(Carrier):
+        async def sweep(self, window: int) -> tuple[list[UUID], datetime | None]:
+            swept = await super().sweep(window)
+            noted.set()
+            await go_on.wait()
+            return swept
+
+    await order(host, Deliver(number=1))
+    async with running(Jobs(host, carrier=Thorough)) as work:
+        await noted.wait()
+        work.cancel()
+        asyncio.get_running_loop().call_soon(go_on.set)
+    assert (await rows(host))[0]["sent_at"] is None
+
+
 @job(Bake, inward=True)
 async def greedy(command: Bake, kitchen: KitchenService, street: Street) -> None: ...
 

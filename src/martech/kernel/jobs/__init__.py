@@ -7,7 +7,7 @@ transaction with its settlement, an outward one as a story of several, with the 
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from martech.kernel.commands import LEASE, Commands
@@ -87,7 +87,7 @@ class Jobs:
     async def _hand_out(self, carrier: Carrier, queue: Queue) -> float:
         """One sweep; returns the seconds until the next."""
         try:
-            ids, coming = await carrier.sweep(WINDOW)
+            ids, coming = await _swept(carrier)
             if ids:
                 await _send(carrier, queue, ids)
                 return BUSY
@@ -100,6 +100,21 @@ class Jobs:
         if coming is None:
             return POLL
         return min(POLL, max(BUSY, (coming - self.host.clock.now()).total_seconds()))
+
+
+async def _swept(carrier: Carrier) -> tuple[list[UUID], datetime | None]:
+    """A sweep, to its end: it notes that commands were sent, and when we are stopped before they
+    are, that is taken back."""
+    sweep = asyncio.ensure_future(carrier.sweep(WINDOW))
+    try:
+        return await asyncio.shield(sweep)
+    except asyncio.CancelledError:
+        try:
+            ids, _ = await sweep
+            await carrier.recall(ids)
+        except Exception:
+            log.exception("what %s was about to hand out waits", carrier.name)
+        raise
 
 
 async def _send(carrier: Carrier, queue: Queue, ids: Sequence[UUID]) -> None:
