@@ -3,12 +3,18 @@
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from martech.kernel import settings
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
 from tests import databases
+
+hypothesis.settings.register_profile(
+    "untimed", deadline=None
+)  # how busy the machine is says nothing
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
