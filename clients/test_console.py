@@ -164,8 +164,16 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 MAIL = '<p>Thank you, {{ profile.traits.name }}. <a href="{{ unsubscribe_url }}">No more</a></p>'
 
 
+def member(number: int) -> dict[str, object]:
+    traits = {"email": f"member-{number}@example.com", "name": HOSTILE, "club": HOSTILE}
+    return {"type": "identify", "userId": f"member-{number}", "traits": traits}
+
+
 def launch(served: Platform, page: Browser) -> None:
-    """A campaign to everybody in the club, by names that would be markup."""
+    """A campaign to everybody in the club, by names that would be markup, while *page* looks."""
+    page.go(f"{served.url}/#key={served.secret_key}")
+    served.send([member(n) for n in range(3)])
+    page.until("#story", "3 people are known")
     content = served.post(
         "/content/v1/templates", {"name": HOSTILE, "subject": HOSTILE, "html": MAIL}
     )
@@ -182,18 +190,7 @@ def launch(served: Platform, page: Browser) -> None:
 def test_a_campaign_is_told_from_its_audience_to_what_it_brought(
     tmp_path: Path, page: Browser
 ) -> None:
-    people = [
-        {
-            "type": "identify",
-            "userId": f"member-{n}",
-            "traits": {"email": f"member-{n}@example.com", "name": HOSTILE, "club": HOSTILE},
-        }
-        for n in range(3)
-    ]
     with platform(tmp_path) as served:
-        page.go(f"{served.url}/#key={served.secret_key}")
-        served.send(people)
-        page.until("#story", "3 people are known")
         launch(served, page)
         page.until("#campaign [data-key=delivered] .value", "^3$")
         page.until("#campaign .pill", "completed")
@@ -205,4 +202,13 @@ def test_a_campaign_is_told_from_its_audience_to_what_it_brought(
         page.until("#campaign .days svg[aria-label*='highest is $1,235']")
         assert page.text("#campaign h3") == HOSTILE
         assert page.ask("count", selector="main img") == 0
+        is_quiet(page)
+
+
+def test_a_mail_server_that_does_not_answer_is_told_plainly(tmp_path: Path, page: Browser) -> None:
+    with platform(tmp_path, MARTECH_DELIVERY_SMTP_URL="smtp://127.0.0.1:9?tls=none") as served:
+        launch(served, page)
+        page.until("#campaign .problem", r"127\.0\.0\.1:9")
+        page.until("#story", "waits for the mail server, 0 of 3 delivered")
+        page.until("#campaign .rest", "3 (waiting|to be tried again)")
         is_quiet(page)
