@@ -11,9 +11,8 @@ from martech.kernel.host import Host
 from martech.kernel.settings import Settings
 from tests import databases
 
-hypothesis.settings.register_profile(
-    "untimed", deadline=None
-)  # how busy the machine is says nothing
+# how busy the machine is says nothing about a property
+hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 
