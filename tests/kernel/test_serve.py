@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from martech.__main__ import main
+from martech.app import installed, load
 from tests import servers
 
 pytestmark = pytest.mark.timeout(120)
@@ -219,7 +220,8 @@ def test_serving_and_working_apart_is_refused_on_sqlite(
 
 def test_serving_and_working_apart_on_postgresql(tmp_path: Path) -> None:
     url = servers.fresh_database()
-    env = environment(tmp_path, MARTECH_DATABASE_URL=url)
+    shareable = ",".join(m.name for m in load(installed()) if not m.store)
+    env = environment(tmp_path, MARTECH_DATABASE_URL=url, MARTECH_MODULES=shareable)
     assert run("serve", env=env).returncode == 2  # never migrates what it might share
     migrated = run("migrate", env=env)
     assert migrated.returncode == 0, migrated.stderr
@@ -232,6 +234,18 @@ def test_serving_and_working_apart_on_postgresql(tmp_path: Path) -> None:
         assert stop(served) == 0
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
+
+
+@pytest.mark.parametrize("command", [["worker"], ["serve", "--http-only"]])
+def test_a_store_that_lets_one_process_in_is_not_served_and_worked_apart(
+    tmp_path: Path, command: Sequence[str]
+) -> None:
+    env = environment(tmp_path, MARTECH_DATABASE_URL=servers.fresh_database())
+    assert run("migrate", env=env).returncode == 0
+    refused = run(*command, env=env)
+    assert refused.returncode == 2
+    assert "duckdb file, which lets one process in. Run `martech serve`" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_logs_are_json_and_name_the_request(tmp_path: Path) -> None:

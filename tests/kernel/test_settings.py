@@ -39,6 +39,18 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("name", "value", "cure"), WRONG, ids=[f"{n}={v}" for n, v, _ in WRONG])
+def test_a_store_stands_beside_its_modules_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("martech.kernel.settings.STORES", "/srv/stores")
+    settings = Settings(
+        database_url="sqlite:////srv/data",
+        database_urls={"there": "postgresql://u:p@host:5432/acme?ssl=1"},
+        store_urls={"elsewhere": "duckdb:///x.duckdb?threads=8"},
+    )
+    assert settings.store_of("counts", "duckdb") == "duckdb:////srv/data/counts.duckdb"
+    assert settings.store_of("there", "duckdb") == "duckdb:////srv/stores/acme/there.duckdb"
+    assert settings.store_of("elsewhere", "duckdb") == "duckdb:///x.duckdb?threads=8"
+
+
 def test_a_wrong_setting_is_refused_in_a_sentence_that_names_it(
     name: str, value: str, cure: str
 ) -> None:

@@ -123,10 +123,7 @@ def _groups(
         {_credited(asked, calendar.span, bound)}
         SELECT grp, count(DISTINCT person), count(*), coalesce(sum(value), 0) FROM (
             SELECT id, person, {group} AS grp, {value} AS value
-            FROM (
-                SELECT id, person, properties, unnest({sql.lines(by, "lines", bound)}) AS line
-                FROM credited
-            )
+            FROM ({sql.unnested(by, "SELECT * FROM credited", "lines", bound)})
             GROUP BY id, person, grp
         )
         GROUP BY grp ORDER BY 4 DESC, 3 DESC, grp NULLS LAST LIMIT $limit

@@ -70,12 +70,11 @@ def _lined(asked: Breakdown, bound: sql.Bound) -> str:
     value = "NULL"
     if asked.measured.measure == "sum" and not _line_by_line(asked.by, asked.measured.property):
         value = sql.amount(asked.measured.property, "property", bound)
-    line = f"unnest({sql.lines(asked.by, 'lines', bound)})" if asked.by.lines else "properties"
-    return f"""
-        SELECT events.id, {sql.PERSON if people else "NULL"} AS person, {value} AS value,
-            {line} AS line
+    events = f"""
+        SELECT events.id, {sql.PERSON if people else "NULL"} AS person, {value} AS value, properties
         FROM {sql.PEOPLE if people else "events"} {_where(asked, bound)}
     """
+    return sql.unnested(asked.by, events, "lines", bound)
 
 
 def _whole(connection: DuckDBPyConnection, tenant: UUID, asked: Breakdown) -> Number:

@@ -4,6 +4,7 @@ Times, offsets and names of columns are ours; `properties` is checked JSON; a pr
 JSON pointer, bound.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -11,6 +12,9 @@ from typing import Final
 from martech.modules.analytics.domain import Calendar, Measured, Path, Piece, Span, Which
 
 Bound = dict[str, object]
+
+PLAIN: Final = re.compile(r"[A-Za-z0-9_ -]+")
+"""Names that mean nothing else in a JSONPath between quotes."""
 
 PEOPLE: Final = "events LEFT JOIN merges ON merges.merged = events.profile"
 PERSON: Final = "coalesce(merges.kept, events.profile)"
@@ -54,10 +58,29 @@ def lines(path: Path, name: str, bound: Bound) -> str:
         return "[properties]"
     bound[name] = path.lines
     at = f"json_extract(properties, ${name})"
-    return (
-        f"CASE WHEN json_array_length(properties, ${name}) > 0 THEN CAST({at} AS JSON[]) "
-        f"WHEN json_type(properties, ${name}) = 'ARRAY' THEN [NULL] ELSE [{at}] END"
-    )
+    return f"CASE WHEN json_array_length({at}) > 0 THEN CAST({at} AS JSON[]) ELSE {_one(at)} END"
+
+
+def unnested(path: Path, rows: str, name: str, bound: Bound) -> str:
+    """*rows*, a SELECT with ``properties``, with each ``line`` of each event."""
+    if not path.lines:
+        return f"SELECT *, properties AS line FROM ({rows})"
+    bound[name] = path.lines
+    at = f"json_extract(properties, ${name})"
+    if all(PLAIN.fullmatch(part) for part in path.names):  # the same in half the time
+        bound[f"{name}_each"] = "$" + "".join(f'."{part}"' for part in path.names[:-1]) + "[*]"
+        each = f"json_extract(properties, ${name}_each)"
+    else:
+        each = f"TRY_CAST({at} AS JSON[])"
+    return f"""
+        SELECT *, unnest(CASE WHEN len(each) > 0 THEN each ELSE {_one(at)} END) AS line
+        FROM (SELECT *, {each} AS each FROM ({rows}))
+    """
+
+
+def _one(at: str) -> str:
+    """The one line of what is no list, or nothing of an empty one."""
+    return f"CASE WHEN json_type({at}) = 'ARRAY' THEN [NULL] ELSE [{at}] END"
 
 
 def number(line: str, path: Path, name: str, bound: Bound) -> str:
