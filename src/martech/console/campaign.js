@@ -120,11 +120,13 @@ export class Campaign {
     const { conversions, messages, currency, daily } = state;
     const given = { revenue: conversions, orders: conversions, opened: messages, clicked: messages, sent: messages };
     const there = Object.keys(SERIES).filter((name) => given[name]);
-    show(this.days, there.length > 0);
+    const anything = messages?.data.some((one) => one.sent || one.opened || one.clicked) || conversions?.events > 0;
+    show(this.days, !!anything);
     this.choices.offer(there);
     const groups = (conversions?.groups ?? []).filter((one) => one.total > 0);
     show(this.departments, groups.length > 0);
-    if (there.length === 0) return;
+    this.department(groups, currency);
+    if (!anything) return;
     const name = there.includes(this.series) ? this.series : there[0];
     const days = name === "revenue" || name === "orders" ? conversions.days : messages.data;
     const field = { revenue: "total", orders: "events" }[name] ?? name;
@@ -140,7 +142,6 @@ export class Campaign {
     });
     this.table.update(["When", SERIES[name]], data.map((one) => [period(one.start, interval), value(one.value)]), SERIES[name]);
     this.asItHappens(state, name, { value, tick, short: data.length < ENOUGH && interval === "hour" });
-    this.department(groups, currency);
   }
 
   // How it grew while this page was open.
