@@ -62,10 +62,11 @@ def main() -> None:
       martech parked list                what needs a person
 
     Settings come from the environment: MARTECH_DATABASE_URL (sqlite:///var/martech, one file a
-    module, or postgresql://…), MARTECH_<MODULE>_DATABASE_URL, MARTECH_REDIS_URL, MARTECH_MODULES,
-    MARTECH_HOST, MARTECH_PORT, MARTECH_PUBLIC_URL (how the world reaches us: links in mails),
-    MARTECH_LOG_LEVEL, MARTECH_MAX_REQUESTS, MARTECH_DRAIN_SECONDS, MARTECH_ISSUER_KEYS (public
-    keys), MARTECH_KEY_SNAPSHOT (a file), MARTECH_FAILPOINTS (tests); and what modules read for
+    module, or postgresql://…), MARTECH_<MODULE>_DATABASE_URL, MARTECH_<MODULE>_STORE_URL (analytics:
+    duckdb:///FILE?memory_mb=192), MARTECH_REDIS_URL, MARTECH_MODULES, MARTECH_HOST, MARTECH_PORT,
+    MARTECH_PUBLIC_URL (how the world reaches us: links in mails), MARTECH_LOG_LEVEL,
+    MARTECH_MAX_REQUESTS, MARTECH_DRAIN_SECONDS, MARTECH_ISSUER_KEYS (public keys),
+    MARTECH_KEY_SNAPSHOT (a file), MARTECH_FAILPOINTS (tests); and what modules read for
     themselves, such as MARTECH_DELIVERY_SMTP_URL: docs/modules lists it.
     """
 
@@ -173,19 +174,16 @@ def contracts(into: Path) -> None:
 @main.command()
 @settings_of
 def modules(settings: Settings) -> None:
-    """List the modules: what each listens to, and where it is kept."""
-    table = Table("module", "here", "listens to", "does", "kept in", box=None)
+    """List the modules: where each is kept, what it hears and does."""
     here = {module.name for module in app.hosted(settings)}
     for module in app.load(app.installed()):
-        url = settings.database_of(module.name)
-        table.add_row(
-            module.name,
-            "yes" if module.name in here else "no",
-            ", ".join(sorted({t for s in module.subscriptions for t in s.types})),
-            ", ".join(job.command.__name__ for job in module.jobs),
-            click.format_filename(url.rpartition("@")[2]),
-        )
-    out.print(table)
+        kept = click.format_filename(settings.database_of(module.name).rpartition("@")[2])
+        where = kept if module.name in here else "not hosted here"
+        out.print(f"[bold]{module.name}[/]  {escape(where)}", soft_wrap=True)
+        for heard in sorted({t for s in module.subscriptions for t in s.types}):
+            out.print(f"    hears {heard}")
+        for job in module.jobs:
+            out.print(f"    does  {job.command.__name__}")
 
 
 @main.group()

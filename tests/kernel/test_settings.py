@@ -39,18 +39,6 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("name", "value", "cure"), WRONG, ids=[f"{n}={v}" for n, v, _ in WRONG])
-def test_a_store_stands_beside_its_modules_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("martech.kernel.settings.STORES", "/srv/stores")
-    settings = Settings(
-        database_url="sqlite:////srv/data",
-        database_urls={"there": "postgresql://u:p@host:5432/acme?ssl=1"},
-        store_urls={"elsewhere": "duckdb:///x.duckdb?threads=8"},
-    )
-    assert settings.store_of("counts", "duckdb") == "duckdb:////srv/data/counts.duckdb"
-    assert settings.store_of("there", "duckdb") == "duckdb:////srv/stores/acme/there.duckdb"
-    assert settings.store_of("elsewhere", "duckdb") == "duckdb:///x.duckdb?threads=8"
-
-
 def test_a_wrong_setting_is_refused_in_a_sentence_that_names_it(
     name: str, value: str, cure: str
 ) -> None:
@@ -155,3 +143,15 @@ def test_a_wrong_setting_of_a_module_is_refused_likewise(name: str, value: str, 
 def test_the_public_url_is_where_we_listen_unless_it_is_said() -> None:
     assert Settings(port=1234).public == "http://127.0.0.1:1234"
     assert Settings(public_url="https://mail.example.com/").public == "https://mail.example.com"
+
+
+def test_a_store_stands_beside_its_modules_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("martech.kernel.settings.STORES", "/srv/stores")
+    settings = Settings(
+        database_url="sqlite:////srv/data",
+        database_urls={"there": "postgresql://u:p@host:5432/acme?ssl=1"},
+        store_urls={"elsewhere": "duckdb:///x.duckdb?threads=8"},
+    )
+    assert settings.store_of("counts", "duckdb") == "duckdb:////srv/data/counts.duckdb"
+    assert settings.store_of("there", "duckdb") == "duckdb:////srv/stores/acme/there.duckdb"
+    assert settings.store_of("elsewhere", "duckdb") == "duckdb:///x.duckdb?threads=8"
