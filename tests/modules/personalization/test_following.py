@@ -74,6 +74,25 @@ async def test_time_alone_lets_somebody_leave_at_exactly_the_moment(town: Town) 
     await town.check(made)
 
 
+async def test_those_whose_time_comes_within_a_second_are_served_together(town: Town) -> None:
+    segment = await town.define(RECENT)
+    for ago, person in enumerate((ADA, BOB, EVE)):
+        for _ in range(2):
+            town.act(person, ago=1 - ago / 7200)
+    await town.settle()
+    assert await town.members(segment) == {ADA, BOB, EVE}
+    town.clock.move(timedelta(hours=23))
+    await town.work()
+    assert await town.members(segment) == {BOB, EVE}
+    town.clock.move(timedelta(seconds=0.5))
+    await town.work()
+    assert await town.members(segment) == {BOB, EVE}
+    town.clock.move(timedelta(seconds=0.5))
+    await town.work()
+    await town.check({segment: RECENT})
+    assert await town.members(segment) == set()
+
+
 async def test_what_happened_late_counts_if_it_is_within_the_window(town: Town) -> None:
     segment = await town.define(RECENT)
     town.act(ADA)

@@ -11,6 +11,8 @@ from martech.modules.personalization.service.rows import Register, Segments, Sta
 from martech.modules.personalization.tables import members, people, segments
 
 PAGE = 250  # people
+PAUSE = 1_000_000
+"""Microseconds between two looks at whose time has come: those of one second go together."""
 
 
 class Computing(Judging):
@@ -41,7 +43,8 @@ class Computing(Judging):
         soonest = select(func.min(people.c.wake)).where(*self._mine(people))
         moment = (await self.tx.execute(soonest)).scalar_one_or_none()
         if moment is not None:
-            self._wake_at(moment)
+            full = len(found) == PAGE
+            self._wake_at(moment if full else max(moment, register.now + PAUSE))
 
     async def _look_on(self, command: Recompute, all_: Segments, register: Register) -> None:
         segment_id, standing = command.segment_id, all_.standing[command.segment_id]

@@ -71,8 +71,9 @@ class Judging(Rows):
                 continue
             person.changed = False
             wake = person.waking()
-            if wake is not None:
-                wakes.append(wake)
+            if wake is not None and (person.wake is None or wake < person.wake):
+                wakes.append(wake)  # for the others there is a command already
+            person.wake = wake
             rows.append(
                 {
                     "tenant": self.tx.tenant,
