@@ -221,7 +221,7 @@ class Steering(Trial):
 async def test_a_campaign_that_is_never_left_alone_reaches_everybody_once(
     product_url: str, tmp_path: Path, full: bool
 ) -> None:
-    acts, people = (200, 2000) if full else (12, 60)
+    acts, people = (200, 2000) if full else (8, 40)
     await Steering(product_url, tmp_path, seed=7).run(acts, people)
 
 
