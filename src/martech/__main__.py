@@ -62,8 +62,8 @@ def main() -> None:
       martech parked list                what needs a person
 
     Settings come from the environment: MARTECH_DATABASE_URL (sqlite:///var/martech, one file a
-    module, or postgresql://…), MARTECH_<MODULE>_DATABASE_URL, MARTECH_<MODULE>_STORE_URL (analytics:
-    duckdb:///FILE?memory_mb=192), MARTECH_REDIS_URL, MARTECH_MODULES, MARTECH_HOST, MARTECH_PORT,
+    module, or postgresql://…), MARTECH_<MODULE>_DATABASE_URL, MARTECH_<MODULE>_STORE_URL
+    (duckdb:///FILE?memory_mb=192), MARTECH_REDIS_URL, MARTECH_MODULES, MARTECH_HOST, MARTECH_PORT,
     MARTECH_PUBLIC_URL (how the world reaches us: links in mails), MARTECH_LOG_LEVEL,
     MARTECH_MAX_REQUESTS, MARTECH_DRAIN_SECONDS, MARTECH_ISSUER_KEYS (public keys),
     MARTECH_KEY_SNAPSHOT (a file), MARTECH_FAILPOINTS (tests); and what modules read for

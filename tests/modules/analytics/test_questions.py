@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import subprocess
+import sys
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -198,6 +200,33 @@ async def test_a_question_can_touch_nothing_outside_the_file(store: DuckStore) -
     ):
         with pytest.raises((Unavailable, Exception), match=r"[Pp]ermission|configuration|disabled"):
             await store.file.ask(lambda c, q=outside: c.execute(q).fetchall())  # type: ignore[misc]
+    await store.close()
+
+
+HOLD = """
+import duckdb, sys
+held = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+async def test_a_file_that_another_process_has_open_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "held.duckdb"
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert other.stdout
+    assert other.stdout.readline() == b"held\n"
+    store = DuckStore(f"duckdb:///{file}")
+    with pytest.raises(Unavailable, match="lock"):
+        await store.kept(UUID(int=1))
+    with pytest.raises(Unavailable, match="lock"):
+        await store.place("anything")
+    other.communicate()
+    assert (await store.kept(UUID(int=1))).events == 0
     await store.close()
 
 
