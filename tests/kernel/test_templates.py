@@ -19,6 +19,7 @@ ADA = {
         "items": [{"name": "Tea", "price": 3.5}, {"name": "Salt & pepper", "price": 2}],
     },
     "unsubscribe_url": "https://example.com/u/1?a=b&c=d",
+    "odd": [True, None, 1],
 }
 
 
@@ -54,6 +55,10 @@ def refused(source: str, values: dict[str, object] = ADA) -> TemplateError:
         ("{{ '<p>Hi <b>you</b><!-- no --></p><style>x</style>' | strip_html }}", "Hi you"),
         ("{% raw %}{{ not this }}{% endraw %}", "{{ not this }}"),
         ("{% comment %}{% if %}{% endcomment %}x", "x"),
+        ("{{ profile.items | map: 'size' | join: '-' }}{{ profile.items | map: 'x' }}", "-"),
+        ("{% assign x = profile.items | map: 'x' %}{{ x | join: '-' }}{{ x }}{{ x | size }}", "-2"),
+        ("{{ profile.items[0] }}{% echo profile.items[0].name %}", '{"name":"Tea","price":3.5}Tea'),
+        ("{{ odd }}|{{ odd | join: '-' }}", "true1|true--1"),
         ("{{ profile.id }}", str(UUID(int=7))),
         ("{{ nobody.knows.this }}{{ nor_this }}", ""),
     ],

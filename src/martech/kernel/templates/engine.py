@@ -1,8 +1,9 @@
 """python-liquid as we use it: what it knows, and the guards that stand where it loops and keeps."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
+import msgspec
 from liquid import BoundTemplate, Environment, RenderContext
 from liquid.ast import Node
 from liquid.builtin import content, illegal, output
@@ -32,6 +33,7 @@ from liquid.exceptions import (
     LoopIterationLimitError,
 )
 from liquid.stream import TokenStream
+from liquid.stringify import to_liquid_string
 from liquid.tag import Tag
 
 from martech.kernel.templates import limits
@@ -55,6 +57,26 @@ class Rendering(BoundTemplate):
                 error.token = error.token or node.token
                 raise
         return written.getvalue()
+
+
+def printed(value: object, *, escaped: bool) -> str:
+    """As the language prints it, and never as Python does: nothing for nothing, JSON for what has
+    members."""
+    if isinstance(value, list | tuple):
+        return "".join(printed(each, escaped=escaped) for each in value)
+    if isinstance(value, dict):
+        value = msgspec.json.encode(value).decode()
+    return to_liquid_string(value, autoescape=escaped)
+
+
+class _Printing(output.OutputNode):
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        value = self.expression.evaluate(context)
+        return buffer.write(printed(value, escaped=context.autoescape))
+
+
+class _Output(output.Output):
+    node_class = _Printing
 
 
 class _Turns(LoopExpression):
@@ -108,7 +130,7 @@ class _TableRow(tablerow_tag.TablerowTag):
 
 
 TAGS: list[type[Tag]] = [
-    *(content.Literal, output.Output, illegal.Illegal, echo_tag.EchoTag, liquid_tag.LiquidTag),
+    *(content.Literal, _Output, illegal.Illegal, echo_tag.EchoTag, liquid_tag.LiquidTag),
     *(if_tag.IfTag, unless_tag.UnlessTag, case_tag.CaseTag, ifchanged_tag.IfChangedTag),
     *(_For, _TableRow, for_tag.BreakTag, for_tag.ContinueTag, cycle_tag.CycleTag),
     *(assign_tag.AssignTag, capture_tag.CaptureTag),

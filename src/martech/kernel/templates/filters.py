@@ -15,6 +15,7 @@ from liquid import Markup, Token, escape
 from liquid.builtin.filters import array, extra, math, misc, string
 from liquid.exceptions import FilterArgumentError, LiquidError
 from liquid.filter import string_filter, with_context
+from liquid.stringify import to_liquid_string
 
 from martech.kernel.templates import limits
 from martech.kernel.templates.context import Context
@@ -69,14 +70,20 @@ def _replace(value: str, old: object, new: object = "") -> str:
     return value.replace(seek, put)
 
 
+def _map(items: object, key: object) -> list[object]:
+    """The member *key* of each, or nothing."""
+    return [None if each is array._NULL else each for each in array.map_(items, key)]
+
+
 def _join(items: object, separator: object = " ") -> str:
-    parts = list(items) if isinstance(items, list | tuple | range) else [items]
+    held = list(items) if isinstance(items, list | tuple | range) else [items]
+    parts = [to_liquid_string(each, autoescape=False) for each in held]
     glue = str(separator)
     _room(weight(items) + len(glue) * len(parts))
     if any(isinstance(part, Markup) for part in (separator, *parts)):
         marked = separator if isinstance(separator, Markup) else escape(glue)
-        return Markup(marked).join(part if isinstance(part, str) else str(part) for part in parts)
-    return glue.join(str(part) for part in parts)
+        return Markup(marked).join(parts)
+    return glue.join(parts)
 
 
 @string_filter
@@ -178,7 +185,7 @@ FILTERS: dict[str, Filter] = {
     "abs": bounded(math.abs_),
     "round": bounded(math.round_),
     "slice": bounded(string.slice_),
-    "map": bounded(array.map_),
+    "map": bounded(_map),
     "sum": bounded(array.sum_),
     "default": bounded(misc.default),
     "size": bounded(misc.size),
