@@ -28,8 +28,8 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session", autouse=True)
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Stores that have no SQLite file to stand beside are this run's own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "STORES", str(tmp_path_factory.mktemp("stores")))
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(settings, "STORES", str(tmp_path_factory.mktemp("stores")))
         yield
 
 

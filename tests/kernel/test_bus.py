@@ -77,7 +77,7 @@ async def test_each_tenant_gets_its_own_from_a_mixed_batch(sample: Host) -> None
 
 
 async def test_one_bad_item_is_set_aside_and_its_neighbours_are_not(
-    sample: Host, monkeypatch: pytest.MonkeyPatch
+    timed: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = LedgerService.write
 
@@ -87,22 +87,22 @@ async def test_one_bad_item_is_set_aside_and_its_neighbours_are_not(
         await write(self, what, numbers)
 
     monkeypatch.setattr(LedgerService, "write", refuses_13)
-    async with sample.unit("shop", TENANT) as shop:
+    async with timed.unit("shop", TENANT) as shop:
         await shop.sell(range(13), "bob")
         await shop.sell(range(13, 14), "eve")
         await shop.sell(range(14, 30), "bob")
         await shop.sell(range(30, 33), "eve")
-    await Bus(sample).settle()
-    numbers = [n for _, n in await written(sample)]
+    await Bus(timed).settle()
+    numbers = [n for _, n in await written(timed)]
     assert numbers == [n for n in range(30) if n != 13], "eve's later sales wait behind her 13"
-    assert [(attempts, done) for _, _, attempts, done, _ in await parked(sample)] == [
+    assert [(attempts, done) for _, _, attempts, done, _ in await parked(timed)] == [
         (1, False),
         *[(0, False)] * 3,
     ]
 
 
 async def test_after_its_last_attempt_an_item_is_parked_and_the_rest_of_its_subject_goes_on(
-    sample: Host, monkeypatch: pytest.MonkeyPatch
+    timed: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = LedgerService.write
 

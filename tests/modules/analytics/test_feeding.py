@@ -132,7 +132,7 @@ async def test_what_the_engine_refuses_is_parked_alone(
 class Refusing:
     """A service that cannot digest an event named so, for as long as it is told to."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, changed: pytest.MonkeyPatch) -> None:
         self.refuses = True
         keep = AnalyticsService.keep_activities
 
@@ -141,7 +141,7 @@ class Refusing:
             if self.refuses and any(a.event == "Poison" for a in activities):
                 raise ValueError("poison")
 
-        patch.setattr(AnalyticsService, "keep_activities", sulk)
+        changed.setattr(AnalyticsService, "keep_activities", sulk)
 
 
 async def test_what_is_set_aside_is_held_once_after_all(

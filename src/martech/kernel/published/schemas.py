@@ -18,4 +18,4 @@ def _free(kind: type) -> Schema:
     """`object` is free JSON; nothing else is without a shape."""
     if kind is object:
         return {"description": "Any JSON."}
-    raise NotImplementedError
+    raise TypeError(f"{kind} has no JSON Schema: write it as a struct, or as object for free JSON.")
