@@ -15,7 +15,6 @@ import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
-from rich.table import Table
 
 from martech import __version__, app
 from martech.kernel import audit, failpoints, migrate, parked, published, telemetry
