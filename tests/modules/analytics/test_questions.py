@@ -213,19 +213,16 @@ sys.stdin.read()
 
 async def test_a_file_that_another_process_has_open_is_waited_for(tmp_path: Path) -> None:
     file = tmp_path / "held.duckdb"
-    other = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(file)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    other = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLD, str(file), **pipes)
     assert other.stdout
-    assert other.stdout.readline() == b"held\n"
+    assert await other.stdout.readline() == b"held\n"
     store = DuckStore(f"duckdb:///{file}")
     with pytest.raises(Unavailable, match="lock"):
         await store.kept(UUID(int=1))
     with pytest.raises(Unavailable, match="lock"):
         await store.place("anything")
-    other.communicate()
+    await other.communicate()
     assert (await store.kept(UUID(int=1))).events == 0
     await store.close()
 
