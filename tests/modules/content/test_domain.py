@@ -138,6 +138,20 @@ def test_style_sheets_go_into_their_elements_and_stay_for_what_cannot() -> None:
     assert "a:hover{color:blue}" in made
 
 
+@pytest.mark.parametrize(
+    "style",
+    [
+        "color: {{ x }}",
+        "{% if profile.x %}color: red{% endif %}",
+        "color: red;{% if profile.x %}width: 1px;{% endif %}border: 0",
+    ],
+)
+def test_liquid_in_a_style_stays_in_it_when_rules_come_to_it(style: str) -> None:
+    made = html_of(f"<style>p{{margin:0}}</style><p style='{style}'>x</p>")
+
+    assert f'<p style="margin: 0;{style}">x</p>' in made
+
+
 def test_nothing_is_loaded_from_anywhere() -> None:
     link = '<link rel="stylesheet" href="http://127.0.0.1:9/never.css"><p>x</p>'
 
@@ -187,6 +201,8 @@ def test_a_text_that_is_given_is_left_alone() -> None:
         ("<{{ profile.x }}>", "between attributes|name a tag"),
         ("<p title='{% if x %}a'>x</p><p title='{% endif %}'>", "In this attribute"),
         ("<table>{% if x %}text{% endif %}<tr></tr></table>", "would move this"),
+        ("<style>p{margin:0}</style><p>\n<p style='{{ x }}'>", "style cannot be read"),
+        ("<style>p{margin:0}</style><p style='(((('>", "style cannot be read"),
         ("<p title='x", "never closed"),
         ("<!-- x", "never ended"),
         ("<style>p{}", "never ended"),

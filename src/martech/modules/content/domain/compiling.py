@@ -7,7 +7,7 @@ import re
 from bisect import bisect
 from collections.abc import Iterator
 from functools import lru_cache
-from html import unescape
+from html import escape, unescape
 
 import msgspec
 from css_inline import CSSInliner, InlineError
@@ -196,12 +196,27 @@ def _inlined(page: Protected, field: str) -> str:
     found = tags(page, field)
     try:
         html = _inliner.inline(_commented(page, found))
-    except InlineError as error:
-        sentence = f"The style sheets cannot be read: {error}. Mend them."
-        raise TemplateError(sentence, 1, 1, field=field) from None
+    except InlineError:
+        raise _unstyled(page, found, field) from None
     made = page._replace(text=page.comment.sub(lambda match: match[0][4:-3], html), compiled=True)
     _check_places(page, found, made, field)
     return page.restored(_BRACE.sub("&#123;", made.text))
+
+
+def _unstyled(page: Protected, found: list[Tag], field: str) -> TemplateError:
+    """The style that is none. The inliner names no place, so each is tried alone."""
+    sentence = "This style cannot be read. Write whole declarations, as color: {{ … }}."
+    for tag in found:
+        style = tag.attribute("style")
+        if style is None:
+            continue
+        try:
+            _inliner.inline(f'<style>p{{margin:0}}</style><p style="{escape(style)}">')
+        except InlineError:
+            for number in page.found(style):
+                return page.words[number].wrong(sentence, field)
+            return page.wrong(tag.start, sentence, field)
+    return page.wrong(0, "A style sheet cannot be read. Mend it.", field)
 
 
 def _embodied(page: Protected, field: str) -> Protected:
