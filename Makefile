@@ -21,7 +21,7 @@ run: $(READY) ## serve on http://127.0.0.1:8000, printing a first tenant's keys 
 	$(BIN)/python -m martech serve
 
 test: $(READY) ## every test, on SQLite and on a PostgreSQL and Redis that it starts itself (ARGS="-k merge" for some)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lint: $(READY) ## style, types and the architecture's sentences
 	$(BIN)/ruff check
