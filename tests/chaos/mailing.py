@@ -128,7 +128,7 @@ class Mailing:
         return child
 
     async def die_at_a_place(self) -> None:
-        plan = f"{self.dice.choice(PLACES)}=kill@{self.dice.randint(1, 30)}"
+        plan = f"{self.dice.choice(PLACES)}=kill@{self.dice.randint(1, 20)}"
         child = await self.child(plan)
         if await child.ended(3) is None:  # too little was left to do
             await child.kill()
@@ -136,7 +136,7 @@ class Mailing:
 
     async def die_at_a_moment(self) -> None:
         child = await self.child()
-        await asyncio.sleep(LEASE.total_seconds() + self.dice.uniform(0, 0.5))
+        await asyncio.sleep(LEASE.total_seconds() + self.dice.uniform(0, 0.3))
         await child.kill()
 
     async def look(self) -> Send:
