@@ -17,7 +17,7 @@ FUNNEL = (
 )
 DEPARTMENTS = 8
 """Shown by name."""
-WIDTH = 40
+WIDTH = 24
 
 
 def report(console: Console, figures: Figures) -> None:
