@@ -49,7 +49,8 @@ class Counts(View, frozen=True, kw_only=True):
     """Could not be made (a template that does not render), or deferred to the end."""
 
     suppressed: int = 0
-    """Unsubscribed, bounced before or without consent, at the moment of the claim."""
+    """Unsubscribed, bounced before, suppressed by hand or of denied consent, at the moment of the
+    claim. Who never spoke of consent may be written to."""
 
     unreachable: int = 0
     """Nobody of that id, or without an address."""
