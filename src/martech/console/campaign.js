@@ -35,7 +35,8 @@ export class Campaign {
     this.about = h("p", { class: "quiet about" });
     this.problem = h("p", { class: "bad problem", role: "alert" });
     this.bar = h("i");
-    this.meter = h("div", { class: "meter progress", role: "progressbar", "aria-label": "How far the sending is", "aria-valuemin": 0, "aria-valuemax": 100 }, this.bar);
+    const told = { role: "progressbar", "aria-label": "How far the sending is", "aria-valuemin": 0, "aria-valuemax": 100 };
+    this.meter = h("div", { class: "meter progress", ...told }, this.bar);
     this.rows = h("tbody");
     this.rest = h("ul", { class: "rest quiet" });
     this.none = h("p", { class: "quiet" }, "No campaign yet. One is a mail to the people of a segment; what they do after it is counted here.");
@@ -192,7 +193,9 @@ function stages({ conversions, currency }, { counts, expected }) {
     const words = converted ? `${money(total, currency)} in ${many(events, "order")}` : `within ${WITHIN.days} days of the mail`;
     found.push({ name: "converted", title: "bought", value: converted, words, kind: "gain" });
   }
-  found.push({ name: "unsubscribed", title: "unsubscribed", value: counts.unsubscribed ?? 0, words: of(counts.unsubscribed ?? 0, counts.delivered, "of those delivered"), kind: "loss" });
+  const gone = counts.unsubscribed ?? 0;
+  const words = of(gone, counts.delivered, "of those delivered");
+  found.push({ name: "unsubscribed", title: "unsubscribed", value: gone, words, kind: "loss" });
   return found.map((one) => ({ ...one, value: number(one.value), size: audience ? one.value / audience : 0 }));
 }
 

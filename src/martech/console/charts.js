@@ -8,7 +8,7 @@ function step(value) {
   return [1, 2, 2.5, 5, 10].find((factor) => factor * power >= value * 0.999) * power;
 }
 
-export function ticks(most, wanted = 4, wholes = false) {
+function ticks(most, wanted = 4, wholes = false) {
   if (most <= 0) return [0, 1];
   const each = wholes ? Math.max(1, step(most / wanted)) : step(most / wanted);
   const found = [];
@@ -195,7 +195,11 @@ export class Curve extends Chart {
     const span = Math.max(last - first, SHORTEST_MS);
     const x = (at) => left + 6 + (width - left - 12) * ((at - first) / span);
     // what was so stays so until it changes: a step, not a slope
-    const steps = data.map((one, index) => `${index ? `H ${x(one.at).toFixed(1)} V` : `M ${x(one.at).toFixed(1)}`} ${y(one.value).toFixed(1)}`).join(" ");
+    const step = (one, index) => {
+      const along = x(one.at).toFixed(1);
+      return `${index ? `H ${along} V` : `M ${along}`} ${y(one.value).toFixed(1)}`;
+    };
+    const steps = data.map(step).join(" ");
     set(this.path, "d", steps);
     set(this.area, "d", `${steps} V ${y(0)} H ${x(first).toFixed(1)} Z`);
     set(this.dot, "cx", x(last).toFixed(1));

@@ -51,7 +51,11 @@ function duration(text) {
   return parts.join(" ") || known(undefined);
 }
 
-const plain = (value) => (value === undefined ? "" : Array.isArray(value) ? value.join(", ") : typeof value === "number" ? number(value) : String(value));
+function plain(value) {
+  if (value === undefined) return "";
+  if (Array.isArray(value)) return value.join(", ");
+  return typeof value === "number" ? number(value) : String(value);
+}
 
 function known(words) {
   if (words === undefined) throw new TypeError("unknown");

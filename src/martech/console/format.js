@@ -55,7 +55,9 @@ const dates = {
   long: new Intl.DateTimeFormat(EN, { weekday: "short", day: "numeric", month: "long", year: "numeric", timeZone: "UTC" }),
 };
 const clock = new Intl.DateTimeFormat(EN, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const moment = new Intl.DateTimeFormat(EN, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const moment = new Intl.DateTimeFormat(EN, {
+  weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23",
+});
 
 export const time = (date) => clock.format(date);
 export const when = (text) => moment.format(new Date(text));

@@ -41,7 +41,8 @@ export class Incoming {
     this.measures = choice("What to show", { revenue: "Revenue", orders: "Orders" }, (value) => this.choose({ measure: value }));
     this.intervals = choice("How long a column is", NAMES, (value) => this.choose({ interval: value }));
     this.host = h("div");
-    this.first = h("div", { class: "first", hidden: true }, h("p", { class: "quiet" }, "Send an event with a write key, or start ", h("code", {}, "make demo"), ":"), h("pre", {}, FIRST));
+    const how = h("p", { class: "quiet" }, "Send an event with a write key, or start ", h("code", {}, "make demo"), ":");
+    this.first = h("div", { class: "first", hidden: true }, how, h("pre", {}, FIRST));
     this.history = h("figure", { class: "history" }, h("figcaption", {}, this.measures.node, this.intervals.node), this.host);
     body.append(
       h("div", { class: "tiles" }, this.now.node, this.people.node, this.orders.node, this.revenue.node),

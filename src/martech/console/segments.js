@@ -28,7 +28,8 @@ export class Segments {
       const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
       show(node.growth, sizes.length > 1 && least < most);
       if (!node.growth.hidden) node.line.update({ name: one.name, data: sizes, low: least - (most - least) / 2 });
-      say(node.note, one.ready ? `${percent(one.size, people?.people)} of all people` : `being counted from the past${one.progress ? `, ${percent(one.progress, 1)}` : ""}`);
+      const counted = one.progress ? `, ${percent(one.progress, 1)}` : "";
+      say(node.note, one.ready ? `${percent(one.size, people?.people)} of all people` : `being counted from the past${counted}`);
       say(node.grown, grown ? `${change(grown)} while you watch` : "");
       set(node.grown, "class", grown > 0 ? "up" : "down");
       size(node.bar, one.size / (people?.people || one.size || 1));

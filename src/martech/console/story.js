@@ -47,6 +47,8 @@ function campaign(state) {
   const shown = status ?? campaign;
   const counts = status?.counts ?? {};
   const left = number(counts.delivered);
+  const whole = number(Math.max(counts.audience ?? 0, status?.expected ?? 0));
+  const waits = status?.problem || state.server?.reachable === false;
   switch (shown.status) {
     case "draft":
       return [[...mail, " is a draft."]];
@@ -57,10 +59,13 @@ function campaign(state) {
     case "launching":
       return [[...mail, " is being made ready."]];
     case "sending":
-      if (status?.problem || state.server?.reachable === false) return [[...mail, ` waits for the mail server, `, b(left), ` of ${number(counts.audience)} delivered.`]];
-      return [[...mail, " is on its way: ", b(left), ` of ${number(Math.max(counts.audience, status?.expected ?? 0))} delivered`, ...heard(counts), "."], ...bought(conversions, currency)];
+      if (waits) return [[...mail, " waits for the mail server, ", b(left), ` of ${whole} delivered.`]];
+      return [
+        [...mail, " is on its way: ", b(left), ` of ${whole} delivered`, ...heard(counts), "."],
+        ...bought(conversions, currency),
+      ];
     case "paused":
-      return [[...mail, " is paused after ", b(left), ` of ${number(counts.audience)}`, ...heard(counts), "."], ...bought(conversions, currency)];
+      return [[...mail, " is paused after ", b(left), ` of ${whole}`, ...heard(counts), "."], ...bought(conversions, currency)];
     default: {
       const end = shown.status === "cancelled" ? " was stopped after " : " went to ";
       return [[...mail, end, b(left), ...heard(counts), "."], ...bought(conversions, currency)];
