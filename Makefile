@@ -14,8 +14,8 @@ EXPORT := $(BIN)/uv export --quiet --frozen --no-emit-project --no-header --no-a
 help: ## say what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-demo: $(READY) ## a year of real purchases in, through the public API, and a report that must agree (LIMIT=5000 for less)
-	$(BIN)/python -m demo $(if $(LIMIT),--limit $(LIMIT))
+demo: $(READY) ## a year of purchases in, a campaign out by SMTP, and a report that must agree (LIMIT=5000 for less, ARGS=--serve to look around)
+	$(BIN)/python -m demo $(if $(LIMIT),--limit $(LIMIT)) $(ARGS)
 
 run: $(READY) ## serve on http://127.0.0.1:8000, printing a first tenant's keys once
 	$(BIN)/python -m martech serve
