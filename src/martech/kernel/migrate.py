@@ -232,7 +232,10 @@ async def _run(url: str, name: str, work: Callable[[Connection], T], *, write: b
 def _on_sqlite(url: str, name: str, work: Callable[[Connection], T], write: bool) -> T:
     file = sqlite_file(url, name).absolute()
     if write:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise DatabaseUnfit(f"{file.parent} cannot be used: {exc.strerror}.") from exc
     elif not file.is_file():  # ATTACH would make an empty one
         raise DatabaseUnfit(f"{file} does not exist. Run `martech migrate`.")
 
