@@ -244,9 +244,8 @@ def test_a_store_that_lets_one_process_in_is_not_served_and_worked_apart(
     assert run("migrate", env=env).returncode == 0
     refused = run(*command, env=env)
     assert refused.returncode == 2
-    assert "duckdb file, which lets one process in. Run `martech serve`" in " ".join(
-        refused.stderr.split()
-    )
+    said = " ".join(refused.stderr.split())
+    assert "duckdb file, which lets one process in. Run `martech serve`" in said
     assert "Traceback" not in refused.stderr
 
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -211,18 +212,26 @@ sys.stdin.read()
 """
 
 
-async def test_a_file_that_another_process_has_open_is_waited_for(tmp_path: Path) -> None:
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that has the file open until its input ends."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "held.duckdb")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"held\n"
+        yield process
+
+
+async def test_a_file_that_another_process_has_open_is_waited_for(
+    other: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
     file = tmp_path / "held.duckdb"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    other = await asyncio.create_subprocess_exec(sys.executable, "-c", HOLD, str(file), **pipes)
-    assert other.stdout
-    assert await other.stdout.readline() == b"held\n"
     store = DuckStore(f"duckdb:///{file}")
     with pytest.raises(Unavailable, match="lock"):
         await store.kept(UUID(int=1))
     with pytest.raises(Unavailable, match="lock"):
         await store.place("anything")
-    await other.communicate()
+    other.communicate()
     assert (await store.kept(UUID(int=1))).events == 0
     await store.close()
 
