@@ -27,7 +27,7 @@ from martech.modules.profiles.contract import Activity, ActivityRecorded, Identi
 
 BATCH, BATCHES = 500, 40
 PEOPLE = 5_000
-CROSSED = 20  # segments that everybody enters, one after the other
+CROSSED = 5  # segments that everybody enters, one after the other
 
 
 def conditions() -> list[dict[str, Any]]:
@@ -38,6 +38,7 @@ def conditions() -> list[dict[str, Any]]:
     coffee = {"where": [{"property": "category", "is": "equals", "value": "coffee"}]}
     email = {"trait": "email", "is": "exists"}
     made = [viewed | {"at_least": n} for n in range(1, CROSSED + 1)]
+    made += [viewed | {"at_least": 100 * n} for n in range(1, 21 - CROSSED)]
     made += [viewed | {"at_least": 10 * n, "within": f"P{n}D"} for n in range(1, 11)]
     made += [viewed | {"sum": "price", "at_least": 100 * n, "within": "P30D"} for n in range(1, 6)]
     made += [viewed | coffee | {"sum": "price", "more_than": 1000 * n} for n in range(1, 6)]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from uuid import UUID
 
 from benchmarks.counter.service import CounterService
 from martech.kernel.module import on
@@ -20,8 +21,14 @@ async def count_activities(activities: Sequence[Activity], counter: CounterServi
 
 @on(SegmentChanged)
 async def note_entries(changes: Sequence[SegmentChange], counter: CounterService) -> None:
-    """How late we hear that somebody new came into a segment: a profile's id begins with the
-    millisecond in which its first event was received."""
+    """How late we hear that somebody came into a segment, by segment. A profile's id begins with
+    the millisecond in which its first event was received: look at a segment that is entered by
+    it."""
     now = counter.tx.now.timestamp()
-    late = [now - (change.profile_id.int >> 80) / 1000 for change in changes]
-    await counter.late("entry", late)
+    late: dict[UUID, list[float]] = {}
+    for change in changes:
+        if change.change == "entered":
+            entered = (change.profile_id.int >> 80) / 1000
+            late.setdefault(change.segment_id, []).append(now - entered)
+    for segment_id, seconds in late.items():
+        await counter.late(f"entry {segment_id}", seconds)

@@ -19,7 +19,7 @@ lags = Table(
     "lags",
     metadata,
     tenant_column(primary_key=True),
-    Column("what", String, primary_key=True),  # activity, entry
+    Column("what", String, primary_key=True),  # activity, or entry and a segment
     Column("edge", Integer, primary_key=True, autoincrement=False),
     Column("seen", Integer, nullable=False),
 )
