@@ -53,6 +53,16 @@ CHANNEL = TEXT.format("(props::JSON->'channel')")
 CATEGORY = TEXT.format("(line->'category')")
 TOTAL = NUMBER.format("(line->'total')")
 LOCAL = "timezone($zone, timezone('UTC', moment))"
+CREDITED = """
+    SELECT * FROM @events e WHERE EXISTS (
+        SELECT * FROM @sent s WHERE s.who = e.who AND s.source = 'campaign:1'
+        AND s.moment <= e.moment AND e.moment < s.moment + to_days({days})
+        AND NOT EXISTS (
+            SELECT * FROM @sent later WHERE later.who = e.who
+            AND later.moment > s.moment AND later.moment <= e.moment
+        )
+    )
+"""
 MEASURES = {
     "count": "count(*)",
     "people": "count(DISTINCT who)",
@@ -198,16 +208,7 @@ async def test_conversions_equal_plain_sql(
     )
     frame = Frame("day", ZoneInfo("Europe/Berlin"), None, None)
     found = builtins(await world.ask(lambda service: service.conversions(asked, frame)))
-    credited = f"""
-        SELECT * FROM @events e WHERE EXISTS (
-            SELECT * FROM @sent s WHERE s.who = e.who AND s.source = 'campaign:1'
-            AND s.moment <= e.moment AND e.moment < s.moment + to_days({days})
-            AND NOT EXISTS (
-                SELECT * FROM @sent later WHERE later.who = e.who
-                AND later.moment > s.moment AND later.moment <= e.moment
-            )
-        )
-    """
+    credited = CREDITED.format(days=days)
     aggregates = f"count(DISTINCT who), count(*), coalesce(sum({REVENUE}), 0)"
     ((people,),) = world.sql("SELECT count(DISTINCT who) FROM @sent WHERE source = 'campaign:1'")
     ((converted, times, total),) = world.sql(f"SELECT {aggregates} FROM ({credited})")
