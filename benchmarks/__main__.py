@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import mails, questions, story
+from benchmarks import analytics, mails, questions, story
 from benchmarks.questions import Answer
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -29,6 +29,7 @@ ASK = {
     "mails": mails.mails,
     "entering": story.entering,
     "status": story.status,
+    "figures": analytics.figures,
     "memory": questions.memory,
 }
 
@@ -44,7 +45,7 @@ def main() -> int:
     console, answers = Console(), list[Answer]()
     for kind in options.kind or KINDS:
         for name in options.only or ASK:
-            if name == "memory" and kind != "sqlite":
+            if name in ("memory", "figures") and kind != "sqlite":
                 continue
             with console.status(f"{name} on {kind}"):
                 said = ASK[name](kind, options.seconds)
