@@ -101,11 +101,13 @@ def serve(settings: Settings, http_only: bool) -> None:
       curl http://127.0.0.1:9000/health/ready
     """
     asyncio.run(app.prepare(settings))
-    _print_first_keys(settings)
+    secret = _print_first_keys(settings)
     address = f"http://{settings.host}:{settings.port}"
 
     def started() -> None:
         out.print(f"[bold]martech[/] {__version__} serves on {address} (docs: {address}/docs)")
+        if secret:
+            out.print(f"look at it: {address}/#key={secret}", soft_wrap=True)
 
     sys.exit(app.serve(settings, http_only=http_only, started=started))
 
@@ -367,11 +369,15 @@ async def _ask_access(settings: Settings, tenant: str, ask: Callable[[Any], Awai
         return await ask(access)
 
 
-def _print_first_keys(settings: Settings) -> None:
-    """On the first start of all, open a tenant, so that there is something to call with."""
-    if asyncio.run(_with_host(settings, app.is_unused)):
-        opened = asyncio.run(_ask_access(settings, FIRST, lambda a: a.open_tenant(FIRST)))
-        _print_opened(opened)
+def _print_first_keys(settings: Settings) -> str | None:
+    """On the first start of all, open a tenant, so that there is something to call with; its
+    secret key."""
+    if not asyncio.run(_with_host(settings, app.is_unused)):
+        return None
+    opened = asyncio.run(_ask_access(settings, FIRST, lambda a: a.open_tenant(FIRST)))
+    _print_opened(opened)
+    secrets = [issued.token for issued in opened.keys if issued.key.kind == "secret"]
+    return str(secrets[0]) if secrets else None
 
 
 def _print_opened(opened: Any) -> None:
