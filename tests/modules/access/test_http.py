@@ -1,7 +1,7 @@
 """The REST API of access, as its callers see it."""
 
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -10,6 +10,8 @@ from martech.kernel.clock import TestClock
 from tests.modules.access.conftest import Desk, Office
 
 pytestmark = pytest.mark.anyio
+
+NOBODY = UUID(int=7)
 
 
 def problem(response: httpx.Response) -> tuple[int, str | None, str]:
@@ -71,12 +73,12 @@ async def test_the_same_address_twice_is_a_conflict(desk: Desk) -> None:
             422,
             "expires_at",
         ),
-        ("POST", "/keys", {"kind": "secret", "name": "k", "user_id": str(uuid4())}, 404, None),
-        ("GET", f"/keys/{uuid4()}", None, 404, None),
-        ("POST", f"/keys/{uuid4()}/revoke", None, 404, None),
-        ("POST", f"/keys/{uuid4()}/rotate", {}, 404, None),
-        ("POST", f"/keys/{uuid4()}/rotate", {"overlap_seconds": -1}, 422, "overlap_seconds"),
-        ("POST", f"/keys/{uuid4()}/rotate", {"overlap_seconds": 10**18}, 422, "overlap_seconds"),
+        ("POST", "/keys", {"kind": "secret", "name": "k", "user_id": str(NOBODY)}, 404, None),
+        ("GET", f"/keys/{NOBODY}", None, 404, None),
+        ("POST", f"/keys/{NOBODY}/revoke", None, 404, None),
+        ("POST", f"/keys/{NOBODY}/rotate", {}, 404, None),
+        ("POST", f"/keys/{NOBODY}/rotate", {"overlap_seconds": -1}, 422, "overlap_seconds"),
+        ("POST", f"/keys/{NOBODY}/rotate", {"overlap_seconds": 10**18}, 422, "overlap_seconds"),
         ("GET", "/keys?after=nonsense", None, 422, "after"),
         ("GET", "/audit?after=nonsense", None, 422, "after"),
         ("GET", f"/audit?after={'9' * 30}", None, 422, "after"),
