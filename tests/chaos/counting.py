@@ -44,7 +44,8 @@ class SettlesFirst(StoredDelivery):
         item = Place(row.position, row.item)
         async with self._into(self.engine.once(self.subscription.name, item)):
             settled = await Delivery._retry(self, row, replaying=replaying)
-            await failpoints.reach("store.after_once")
+            if settled:
+                await failpoints.reach("store.after_once")
         return settled
 
     async def _again(self, unit: Unit, row: Row[Any], fact: Fact) -> None:

@@ -30,6 +30,9 @@ PLACES = (
     "store.after_once",
 )
 
+LONG = (30.0, 30.0)
+"""Until the place is reached: that is where the defect is."""
+
 
 @dataclass
 class Trial:
@@ -40,6 +43,12 @@ class Trial:
     stored: type[StoredDelivery]
     seed: random.Random
     places: tuple[str, ...] = PLACES
+    patience: tuple[float, float] = (0.5, 1.5)
+    """Seconds, between which a child may live that comes to no such place."""
+
+    turns: int = 4
+    """A place is reached so often at most before it strikes."""
+
     history: History = field(default_factory=History)
     kills: int = 0
 
@@ -82,11 +91,11 @@ class Trial:
 
     async def _die(self) -> None:
         """At a place, or where it is when that was not reached in time."""
-        plan = f"{self.seed.choice(self.places)}=kill@{self.seed.randint(1, 4)}"
+        plan = f"{self.seed.choice(self.places)}=kill@{self.seed.randint(1, self.turns)}"
         seed = self.seed.randrange(10**6)
         child = Child(count, self.url, self.folder, plan, seed, self.stored)
         assert await child.said() == "counting"
-        code = await child.ended(self.seed.uniform(0.5, 1.5))
+        code = await child.ended(self.seed.uniform(*self.patience))
         if code is None:
             await child.kill()
         else:
@@ -120,7 +129,7 @@ async def test_a_cursor_outside_the_stores_transaction_is_found_out(
 ) -> None:
     events, kills = (20_000, 200) if full else (1500, 4)
     places = ("store.before_commit",)
-    trial = Trial(url, tmp_path, MovesCursorElsewhere, random.Random(4), places)
+    trial = Trial(url, tmp_path, MovesCursorElsewhere, random.Random(4), places, LONG, 1)
     await trial.tell(events)
     with pytest.raises(GuaranteeBroken, match=r"duplicated [1-9]"):
         await trial.run(kills)
@@ -131,7 +140,7 @@ async def test_a_retry_settled_before_its_effect_is_found_out(
 ) -> None:
     events, kills = (20_000, 60) if full else (1500, 4)
     places = ("store.after_once",)
-    trial = Trial(url, tmp_path, SettlesFirst, random.Random(4), places)
+    trial = Trial(url, tmp_path, SettlesFirst, random.Random(4), places, LONG, 1)
     await trial.tell(events)
     with pytest.raises(GuaranteeBroken, match=r"lost [1-9]"):
         await trial.run(kills)
