@@ -146,6 +146,7 @@ def test_anything_at_all_is_a_condition_or_is_refused(condition: object) -> None
         ({"is": "one_of", "value": ["a", 5]}, 5.0, True),
         ({"is": "one_of", "value": ["a", 1]}, True, False),
         ({"is": "one_of", "value": ["a", 1]}, ["a"], False),
+        ({"is": "one_of", "value": ["{}", "a"]}, {}, False),
         ({"is": "contains", "value": "lm"}, "Ulm", True),
         ({"is": "contains", "value": "lm"}, ["Ulm", "lm"], True),
         ({"is": "contains", "value": "lm"}, ["Ulm"], False),

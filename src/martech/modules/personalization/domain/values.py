@@ -24,6 +24,9 @@ LARGEST: Final = 10**18
 
 _EXACT: Final = 10**9  # up to here a float's product with a million still rounds right
 
+SCALARS: Final = ("truth", "number", "text")
+"""The kinds that a condition can name a value of."""
+
 Test = Callable[[object], bool]
 
 
@@ -88,7 +91,7 @@ def operand(is_: str, given: Mapping[str, object], path: str) -> object:
 
 
 def scalar(value: object, path: str) -> object:
-    if kind(value) not in ("truth", "number", "text"):
+    if kind(value) not in SCALARS:
         raise Invalid(f"{path} must be a text, a number, true or false.", field=path)
     if isinstance(value, (int, float)) and not -LARGEST <= value <= LARGEST:
         raise Invalid(f"{path} is beyond {LARGEST:,}. Send a smaller number.", field=path)
@@ -110,7 +113,7 @@ def _not_equals(wanted: object) -> Test:
 def _one_of(wanted: object) -> Test:
     listed = wanted if isinstance(wanted, list) else []
     keys = {(kind(item), item) for item in listed}
-    return lambda value: not isinstance(value, list) and (kind(value), value) in keys
+    return lambda value: kind(value) in SCALARS and (kind(value), value) in keys
 
 
 def _contains(wanted: object) -> Test:
