@@ -1,12 +1,14 @@
 """What people do with their mails, from the link in the mail to what everybody hears of it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import pytest
 
 from martech.modules.delivery.contract import Counts
-from martech.modules.delivery.domain.links import Signer, link_id
+from martech.modules.delivery.domain.links import Signer, link_id, opened
+from martech.modules.delivery.service.engaging import Hit
 from tests.modules.delivery.stand import BASE
 from tests.modules.delivery.visiting import ONE_CLICK, PERSON, Received, Visitors, visitors
 from tests.sinks.smtp import Sink
@@ -195,3 +197,34 @@ async def test_links_of_a_tenant_open_nothing_of_another(people: Visitors) -> No
     assert (await counts(people)).clicked == 1
     await people.call("POST", mine.out, content=ONE_CLICK)
     assert (await counts(people)).unsubscribed == 0
+
+
+async def test_two_processes_unsubscribe_the_same_people_from_different_sends_at_once(
+    people: Visitors,
+) -> None:
+    """Each takes what it writes in one order, so neither waits for the other in a circle."""
+    stand = people.stand
+    names = [f"p{number:02}" for number in range(12)]
+    await stand.publish()
+    profiles = await stand.people(*names)
+    hits: list[list[Hit]] = []
+    for process, audience in enumerate((profiles, profiles[::-1])):
+        asked = []
+        for number, profile_id in enumerate(audience):
+            id_ = UUID(int=1000 * process + number + 1)
+            occasion = f"{process} {number}"
+            await stand.add(await stand.open(id_, occasion=occasion), [profile_id])
+            async with stand.service() as service:
+                (message,) = (await service.messages(send_id=id_)).data
+                signer = await service.signer()
+            token = opened("u", signer.token("u", message.id))
+            assert token is not None
+            asked.append(Hit(token, counts=True))
+        hits.append(asked)
+
+    async def engage(asked: list[Hit]) -> None:
+        async with stand.service() as service:
+            await service.engage(asked)
+
+    await asyncio.gather(*map(engage, hits))
+    assert len((await people.rows())["suppressions"]) == len(names)

@@ -64,8 +64,12 @@ class Engaging(Settling):
                 id_ = hit.token.message_id
                 done.setdefault(sends[id_], []).append(Done(hit.token.kind, id_, url))
         sends_held = [await self.hold(send_id) for send_id in sorted(done)]
-        for send in sends_held:  # all are held before anything is written: no two wait in a circle
-            await self._record(send, done[send.id])
+        # all are held before anything is written, and addresses are written in one order for all
+        # of them: no two wait in a circle
+        rows = await self._rows({each.message_id for some in done.values() for each in some})
+        barred = await self._unsubscribe(sends_held, done, rows)
+        for send in sends_held:
+            await self._record(send, done[send.id], rows, barred)
         return answers
 
     async def _signing_key(self) -> bytes | None:
@@ -82,14 +86,17 @@ class Engaging(Settling):
         mine = select(links.c.id, links.c.url).where(self._mine(links))
         return {row.id: row.url for row in await self.tx.among(mine, links.c.id, sorted(ids))}
 
-    async def _record(self, held: Held, done: Sequence[Done]) -> None:
-        """Everything that follows from it, in the one transaction."""
+    async def _rows(self, ids: Iterable[UUID]) -> dict[UUID, Found]:
         mine = select(*COLUMNS).where(self._mine(messages))
-        ids = sorted({each.message_id for each in done})
-        rows = {row.id: row for row in await self.tx.among(mine, messages.c.id, ids)}
+        return {row.id: row for row in await self.tx.among(mine, messages.c.id, sorted(ids))}
+
+    async def _record(
+        self, held: Held, done: Sequence[Done], found: Mapping[UUID, Found], barred: set[str]
+    ) -> None:
+        """Everything that follows from it, in the one transaction."""
+        rows = {each.message_id: found[each.message_id] for each in done}
         first = {kind: await self._mark(held, kind, done, rows) for kind in NUMBERS}
         unwanted = {each.message_id for each in done if each.kind == "u"}
-        barred = await self._unsubscribe(held, [rows[id_] for id_ in sorted(unwanted)])
         heard = {id_ for id_ in unwanted if id_ in first["u"] or rows[id_].address in barred}
         await self._spread(held, done, rows, optouts=first["u"], heard=heard)
         if any(first.values()):
@@ -111,14 +118,20 @@ class Engaging(Settling):
             held.move(NUMBERS[kind], len(first))
         return first
 
-    async def _unsubscribe(self, held: Held, rows: Sequence[Found]) -> set[str]:
+    async def _unsubscribe(
+        self, sends: Sequence[Held], done: Mapping[UUID, Sequence[Done]], rows: Mapping[UUID, Found]
+    ) -> set[str]:
         """Nothing more for their addresses; those that this was news for."""
         fixed = {"tenant": self.tx.tenant, "reason": "unsubscribed", "since": self.tx.now}
-        barred = {row.address: {**fixed, "address": row.address} for row in rows}
-        source = f"send:{held.id}"
+        barred = {
+            rows[each.message_id].address: f"send:{held.id}"
+            for held in sends
+            for each in done[held.id]
+            if each.kind == "u"
+        }
         new = await self.tx.insert_new(
             suppressions,
-            [{**barred[address], "source": source} for address in sorted(barred)],
+            [{**fixed, "address": a, "source": source} for a, source in sorted(barred.items())],
             returning=["address"],
         )
         return {row.address for row in new}

@@ -39,7 +39,7 @@ class Hearing(Rows):
             mine = self._mine(contents), contents.c.content_id == fact.content_id
             withdrawn = isinstance(fact, ContentWithdrawn)
             await self.tx.execute(update(contents).where(*mine).values(withdrawn=withdrawn))
-            await self._go_on(fact.content_id)
+        await self._go_on({fact.content_id for fact in told})
 
     async def _mentioned(self, heard: Iterable[Heard]) -> dict[UUID, Recipient]:
         """Everybody of whom something is said, and who was merged into them before."""
@@ -82,10 +82,11 @@ class Hearing(Rows):
                 [{"b_address": each.address, "b_at": each.at} for each in granted],
             )
 
-    async def _go_on(self, content_id: UUID) -> None:
-        """Sends that wait for it may go on, or find that they may not."""
+    async def _go_on(self, content_ids: set[UUID]) -> None:
+        """Sends that wait for them may go on, or find that they may not. They are held in the
+        order of their ids, as everybody holds several."""
         waiting = select(sends.c.id).where(
-            self._mine(sends), sends.c.content_id == content_id, sends.c.status == "open"
+            self._mine(sends), sends.c.content_id.in_(sorted(content_ids)), sends.c.status == "open"
         )
         found: Sequence[Row[tuple[UUID]]] = (
             await self.tx.execute(waiting.order_by(sends.c.id))
