@@ -296,6 +296,16 @@ def test_lint_says_what_would_be_better_and_where() -> None:
     ]
 
 
+def test_letters_that_grow_in_lower_case_hide_no_tag() -> None:
+    title = f"<head><title>{'İ' * 40}</title></head>"
+    found = domain.lint(
+        Texts(subject="x", html=f"{title}<p>{{{{ unsubscribe_url }}}}<img src=a>"), {}
+    )
+    assert [finding.message for finding in found] == [
+        "Where images are blocked, this says nothing. Add alt."
+    ]
+
+
 def test_lint_says_everything_that_is_broken_at_once_errors_first() -> None:
     texts = Texts(subject="", html="{{ x }}\n{% if %}", text="\n{{ x | shout }}")
 

@@ -20,7 +20,11 @@ STYLED = 100_000_000
 """Characters of style sheets, times tags."""
 
 VOID = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "wbr")
-VERBATIM = ("style", "script", "title", "textarea", "xmp")
+VERBATIM = {
+    name: re.compile(f"</{name}", re.IGNORECASE | re.ASCII)
+    for name in ("style", "script", "title", "textarea", "xmp")
+}
+"""What holds text and no markup, and what ends it."""
 
 _BEGINS = re.compile(r"<[A-Za-z]")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)")
@@ -85,12 +89,12 @@ def _tag(page: Protected, named: re.Match[str], field: str) -> Tag:
     name, closes = named[2].lower(), bool(named[1])
     inside = (end + 1, end + 1)
     if name in VERBATIM and not closes:
-        stop = page.text.lower().find(f"</{name}", end)
-        if stop < 0:
+        ending = VERBATIM[name].search(page.text, end)
+        if ending is None:
             raise page.wrong(
                 named.start(), f"<{name}> is never ended. Write </{name}> behind it.", field
             )
-        inside = (end + 1, stop)
+        inside = (end + 1, ending.start())
     written = page.text[named.end() : end]
     return Tag(named.start(), end + 1, name, closes, written.endswith("/"), written, inside)
 

@@ -5,7 +5,9 @@ are done. What they lost, moved or doubled shows in the words.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from martech.kernel.templates import Mark, TemplateError, located, marks
@@ -53,19 +55,29 @@ class Protected(NamedTuple):
         """Where in the source the character at *index* of the text stood."""
         if self.compiled:
             return 0
-        shift = 0
-        for match in self.pattern.finditer(self.text):
-            if match.start() >= index:
-                break
-            mark = self.words[int(match[1])].mark
-            if index < match.end():
-                return mark.start
-            shift += (mark.end - mark.start) - (match.end() - match.start())
-        return index + shift
+        tokens = _tokens(self.text, self.pattern)
+        before = bisect_right(tokens, index, key=lambda token: token.start)
+        if before == 0:
+            return index
+        token = tokens[before - 1]
+        mark = self.words[token.number].mark
+        return mark.start if index < token.end else mark.end + index - token.end
 
     def wrong(self, index: int, what: str, field: str) -> TemplateError:
         """*what* is wrong at a place of the text, said with its place in the source."""
         return TemplateError(what, *located(self.source, self.origin(index)), field=field)
+
+
+class _Token(NamedTuple):
+    start: int
+    end: int
+    number: int
+
+
+@lru_cache(16)
+def _tokens(text: str, pattern: re.Pattern[str]) -> Sequence[_Token]:
+    """Where the words stand; kept because one text may be wrong in a thousand places."""
+    return [_Token(m.start(), m.end(), int(m[1])) for m in pattern.finditer(text)]
 
 
 def protected(source: str) -> Protected:
