@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 from martech.modules.delivery.contract import Counts
+from martech.modules.delivery.domain.outcomes import Refused
 from tests.modules.delivery.stand import Stand, standing
 from tests.sinks.smtp import sink
 
@@ -30,6 +31,29 @@ async def test_an_address_that_the_server_refuses_bounces_and_is_never_tried_aga
         await stand.work()
         assert numbers((await stand.look(again)).counts) == {"suppressed": 1}
         assert (await stand.messages(again))["bob"].reason == "bounced"
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "dead"),
+    [
+        (550, "5.1.1 no such user", True),
+        (550, "5.2.1 mailbox disabled", True),
+        (550, "5.0.0 no", True),
+        (550, "no such user", True),
+        (553, "mailbox name not allowed", True),
+        (554, "5.7.1 <a@b.example>: Relay access denied", False),
+        (550, "5.7.26 unauthenticated", False),
+        (550, "5.1.8 <news@shop.example>: Sender address rejected: Domain not found", False),
+        (552, "5.2.2 mailbox full", False),
+        (530, "5.7.0 Authentication required", False),
+        (554, "relaying denied", False),
+        (503, "bad sequence of commands", False),
+    ],
+)
+def test_an_address_is_dead_only_if_the_server_says_so(code: int, text: str, dead: bool) -> None:
+    """A server that refuses us refuses everybody: nobody is to be barred for ever for that."""
+    assert Refused(code, text, "RCPT").about_address is dead
+    assert not Refused(code, text, "MAIL").about_address
 
 
 async def test_a_refusal_of_the_message_says_nothing_about_the_address(delivery_url: str) -> None:

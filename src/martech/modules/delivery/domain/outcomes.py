@@ -1,9 +1,15 @@
 """What is handed to the mail server, and what may become of it."""
 
+import re
 from typing import Literal
 from uuid import UUID
 
 import msgspec
+
+_ENHANCED = re.compile(r"5\.\d{1,3}\.\d{1,3}\b", re.ASCII)
+_NOT_THEIRS = re.compile(r"5\.(1\.[78]|2\.[23]|[3567]\.\d+)\b", re.ASCII)
+"""Of RFC 3463: the sender's address, a full mailbox, too large a mail; the system, the dialogue,
+the content, and whatever somebody's policy is."""
 
 Stage = Literal["MAIL", "RCPT", "DATA", "END"]
 """The step of the SMTP dialogue: the sender, the recipient, the permission to send, the message."""
@@ -43,8 +49,15 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def about_address(self) -> bool:
-        """Whether the recipient was refused for good; anything else says nothing about them."""
-        return self.permanent and self.stage == "RCPT"
+        """Whether the recipient was refused for good; anything else says nothing about them.
+
+        Servers keep their refusal of the sender, or of us, until they hear the first recipient
+        (*relay access denied*); it would be the same for everybody."""
+        if not self.permanent or self.stage != "RCPT":
+            return False
+        if _ENHANCED.match(self.text):
+            return _NOT_THEIRS.match(self.text) is None
+        return self.code in (550, 551, 553)
 
 
 class Ambiguous(msgspec.Struct, frozen=True, gc=False):
