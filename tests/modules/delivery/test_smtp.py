@@ -334,6 +334,12 @@ def test_whatever_a_server_says_is_a_reply_or_the_end(chunks: list[bytes]) -> No
     assert (wire.lost is None) == all(smtp)
 
 
+async def test_what_a_server_says_can_be_kept_and_shown() -> None:
+    wire = Wire()
+    wire.data_received(b"550 5.1.1 a\0b\x1b[31mc\xff\r\n")
+    assert (await wire.reply(1)).shown == "550 5.1.1 a?b?[31mc\ufffd"
+
+
 def test_a_server_that_never_ends_its_line_is_not_listened_to_for_ever() -> None:
     wire = Wire()
     for _ in range(10):

@@ -12,6 +12,7 @@ LINES = 128
 UNASKED = 64
 """What a server may say at most: octets of a line, lines of a reply, replies ahead of questions."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LINE = re.compile(rb"(\d{3})(?:([ -])(.*))?", re.DOTALL)
 
 
@@ -130,7 +131,8 @@ class Wire(asyncio.Protocol):
         if found is None or len(raw) > LONGEST_LINE or len(self._lines) >= LINES:
             self._lose("the server speaks no SMTP")
             return
-        self._lines.append((found[3] or b"").decode("utf-8", "replace"))
+        said = (found[3] or b"").decode("utf-8", "replace")
+        self._lines.append(_CONTROL.sub("?", said))  # PostgreSQL keeps no NUL, and logs no controls
         if found[2] == b"-":
             return
         self._replies.append(Reply(int(found[1]), self._lines))
