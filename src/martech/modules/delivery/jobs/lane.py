@@ -29,8 +29,12 @@ SLICE = 2.0
 CLAIMED = 0.5
 """Seconds after the claim until which a mail may be begun."""
 
-FEWEST, MOST = 4, 200
+FEWEST, MOST = 1, 200
 """Messages of a batch."""
+
+ALONE = 0.5
+"""Seconds in which one alone may be begun, however long it took to claim and to write it: where all
+is slow, something must leave all the same."""
 
 REST = 0.25
 """Seconds that a lane waits with nothing in hand, rather than come again as a new command."""
@@ -88,6 +92,7 @@ class Lane:
             except Unavailable:
                 if not self._results:
                     raise
+                last = True  # our lease may run out meanwhile: nothing more is claimed under it
                 await self._running.rest(REST)
         raise Unavailable("The database was away for too long.")
 
@@ -147,9 +152,10 @@ class Lane:
 
     async def _carry(self, claim: Claim, signer: Signer) -> None:
         mails = await self._write(claim, signer)
-        left = CLAIMED - (self._running.now() - self._began)
+        left = max(0.0, CLAIMED - (self._running.now() - self._began))
         if mails:
-            await self._post.send(mails, self._hear, within=max(0.0, left))
+            within = left if len(claim.messages) > 1 else max(left, ALONE)
+            await self._post.send(mails, self._hear, within=within)
         self._adapt(len(claim.messages))
 
     async def _write(self, claim: Claim, signer: Signer) -> list[Posted]:
