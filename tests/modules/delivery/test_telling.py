@@ -8,6 +8,7 @@ import pytest
 from martech.kernel.bus import Bus
 from martech.modules.delivery.domain.links import opened
 from martech.modules.delivery.domain.telling import occurrence
+from martech.modules.delivery.jobs import news
 from martech.modules.delivery.service.engaging import Hit
 from martech.modules.profiles.contract import Identity
 from martech.modules.tracking.contract import EventsTracked, TrackedEvent, Tracking
@@ -82,6 +83,17 @@ async def test_what_is_told_twice_is_tracked_once(stand: Stand) -> None:
     async with stand.host.unit("tracking", stand.tenant, write=False) as tracking:
         counts = await tracking.counts()
     assert (counts.received, counts.accepted, counts.duplicate) == (2, 1, 1)
+
+
+async def test_a_backlog_is_told_by_as_many_commands_as_it_takes(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(news, "PAGE", 1)
+    monkeypatch.setattr(news, "PAGES", 2)
+    await stand.to(*"abcde")
+    await stand.work()
+    await stand.work(later=2)
+    assert Counter(event.event for event in await tracked(stand)) == {"Email Delivered": 5}
 
 
 async def test_an_unsubscription_is_consent_that_profiles_keeps(stand: Stand) -> None:

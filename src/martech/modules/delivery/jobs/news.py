@@ -12,6 +12,8 @@ from martech.modules.profiles.contract import Profiles
 from martech.modules.tracking.contract import Tracking
 
 PAGE = 500
+PAGES = 40
+"""Of one command; then another goes on, so that no backlog is an attempt that took too long."""
 
 
 class News:
@@ -28,9 +30,9 @@ class News:
         self._running = running
 
     async def tell(self) -> None:
-        """Page by page, until nothing is left. A page that was told and not yet taken off is told
-        again, and tracking knows it for the same."""
-        while True:
+        """Page by page, as far as one command goes. A page that was told and not yet taken off is
+        told again, and tracking knows it for the same."""
+        for number in range(1, PAGES + 1):
             async with self._unit() as service:
                 noted = await service.noted(PAGE)
             if not noted:
@@ -40,7 +42,7 @@ class News:
                 [occurrence(fact, identity) for fact, identity in noted if identity is not None]
             )
             async with self._unit() as service:
-                await service.told([fact.id for fact, _ in noted])
+                await service.told([fact.id for fact, _ in noted], more=number == PAGES)
             if len(noted) < PAGE:
                 return
 

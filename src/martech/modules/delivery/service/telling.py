@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, delete, select
 
+from martech.modules.delivery.domain.commands import Tell
 from martech.modules.delivery.domain.telling import Noted
 from martech.modules.delivery.service.rows import Rows
 from martech.modules.delivery.tables import engagements, sends
@@ -37,8 +38,12 @@ class Telling(Rows):
             told.append((noted, person[1].identity if person else None))
         return told
 
-    async def told(self, ids: Sequence[UUID]) -> None:
+    async def told(self, ids: Sequence[UUID], *, more: bool = False) -> None:
+        """They are; *more* has another command tell the rest."""
         gone = delete(engagements).where(
             self._mine(engagements), engagements.c.id == bindparam("b_id")
         )
         await self.tx.execute(gone, [{"b_id": id_} for id_ in ids])
+        if more:
+            tell = Tell()
+            self.tx.enqueue(tell, key=tell.key)
