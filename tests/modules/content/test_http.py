@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
 from tests.modules.content.conftest import ACME, GLOBEX, MJML, TEMPLATE, Desk, problem
 
@@ -267,6 +268,24 @@ async def test_who_may_only_read_changes_nothing(desk: Desk) -> None:
         assert problem(await desk.call(method, rest, body, scopes=read))[0] == 403
     assert (await desk.call("POST", f"{path}/lint", scopes=read)).status_code == 200
     assert (await desk.call("POST", f"{path}/preview", {}, scopes=read)).status_code == 200
+
+
+async def test_who_looks_does_not_wait_for_who_writes(desk: Desk) -> None:
+    path = await desk.made()
+    async with desk.served.host.databases["content"].unit() as writing:
+        await writing.across(select(1))
+
+        assert (await desk.call("POST", f"{path}/lint")).status_code == 200
+        assert (await desk.call("POST", f"{path}/preview", {})).status_code == 200
+
+
+async def test_what_is_only_read_can_be_asked_for_again_by_its_key(desk: Desk) -> None:
+    path = await desk.made()
+    first = await desk.call("POST", f"{path}/preview", {}, idempotency_key="once")
+    again = await desk.call("POST", f"{path}/preview", {}, idempotency_key="once")
+
+    assert first.status_code == 200
+    assert again.json() == first.json()
 
 
 async def test_a_repeated_request_makes_one_template(desk: Desk) -> None:

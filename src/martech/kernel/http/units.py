@@ -89,7 +89,7 @@ def service_of(
         keeping = _keeping.get()
         if keeping is not None:
             await _replay(database, principal.tenant, keeping.sent)
-        write = request.method not in READS
+        write = keeping is not None or not _reads(request)
         try:
             async with database.transaction(
                 principal.tenant, write=write, principal=principal, origin=origin()
@@ -104,6 +104,13 @@ def service_of(
         await failpoints.reach("http.before_reply")
 
     return service
+
+
+def _reads(request: Request[Any, Any, Any]) -> bool:
+    """Whether the route changes nothing; some questions are too long for an address and are sent by
+    POST, and must not wait for who writes."""
+    scope = request.route_handler.opt.get("scope", "")
+    return request.method in READS or scope.endswith(":read")
 
 
 async def _replay(database: Database, tenant: UUID, sent: Sent) -> None:
