@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
+import duckdb
 import pytest
 
 from martech.kernel.errors import Timeout, Unavailable
@@ -234,6 +235,28 @@ async def test_a_file_that_another_process_has_open_is_waited_for(
     other.communicate()
     assert (await store.kept(UUID(int=1))).events == 0
     await store.close()
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ("CREATE TABLE mine (name VARCHAR)", "somebody else's"),
+        ("CREATE TABLE version (name VARCHAR)", "somebody else's"),
+        ("CREATE TABLE version AS SELECT 2 AS number", "another version"),
+    ],
+)
+async def test_a_file_that_is_no_store_of_ours_is_left_alone(
+    tmp_path: Path, there: str, said: str
+) -> None:
+    file = tmp_path / "x.duckdb"
+    with duckdb.connect(str(file)) as connection:
+        connection.execute(there)
+    store = DuckStore(f"duckdb:///{file}")
+    with pytest.raises(Unavailable, match=said):
+        await store.kept(UUID(int=1))
+    await store.close()
+    with duckdb.connect(str(file)) as connection:
+        assert len(connection.execute("SHOW TABLES").fetchall()) == 1
 
 
 @pytest.mark.parametrize(

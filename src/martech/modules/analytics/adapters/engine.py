@@ -171,13 +171,18 @@ def _open(path: Path, options: Options) -> DuckDBPyConnection:
 
 
 def _prepare(connection: DuckDBPyConnection, path: Path) -> None:
-    named = "SELECT count(*) FROM information_schema.tables WHERE table_name = 'version'"
-    if connection.execute(named).fetchall() == [(0,)]:
+    if connection.execute("SELECT count(*) FROM information_schema.tables").fetchall() == [(0,)]:
         connection.begin()
         for statement in TABLES:
             connection.execute(statement)
         connection.commit()
-    found = connection.execute("SELECT number FROM version").fetchall()
+    try:
+        found = connection.execute("SELECT number FROM version").fetchall()
+    except (duckdb.CatalogException, duckdb.BinderException):
+        raise Unavailable(
+            f"The file {path} is somebody else's: it has tables, and is no store of martech. Name "
+            "another one by MARTECH_ANALYTICS_STORE_URL."
+        ) from None
     if found != [(VERSION,)]:
         raise Unavailable(
             f"The store {path} was made by another version of martech ({found}; this one needs "
