@@ -262,6 +262,19 @@ async def test_nothing_is_begun_when_the_time_is_over(pipelining: bool) -> None:
         assert {type(o) for o in await send(out, [posted()], within=0)} == {NotTried}
 
 
+async def test_no_mail_follows_late_because_the_server_was_slow_with_the_one_before(
+    pipelining: bool,
+) -> None:
+    async with sink(pipelining=pipelining) as server, pool(server, connections=1) as out:
+        await send(out, [posted(), posted()])
+        server.manners.delay = (1000, 1000)
+        outcomes = await send(out, [posted() for _ in range(3)], within=0.3)
+        assert [type(outcome) for outcome in outcomes] == [Accepted, NotTried, NotTried]
+        outcomes = await send(out, [posted() for _ in range(3)], within=0.3)
+        assert [type(outcome) for outcome in outcomes] == [Accepted, NotTried, NotTried]
+        assert out.status().reachable is True
+
+
 async def test_whoever_breaks_off_hears_of_every_mail(pipelining: bool) -> None:
     mails = [posted() for _ in range(40)]
     told = Told()

@@ -40,6 +40,9 @@ END = b".\r\n"
 CLOSING = 421
 """The server leaves; and our word for a server that left, or fell silent, over a mail."""
 
+GRACE = 0.25
+"""Seconds after the time is over in which a mail may follow whose envelope is out."""
+
 BROKEN_OFF = "It was broken off."
 
 _NO_PATH = re.compile(r"[\x00-\x20\x7f<>]")
@@ -72,6 +75,7 @@ class Session:
 
         self._wire = wire
         self._offers: dict[str, str] = {}
+        self._took: float | None = None  # until the server's word for the last mail
 
     @classmethod
     async def open(
@@ -109,8 +113,7 @@ class Session:
         while mail is not None:
             refused = await self._permission(mail, mails, begun=begun)
             if refused is None:
-                mail = await self._hand_over(mail, mails)
-                begun = self._pipelining
+                mail, begun = await self._hand_over(mail, mails)
             else:
                 self._tell(mails, mail, refused)
                 await self._command("RSET")
@@ -254,9 +257,9 @@ class Session:
             raise self._wire.abort(f"the server answered {stage} with {reply.shown}")
         return Refused(reply.code, reply.text, stage)
 
-    async def _hand_over(self, mail: Posted, mails: Mails) -> Posted | None:
-        """Transmit it and tell what the server says. Returns the mail after it; its envelope is
-        out already if the server knows PIPELINING."""
+    async def _hand_over(self, mail: Posted, mails: Mails) -> tuple[Posted | None, bool]:
+        """Transmit it and tell what the server says. Returns the mail after it, and whether its
+        envelope is out already."""
         data = _stuffed(mail.data)
         following: Posted | None = None
         ended = False
@@ -265,11 +268,12 @@ class Session:
                 self._wire.write(data)
                 data = b""
                 await self._wire.flush(self.patience.body)
-            following = self._next(mails) if self._pipelining else None
+            following = self._next(mails) if self._in_time(mails) else None
             ahead = self._envelope(following) if following else []
             self._wire.write(b"".join([data, END, *ahead]))
-            ended = True
+            ended, began = True, _now()
             reply = await self._wire.reply(self.patience.final)
+            self._took = _now() - began
         except (Lost, asyncio.CancelledError) as exc:
             why = str(exc) or BROKEN_OFF
             if following is not None:
@@ -281,7 +285,18 @@ class Session:
             if following is not None:
                 mails.back(following)
             raise self._wire.abort(f"the server leaves: {reply.shown}")
-        return following if self._pipelining else self._next(mails)
+        if following is None:
+            return self._next(mails), False
+        if _now() > mails.until + GRACE:  # nothing of it has gone out, and nothing will
+            mails.back(following)
+            raise self._wire.abort("the server took too long for the next mail to be begun")
+        return following, True
+
+    def _in_time(self, mails: Mails) -> bool:
+        """Whether a mail whose envelope travels with the end of this one would follow in time, as
+        far as the last one showed."""
+        known = self._pipelining and self._took is not None
+        return known and _now() + (self._took or 0.0) <= mails.until + GRACE
 
     def _tell(self, mails: Mails, mail: Posted, outcome: Outcome) -> None:
         self.carried += 1
@@ -290,6 +305,10 @@ class Session:
     def _drop(self, mails: Mails, mail: Posted, outcome: Outcome) -> None:
         mails.tell(mail.id, outcome)
         self._wire.abort("given up in the middle of a mail")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _final(reply: Reply) -> Outcome:
