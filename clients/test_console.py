@@ -196,7 +196,7 @@ def test_a_campaign_is_told_from_its_audience_to_what_it_brought(
         page.until("#campaign .pill", "completed")
         served.send([order("member-1", 1234.5, HOSTILE), order("somebody", 99)])
         page.until("#campaign [data-key=converted] .value", "^1$")
-        page.until("#story", r"1 of them bought for \$1,235")
+        page.until("#story", r"1 of those it reached bought for \$1,235")
         page.until("#campaign .departments", re.escape(HOSTILE))
         page.until("[data-tile=revenue] .value", r"^\$1,334")
         page.until("#campaign .days svg[aria-label*='highest is $1,235']")

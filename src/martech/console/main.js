@@ -61,16 +61,20 @@ function useKey(given, refusal = "") {
   wake();
 }
 
+function tryKey(given) {
+  if (given?.startsWith("mtw_")) useKey(null, "That is a write key: it can send events and see nothing. A secret key begins with mts_.");
+  else useKey(given);
+}
+
 at("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   const given = at("key").value.trim();
   at("key").value = "";
-  if (given.startsWith("mtw_")) useKey(null, "That is a write key: it can send events and see nothing. A secret key begins with mts_.");
-  else useKey(given);
+  tryKey(given);
 });
 at("leave").addEventListener("click", () => useKey(null));
 addEventListener("hashchange", () => {
-  if (location.hash.includes("key=")) useKey(takeKey());
+  if (location.hash.includes("key=")) tryKey(takeKey());
 });
 
 // --- asking --------------------------------------------------------------------------------------
@@ -333,7 +337,7 @@ function pulse() {
   document.body.classList.toggle("stale", !!lost);
 }
 
-draw();
+tryKey(key);
 every(SECOND, fast);
 every(FIGURES, figures);
 every(FIGURES, outcome);

@@ -77,7 +77,7 @@ const heard = (counts) => (counts.opened ? [", ", b(number(counts.opened)), " op
 
 function bought(conversions, currency) {
   if (!conversions?.converted) return [];
-  return [[b(number(conversions.converted)), " of them bought for ", b(money(conversions.total, currency)), "."]];
+  return [[b(number(conversions.converted)), " of those it reached bought for ", b(money(conversions.total, currency)), "."]];
 }
 
 export function tell(host, sentences) {
