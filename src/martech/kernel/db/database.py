@@ -108,10 +108,11 @@ class Database:
             yield await connection.execution_options(scope=ACROSS)
 
     async def _finish(self, unit: Unit) -> None:
-        """Write down what was said and is to be done, the outbox last, and commit."""
+        """Write down what was said and is to be done, the outbox last, and commit. What only read
+        has nothing to commit: its connection goes back as it is."""
         if unit.audited or unit.enqueued or unit.told:
             await self._write_down(unit)
-        if unit.connection is None:
+        if unit.connection is None or not unit.write:
             return
         await failpoints.reach("unit.before_commit")
         await unit.connection.commit()
