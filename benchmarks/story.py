@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,14 +78,15 @@ def _mailing(port: int) -> dict[str, str]:
 @contextmanager
 def _sink() -> Iterator[int]:
     port = servers.free_port()
-    log = Path("/dev/null")
-    command = [sys.executable, "-m", "tests.sinks.smtp", "--port", str(port), "--log", str(log)]
-    sink = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    try:
-        yield port
-    finally:
-        sink.terminate()
-        sink.wait(10)
+    command = [sys.executable, "-m", "tests.sinks.smtp", "--port", str(port)]
+    with tempfile.TemporaryDirectory(prefix="martech-bench-") as folder:
+        log = ["--log", str(Path(folder) / "mails.jsonl")]
+        sink = subprocess.Popen([*command, *log], cwd=ROOT, stdout=subprocess.DEVNULL)
+        try:
+            yield port
+        finally:
+            sink.terminate()
+            sink.wait(10)
 
 
 def _launched(running: Platform) -> str:
