@@ -6,6 +6,8 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from martech.modules.personalization.domain.catalog import catalog
+from martech.modules.personalization.domain.conditions import parsed
 from tests.modules.personalization.conftest import Counter
 
 pytestmark = pytest.mark.anyio
@@ -172,6 +174,25 @@ async def test_a_preview_of_very_many_is_an_estimate(
     preview = (await counter.call("POST", "/segments/preview", {"condition": ULM})).json()
     assert (preview["size"], preview["exact"], preview["looked_at"]) == (50, False, 20)
     assert len(preview["sample"]) == 10
+
+
+async def test_a_preview_that_cannot_look_at_anybody_says_so(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("martech.modules.personalization.service.previewing.MOST_ROWS", 3)
+    for hours in range(5):
+        counter.town.act(PEOPLE[0], ago=hours)
+    await counter.town.settle()
+    often = {"event": "Order Completed", "at_least": 1}
+    answer = await counter.call("POST", "/segments/preview", {"condition": often})
+    assert (answer.status_code, "save the segment" in answer.json()["detail"]) == (504, True)
+
+
+async def test_what_is_only_previewed_is_kept_nowhere(counter: Counter) -> None:
+    before = parsed.cache_info().misses, catalog.cache_info().misses
+    unheard = {"any": [ULM, {"event": "Never Heard Of", "at_least": 1}]}
+    assert (await counter.call("POST", "/segments/preview", {"condition": unheard})).is_success
+    assert (parsed.cache_info().misses, catalog.cache_info().misses) == before
 
 
 async def test_there_is_an_end_to_the_number_of_segments(

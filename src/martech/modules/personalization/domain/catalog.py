@@ -83,8 +83,12 @@ class Catalog(NamedTuple):
 @lru_cache(maxsize=256)
 def catalog(segments: tuple[Defined, ...], numbers: tuple[tuple[bytes, int], ...]) -> Catalog:
     """*numbers* are those of the measures, by definition."""
-    numbered = dict(numbers)
-    conditions = {segment.number: parsed(segment.condition) for segment in segments}
+    return made({segment: parsed(segment.condition) for segment in segments}, dict(numbers))
+
+
+def made(segments: Mapping[Defined, Condition], numbered: Mapping[bytes, int]) -> Catalog:
+    """The same, and nothing of it is kept: what is only asked about fills no memory."""
+    conditions = {segment.number: condition for segment, condition in segments.items()}
     measures = _measures(conditions, numbered)
     by_event: dict[str, list[Measured]] = {}
     for measured in measures.values():

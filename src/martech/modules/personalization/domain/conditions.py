@@ -87,7 +87,7 @@ class Negation:
 Condition = Junction | Negation | Asked | Behaviour
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def parsed(stored: bytes) -> Condition:
     """A condition that was checked when it was saved."""
     return read(msgspec.json.decode(stored))

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from martech.kernel.errors import Timeout
 from martech.modules.personalization.contract import Preview
 from martech.modules.personalization.domain import conditions
 from martech.modules.personalization.domain.behaviour import instant, values
-from martech.modules.personalization.domain.catalog import Catalog, Defined, catalog, definitions
+from martech.modules.personalization.domain.catalog import Catalog, Defined, definitions, made
 from martech.modules.personalization.domain.people import Person
 from martech.modules.personalization.domain.reckoning import counted, countings
 from martech.modules.personalization.service.looking import Looking
@@ -27,9 +28,10 @@ UNSAVED = Defined(0, UUID(int=0), 0, b"")
 class Previewing(Looking):
     async def preview(self, condition: object) -> Preview:
         """Looks at the newest people, until it has looked at `MOST_PEOPLE` or read `MOST_ROWS` of
-        what they did: a request is no place to read everything. Raises `Invalid`."""
-        _, stored = conditions.written(condition)
-        plan = await self._plan(stored)
+        what they did: a request is no place to read everything. Raises `Invalid`, and `Timeout`
+        when that was too much for even a page of them."""
+        checked, _ = conditions.written(condition)
+        plan = await self._plan(checked)
         found: list[UUID] = []
         looked_at, left, place = 0, MOST_ROWS, None
         while looked_at < MOST_PEOPLE and left > 0:
@@ -45,14 +47,19 @@ class Previewing(Looking):
                     size=len(found), exact=True, looked_at=looked_at, sample=found[:SAMPLE]
                 )
             place = page[-1].id
+        if not looked_at:
+            raise Timeout(
+                "People did more than can be read in a request. Ask for less of the past with "
+                "within, or save the segment: it is computed at once."
+            )
         everybody = await self._population()
-        size = round(len(found) * max(everybody, looked_at) / max(looked_at, 1))
+        size = round(len(found) * max(everybody, looked_at) / looked_at)
         return Preview(size=size, exact=False, looked_at=looked_at, sample=found[:SAMPLE])
 
-    async def _plan(self, condition: bytes) -> "Plan":
+    async def _plan(self, condition: conditions.Condition) -> "Plan":
         """*condition* made ready. A measure that is kept of everybody anyway has its number, the
         others are counted under numbers below zero."""
-        asked = definitions(conditions.parsed(condition))
+        asked = definitions(condition)
         mine = select(measures.c.definition, measures.c.number).where(*self._mine(measures))
         kept = {
             row.definition: row.number
@@ -61,8 +68,7 @@ class Previewing(Looking):
         }
         unkept = enumerate(sorted(asked.keys() - kept.keys()), 1)
         numbers = kept | {definition: -number for number, definition in unkept}
-        defined = UNSAVED._replace(condition=condition)
-        return Plan(catalog((defined,), tuple(sorted(numbers.items()))), instant(self.tx.now))
+        return Plan(made({UNSAVED: condition}, numbers), instant(self.tx.now))
 
     async def _newest(self, before: UUID | None) -> list[Person]:
         mine = select(*PERSON).where(*self._mine(people), people.c.kept.is_(None))
