@@ -102,7 +102,7 @@ async def test_one_bad_item_is_set_aside_and_its_neighbours_are_not(
 
 
 async def test_after_its_last_attempt_an_item_is_parked_and_the_rest_of_its_subject_goes_on(
-    timed: Host, monkeypatch: pytest.MonkeyPatch
+    sample: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = LedgerService.write
 
