@@ -6,9 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from litestar.response import Stream
 
+from martech.kernel.errors import NotFound
+from martech.kernel.http.watching import Watch
 from martech.kernel.settings import Settings
 from tests import databases
+from tests.sample.shop.contract import Stock
+from tests.sample.shop.service import ShopService
 from tests.serving import Served, serve
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +116,23 @@ async def test_a_stream_ends_when_the_process_does(served: Served) -> None:
         assert await listener.event() is not None
         served.host.process.end()
         assert await listener.event() is None
+
+
+async def test_a_stream_ends_when_what_it_shows_is_gone(served: Served) -> None:
+    there = [Stock(left=1)]
+
+    async def question(_: ShopService) -> Stock:
+        if not there:
+            raise NotFound("It was there a moment ago.")
+        return there.pop()
+
+    principal = served.keyring.verify(served.key("*:*"), served.host.clock.now())
+    watch = Watch[ShopService](served.host, "shop", principal)
+    answer = await watch.events(question, over=lambda _: False)
+    assert isinstance(answer, Stream)
+    assert isinstance(answer.iterator, AsyncIterator)
+    chunks = [chunk async for chunk in answer.iterator]
+    assert len(chunks) == 1
 
 
 async def test_a_stream_ends_when_its_reader_goes(served: Served) -> None:

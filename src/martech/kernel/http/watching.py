@@ -15,7 +15,7 @@ from litestar import Request, Response
 from litestar.response import Stream
 
 from martech.kernel.auth import Principal
-from martech.kernel.errors import Unavailable
+from martech.kernel.errors import Error, Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import View
 
@@ -46,7 +46,7 @@ class Watch(Generic[S]):
         self, question: Callable[[S], Awaitable[V]], *, over: Callable[[V], bool]
     ) -> Response[Any]:
         """``text/event-stream``: the view as JSON in ``data``, at once and whenever it changes,
-        until it is *over*. Raises what *question* raises at the first look."""
+        until it is *over* or gone. Raises what *question* raises at the first look."""
         view = await self.first(question)
         return Stream(
             self._chunks(question, view, over),
@@ -68,6 +68,8 @@ class Watch(Generic[S]):
                 view = await self.first(question)
             except Unavailable:
                 continue  # the heartbeat says that we are still there
+            except Error:
+                return  # it is gone; whoever asks again is told so
             latest = msgspec.json.encode(view)
             if latest != data:
                 number, data, said = number + 1, latest, loop.time()
