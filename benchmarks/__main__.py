@@ -28,6 +28,7 @@ ASK = {
     "lag": questions.lag,
     "mails": mails.mails,
     "entering": story.entering,
+    "entering_beside": story.entering_beside,
     "status": story.status,
     "figures": analytics.figures,
     "memory": questions.memory,
@@ -41,6 +42,7 @@ def main() -> int:
     parser.add_argument("--only", choices=ASK, action="append", help="ask this; may be repeated")
     parser.add_argument("--kind", choices=KINDS, action="append", help="on this database only")
     parser.add_argument("--seconds", type=float, default=10.0, help="of load a question")
+    parser.add_argument("--keep", action="store_true", help="put into the results what was asked")
     options = parser.parse_args()
     console, answers = Console(), list[Answer]()
     for kind in options.kind or KINDS:
@@ -54,7 +56,26 @@ def main() -> int:
     if not options.only and not options.kind:
         RESULTS.write_text(json.dumps(_report(answers), indent=2, ensure_ascii=False) + "\n")
         console.print(f"written to {RESULTS.name}")
+    elif options.keep:
+        _keep(answers)
+        console.print(f"put into {RESULTS.name}")
     return 0
+
+
+def _keep(answers: list[Answer]) -> None:
+    """Put *answers* in the place of what the results say to the same questions; each names the
+    commit at which it was asked again."""
+    report = json.loads(RESULTS.read_text())
+    stood = {(a["question"], a["database"]): a for a in report["answers"]}
+    for answer in answers:
+        stood[answer.question, answer.database] = {**vars(answer), "commit": _commit()}
+    report["answers"] = list(stood.values())
+    RESULTS.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+def _commit() -> str:
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _show(console: Console, answer: Answer) -> None:
@@ -64,12 +85,9 @@ def _show(console: Console, answer: Answer) -> None:
 
 
 def _report(answers: list[Answer]) -> dict[str, object]:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     return {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": commit,
+        "commit": _commit(),
         "machine": {
             "cpus": os.cpu_count(),
             "python": machine.python_version(),

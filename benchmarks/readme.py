@@ -25,6 +25,8 @@ def table(report: dict[str, Any]) -> str:
 
 def _row(answer: dict[str, Any]) -> list[str]:
     measured = answer["measured"] if answer["met"] else f"**missed:** {answer['measured']}"
+    if "commit" in answer:
+        measured += f" (at {answer['commit']})"
     return [answer["question"], answer["database"], answer["bar"], measured, answer["limit"]]
 
 

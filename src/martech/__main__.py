@@ -41,10 +41,10 @@ class Martech(click.Group):
         try:
             return super().invoke(context)
         except (SettingsError, ManifestError, DatabaseUnfit) as refused:
-            err.print(f"martech: {escape(str(refused))}")
+            err.print(f"martech: {escape(str(refused))}", soft_wrap=True)
             context.exit(2)
         except Error as refused:
-            err.print(f"martech: {escape(refused.detail)}")
+            err.print(f"martech: {escape(refused.detail)}", soft_wrap=True)
             context.exit(1)
 
 

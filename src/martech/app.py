@@ -1,11 +1,13 @@
 """The composition root: from settings to a running application."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from litestar.types import ASGIApp
@@ -16,6 +18,7 @@ from martech.kernel.auth.revocation import NEWS_TYPES
 from martech.kernel.bus import Bus
 from martech.kernel.clock import Clock
 from martech.kernel.db.engines import is_sqlite, sqlite_file
+from martech.kernel.files import alone
 from martech.kernel.host import Host
 from martech.kernel.http import server
 from martech.kernel.http.application import application, described
@@ -91,16 +94,31 @@ async def opened(
 
 
 async def prepare(settings: Settings) -> None:
-    """Raise `DatabaseUnfit` unless every module's schema is what this code needs.
+    """Raise `DatabaseUnfit` or `Unavailable` unless every module's schema and store are what this
+    code needs.
 
     Nothing is ever migrated here, but for one case: SQLite files of which none is there yet.
     """
+    with _alone(settings):
+        await _prepare(settings)
+
+
+async def _prepare(settings: Settings) -> None:
     modules = [(module, settings.database_of(module.name)) for module in hosted(settings)]
     if not any(_is_there(url, module.name) for module, url in modules):
         for module, url in modules:
             await migrate.upgrade(module, url)
     for module, url in modules:
         await migrate.check(module, url)
+    for module, _ in modules:
+        await _try_store(module, settings)
+
+
+async def _try_store(module: Module, settings: Settings) -> None:
+    """Open it once: somebody else's, or one that another process holds, is said now."""
+    if module.store:
+        async with Host([replace(module, subscriptions=())], settings) as host:
+            await host.stores[module.name].place("")
 
 
 def _is_there(url: str, module: str) -> bool:
@@ -137,10 +155,27 @@ def serve(
     """
     if http_only:
         _refuse_unshareable(settings)
-    process, pulse = Process(), Pulse()
-    beside = None if http_only else partial(work, settings, process, modules)
-    app = create_app(settings, process=process, pulse=None if http_only else pulse, modules=modules)
-    return server.serve(app, settings, process, started, beside, pulse)
+    with _alone(settings), server.listening(settings) as listener:
+        process, pulse = Process(), Pulse()
+        beside = None if http_only else partial(work, settings, process, modules)
+        shown = None if http_only else pulse
+        app = create_app(settings, process=process, pulse=shown, modules=modules)
+        return server.serve(app, settings, listener, process, started, beside, pulse)
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """SQLite files are one process's: two that deliver from the same ones would each do half."""
+    urls = [(settings.database_of(module.name), module.name) for module in hosted(settings)]
+    try:
+        with alone(_folders(urls)):
+            yield
+    except ValueError as exc:
+        raise SettingsError(str(exc)) from None
+
+
+def _folders(urls: Sequence[tuple[str, str]]) -> list[Path]:
+    return [sqlite_file(url, name).parent for url, name in urls if is_sqlite(url)]
 
 
 def work_alone(settings: Settings) -> int:

@@ -205,8 +205,32 @@ def test_a_taken_port_ends_the_process(tmp_path: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         refused = run("serve", env=environment(tmp_path, MARTECH_PORT=port))
+    assert refused.returncode == 2
+    assert "Address already in use. Stop what is there, or set MARTECH_PORT" in " ".join(
+        refused.stderr.split()
+    )
+
+
+def test_a_second_process_on_the_same_files_is_refused(tmp_path: Path) -> None:
+    env = environment(tmp_path)
+    with serving(env) as first:
+        refused = run("serve", env={**env, "MARTECH_PORT": str(free_port())})
+        assert refused.returncode == 2
+        assert "Another `martech serve` has the databases in" in " ".join(refused.stderr.split())
+        first.process.kill()
+        first.process.wait()
+        with serving(env):  # what was killed holds nothing
+            pass
+
+
+def test_a_store_that_is_somebody_elses_is_refused_at_the_start(tmp_path: Path) -> None:
+    env = environment(tmp_path, MARTECH_ANALYTICS_STORE_URL=f"duckdb:///{tmp_path}/own.duckdb")
+    assert run("migrate", env=env).returncode == 0
+    (tmp_path / "own.duckdb").write_bytes(b"no database at all" * 1000)
+    refused = run("serve", env=env)
     assert refused.returncode == 1
-    assert "address already in use" in refused.stderr
+    assert "own.duckdb" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize("command", [["worker"], ["serve", "--http-only"]])

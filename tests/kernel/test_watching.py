@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from litestar.response import Stream
 
 from martech.kernel.errors import NotFound
-from martech.kernel.http.watching import Watch
+from martech.kernel.http.watching import MOST, Looks, Watch
 from martech.kernel.settings import Settings
 from tests import databases
 from tests.sample.shop.contract import Stock
@@ -127,7 +128,7 @@ async def test_a_stream_ends_when_what_it_shows_is_gone(served: Served) -> None:
         return there.pop()
 
     principal = served.keyring.verify(served.key("*:*"), served.host.clock.now())
-    watch = Watch[ShopService](served.host, "shop", principal)
+    watch = Watch[ShopService](served.host, "shop", principal, Looks())
     answer = await watch.events(question, over=lambda _: False)
     assert isinstance(answer, Stream)
     assert isinstance(answer.iterator, AsyncIterator)
@@ -138,6 +139,59 @@ async def test_a_stream_ends_when_what_it_shows_is_gone(served: Served) -> None:
 async def test_a_stream_ends_when_its_reader_goes(served: Served) -> None:
     async with listening(served, "/shop/v1/stock/0/changes") as listener:
         assert await listener.event() is not None
+
+
+class Counter:
+    """Something to be looked at, that counts the looks."""
+
+    def __init__(self) -> None:
+        self.value = self.looks = 0
+        self.open = asyncio.Event()
+        self.begun: asyncio.Queue[int] = asyncio.Queue()
+
+    async def look(self) -> Stock:
+        self.looks += 1
+        seen = self.value
+        self.begun.put_nowait(seen)
+        await self.open.wait()
+        return Stock(left=seen)
+
+
+async def test_many_who_ask_at_once_cause_one_look_that_begins_after_they_asked() -> None:
+    looks, counter, asked = Looks(), Counter(), (uuid4(), "stock")
+    first = [asyncio.create_task(looks.shared(asked, counter.look)) for _ in range(5)]
+    assert await counter.begun.get() == 0
+    counter.value = 1
+    later = [asyncio.create_task(looks.shared(asked, counter.look)) for _ in range(5)]
+    counter.open.set()
+    assert [(await task).left for task in first] == [0] * 5
+    assert [(await task).left for task in later] == [1] * 5, "they asked after the change"
+    assert counter.looks == 2
+
+
+async def test_who_asks_for_something_else_has_a_look_of_their_own() -> None:
+    looks, counter = Looks(), Counter()
+    counter.open.set()
+    asked = [(uuid4(), "stock"), (uuid4(), "stock")]
+    await asyncio.gather(*(looks.shared(each, counter.look) for each in asked))
+    assert counter.looks == 2
+
+
+async def test_who_leaves_takes_the_answer_from_nobody_else() -> None:
+    looks, counter, asked = Looks(), Counter(), (uuid4(), "stock")
+    leaving, staying = (asyncio.create_task(looks.shared(asked, counter.look)) for _ in range(2))
+    await counter.begun.get()
+    leaving.cancel()
+    counter.open.set()
+    assert (await staying).left == 0
+    assert counter.looks == 1
+
+
+async def test_streams_have_an_end_in_number_too(served: Served) -> None:
+    served.host.process.streams = MOST
+    async with listening(served, "/shop/v1/stock/0/changes") as listener:
+        refused = await listener.chunks.get()
+    assert (listener.status, b"Too many streams" in (refused or b"")) == (429, True)
 
 
 async def test_a_stream_is_as_guarded_as_any_answer(served: Served) -> None:

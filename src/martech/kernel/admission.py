@@ -6,6 +6,7 @@ Pure ASGI, and counted in microseconds: it wraps every request, the one that mus
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
 
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 VITAL = ("/health/", "/metrics")
 """Answered however full it is: whoever asks decides whether this process lives."""
 
+STREAM = b"text/event-stream"
 SLOW = 1.0
 """Seconds after which a request is worth a line in the log."""
 
@@ -75,12 +77,13 @@ class Admission:
     async def _answer(self, scope: Any, receive: Receive, send: Send) -> None:
         trace = Trace.of(scope["headers"])
         current.set(trace)
-        began, status = perf_counter(), 0
+        began, status, streams = perf_counter(), 0, False
 
         async def reply(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
+                streams = _is_stream(message["headers"])
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", trace.request.encode()),
@@ -106,9 +109,14 @@ class Admission:
             body.close()
             took = perf_counter() - began
             route = scope.get("path_template", NO_ROUTE)
-            self.times.add(route, scope["method"], status or 500, took)
-            if took > SLOW:
+            if not streams:  # a stream is as long as its reader stays: that says nothing
+                self.times.add(route, scope["method"], status or 500, took)
+            if took > SLOW and not streams:
                 log.warning("%s %s took %.1f s", scope["method"], route, took)
+
+
+def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name == b"content-type" and kind.startswith(STREAM) for name, kind in headers)
 
 
 class _Body:

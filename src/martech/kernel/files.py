@@ -1,8 +1,12 @@
-"""What lies on disk: files shipped with a module, and secrets that a setting names."""
+"""What lies on disk: files shipped with a module, secrets, and whose a folder is."""
 
+import fcntl
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 from pathlib import Path
 
+LOCK = "serving.lock"
 LARGEST = 65_536
 """Bytes of a secret; whatever is larger is another file."""
 
@@ -22,3 +26,24 @@ def secret(path: str) -> bytes:
     except OSError as exc:
         raise ValueError(f"{path!r} cannot be read: {exc.strerror}.") from None
     raise ValueError(f"{path!r} is too large to be a key.")
+
+
+@contextmanager
+def alone(folders: Iterable[Path]) -> Iterator[None]:
+    """Hold *folders* for this process while the block runs; one that was killed holds nothing.
+    Raises `ValueError` in a sentence when another process holds one."""
+    with ExitStack() as stack:
+        for folder in sorted(set(folders)):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                held = stack.enter_context((folder / LOCK).open("a"))
+            except OSError:
+                continue  # nobody can use it, and whoever opens a database in it says why
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ValueError(
+                    f"Another `martech serve` has the databases in {folder}. Stop it, or give this "
+                    "one a folder of its own: MARTECH_DATABASE_URL=sqlite:///…"
+                ) from None
+        yield

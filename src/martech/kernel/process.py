@@ -114,6 +114,9 @@ class Process:
         self.asked = 0
         """Requests so far. The HTTP loop counts; the bus looks whether it grows."""
 
+        self.streams = 0
+        """Answers that go on, at this moment. The HTTP loop counts."""
+
         self._ending = False
         self._lock = threading.Lock()
         self._turns: dict[str, Turn] = {}

@@ -195,6 +195,18 @@ async def test_what_is_only_previewed_is_kept_nowhere(counter: Counter) -> None:
     assert (parsed.cache_info().misses, catalog.cache_info().misses) == before
 
 
+async def test_there_is_an_end_to_what_all_conditions_weigh(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("martech.modules.personalization.service.defining.MOST_BYTES", 100)
+    longer = {"name": "x", "condition": ULM | {"value": "U" * 80}}
+    id_ = (await made(counter))["id"]
+    assert problem(await counter.call("POST", "/segments", longer)) == (409, None)
+    assert problem(await counter.call("PUT", f"/segments/{id_}", longer)) == (409, None)
+    shorter = {"name": "x", "condition": ULM | {"value": "U"}}
+    assert (await counter.call("PUT", f"/segments/{id_}", shorter)).status_code == 200
+
+
 async def test_there_is_an_end_to_the_number_of_segments(
     counter: Counter, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,10 +101,10 @@ def _complete(operations: Schema, route: HTTPRoute, problem: Schema) -> None:
                 answer["description"] = _GOOD.get(status, answer["description"])
             responses["4XX"] = {"description": "The request is refused, and why.", **refusal}
             responses["5XX"] = {"description": "It could not be answered now.", **refusal}
-            if scope := handler.opt.get("scope"):
+            if scope := handler.opt.get("scope") or handler.opt.get("needs"):
                 operation["security"] = [{"key": []}, {"basic": []}]
                 operation["x-scope"] = scope
-                if method not in READS:
+                if method not in READS and "scope" in handler.opt:
                     operation.setdefault("parameters", []).append(KEY)
 
 

@@ -12,8 +12,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import uvicorn
 import uvloop
@@ -21,13 +21,14 @@ from litestar.types import ASGIApp
 
 from martech.kernel.http.health import Pulse
 from martech.kernel.process import Process
-from martech.kernel.settings import Settings
+from martech.kernel.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
 Work = Callable[[], Awaitable[None]]
 
 BEAT = 1.0  # seconds
+BACKLOG = 1024  # connections that wait to be accepted
 TURN = 0.001
 """Seconds for which a busy thread may keep the interpreter while the other one waits for it.
 (Beside a saturated thread a POST took 7 ms, p99 28, at Python's own 5 ms; 2 and 8 at this.)"""
@@ -97,6 +98,7 @@ async def _beat(pulse: Pulse) -> None:
 def serve(
     app: ASGIApp,
     settings: Settings,
+    listener: socket.socket,
     process: Process,
     started: Callable[[], None],
     work: Work | None,
@@ -115,7 +117,7 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
         timeout_keep_alive=75,
-        backlog=1024,
+        backlog=BACKLOG,
     )
     server = _Server(config, process, started)
     companion = Companion(work, pulse, server.leave) if work else None
@@ -126,7 +128,7 @@ def serve(
         companion.start()
     _settle_memory()
     try:
-        server.run()
+        server.run(sockets=[listener])
     except SystemExit:  # uvicorn could not start, and has said why
         return 1
     finally:
@@ -134,6 +136,24 @@ def serve(
             companion.stop(settings.drain_seconds)
         gc.unfreeze()  # libraries look at the exit whether all that is theirs is given back
     return int(companion.failed) if companion else 0
+
+
+@contextmanager
+def listening(settings: Settings) -> Iterator[socket.socket]:
+    """The socket that is served, taken before anything else begins. Raises `SettingsError` when
+    it is another's."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((settings.host, settings.port))
+            listener.listen(BACKLOG)
+        except OSError as exc:
+            raise SettingsError(
+                f"Nobody can be served on {settings.host}:{settings.port}: {exc.strerror}. Stop "
+                "what is there, or set MARTECH_PORT or MARTECH_HOST."
+            ) from None
+        yield listener
 
 
 def _settle_memory() -> None:
@@ -151,8 +171,8 @@ class _Server(uvicorn.Server):
         self._process = process
         self._say_started = started
 
-    async def startup(self, sockets: object = None) -> None:
-        await super().startup()
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
         self._say_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

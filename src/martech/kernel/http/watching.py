@@ -6,7 +6,7 @@ a client then asks again, as `EventSource` does by itself.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from litestar import Request, Response
 from litestar.response import Stream
 
 from martech.kernel.auth import Principal
-from martech.kernel.errors import Error, Unavailable
+from martech.kernel.errors import Error, TooMany, Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import View
 
@@ -23,16 +23,65 @@ S = TypeVar("S")
 V = TypeVar("V", bound=View)
 
 LOOK = 0.25  # seconds between looks
+MOST = 128
+"""Streams of a process at once: each looks four times a second, and holds a place among the
+requests in progress."""
+
 HEARTBEAT = 15.0  # seconds after which a silent stream says that it is there
 LONGEST = 600.0  # seconds; then the client asks again, with a key that must still hold
 RETRY = 1000  # milliseconds until it does
 
 
+Asked = tuple[UUID, Hashable]
+
+
+class Looks:
+    """Many who ask the same at once cause one look.
+
+    Whoever asks is answered from a look that began afterwards, so everybody sees what was committed
+    before they asked; those who come while one is under way share the next.
+    """
+
+    def __init__(self) -> None:
+        self._next: dict[Asked, asyncio.Task[Any]] = {}
+        self._under_way: dict[Asked, asyncio.Task[Any]] = {}
+
+    async def shared(self, asked: Asked, look: Callable[[], Awaitable[V]]) -> V:
+        """Raises what *look* raises."""
+        task = self._next.get(asked)
+        if task is None:
+            before = self._under_way.get(asked)
+            task = asyncio.create_task(self._look(asked, look, before))
+            self._next[asked] = task
+        answer: V = await asyncio.shield(task)
+        return answer
+
+    async def _look(
+        self, asked: Asked, look: Callable[[], Awaitable[V]], before: "asyncio.Task[Any] | None"
+    ) -> V:
+        if before is not None:
+            await asyncio.wait([before])
+        mine = self._under_way[asked] = self._next.pop(asked)
+        try:
+            return await look()
+        finally:
+            if self._under_way.get(asked) is mine:
+                del self._under_way[asked]
+
+
 class Watch(Generic[S]):
     """Looks at one module for one tenant, as often as it is told to."""
 
-    def __init__(self, host: Host, module: str, principal: Principal) -> None:
+    def __init__(self, host: Host, module: str, principal: Principal, looks: Looks) -> None:
         self._host, self._module, self._principal = host, module, principal
+        self._looks = looks
+
+    async def shared(self, what: Hashable, question: Callable[[S], Awaitable[V]]) -> V:
+        """One look for all who ask for *what* of this tenant at once; *question* is a read that
+        does not depend on who asks. Raises what *question* raises."""
+        return await self._looks.shared(
+            (self._principal.tenant, what), lambda: self.first(question)
+        )
 
     async def first(self, question: Callable[[S], Awaitable[V]]) -> V:
         """One look. Raises what *question* raises."""
@@ -46,7 +95,10 @@ class Watch(Generic[S]):
         self, question: Callable[[S], Awaitable[V]], *, over: Callable[[V], bool]
     ) -> Response[Any]:
         """``text/event-stream``: the view as JSON in ``data``, at once and whenever it changes,
-        until it is *over* or gone. Raises what *question* raises at the first look."""
+        until it is *over* or gone. Raises what *question* raises at the first look, and `TooMany`
+        when the process has `MOST` of them."""
+        if self._host.process.streams >= MOST:
+            raise TooMany("Too many streams are open; ask for the status itself.", retry_after=5)
         view = await self.first(question)
         return Stream(
             self._chunks(question, view, over),
@@ -60,23 +112,27 @@ class Watch(Generic[S]):
         loop = asyncio.get_running_loop()
         began = said = loop.time()
         number, data = 1, msgspec.json.encode(view)
-        yield _event(number, data)
-        while not over(view) and loop.time() - began < LONGEST:
-            if await self._host.process.ends_within(LOOK):
-                return
-            try:
-                view = await self.first(question)
-            except Unavailable:
-                continue  # the heartbeat says that we are still there
-            except Error:
-                return  # it is gone; whoever asks again is told so
-            latest = msgspec.json.encode(view)
-            if latest != data:
-                number, data, said = number + 1, latest, loop.time()
-                yield _event(number, data)
-            elif loop.time() - said > HEARTBEAT:
-                said = loop.time()
-                yield b": still here\n\n"
+        self._host.process.streams += 1
+        try:
+            yield _event(number, data)
+            while not over(view) and loop.time() - began < LONGEST:
+                if await self._host.process.ends_within(LOOK):
+                    return
+                try:
+                    view = await self.first(question)
+                except Unavailable:
+                    continue  # the heartbeat says that we are still there
+                except Error:
+                    return  # it is gone; whoever asks again is told so
+                latest = msgspec.json.encode(view)
+                if latest != data:
+                    number, data, said = number + 1, latest, loop.time()
+                    yield _event(number, data)
+                elif loop.time() - said > HEARTBEAT:
+                    said = loop.time()
+                    yield b": still here\n\n"
+        finally:
+            self._host.process.streams -= 1
 
 
 def _event(number: int, data: bytes) -> bytes:
@@ -85,8 +141,9 @@ def _event(number: int, data: bytes) -> bytes:
 
 def watch_of(host: Host, module: str) -> Callable[[Request[Any, Any, Any]], Watch[Any]]:
     """The dependency ``watch``."""
+    looks = Looks()
 
     def watch(request: Request[Any, Any, Any]) -> Watch[Any]:
-        return Watch(host, module, request.auth)
+        return Watch(host, module, request.auth, looks)
 
     return watch

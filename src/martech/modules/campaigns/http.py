@@ -131,8 +131,13 @@ class StatusController(Controller):
     path = "/campaigns/{campaign_id:uuid}"
 
     @get("/status", operation_id="getCampaignStatus", opt=READ)
-    async def status(self, campaign_id: FromPath[UUID], service: Service) -> CampaignStatus:
-        return await service.status(campaign_id)
+    async def status(
+        self, campaign_id: FromPath[UUID], watch: NamedDependency[Watch[CampaignService]]
+    ) -> CampaignStatus:
+        """From one row; many who ask at once are answered from one look at it."""
+        return await watch.shared(
+            ("status", campaign_id), lambda service: service.status(campaign_id)
+        )
 
     @get("/progress", operation_id="watchCampaign", opt=READ)
     async def progress(

@@ -80,7 +80,7 @@ class Catalog(NamedTuple):
     """Those to which belongs of whom nothing is known."""
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def catalog(segments: tuple[Defined, ...], numbers: tuple[tuple[bytes, int], ...]) -> Catalog:
     """*numbers* are those of the measures, by definition."""
     return made({segment: parsed(segment.condition) for segment in segments}, dict(numbers))

@@ -16,7 +16,8 @@ from martech.modules.personalization.tables import measures, registers, segments
 
 MOST = 200
 MOST_MEASURES = 300
-"""Of a tenant: what each event is held against has an end."""
+MOST_BYTES = 200_000
+"""Of a tenant: what each event is held against has an end, and so has what is kept in memory."""
 
 
 class Defining(Looking):
@@ -25,9 +26,7 @@ class Defining(Looking):
         Raises `Invalid` for a condition that is none."""
         checked, stored = conditions.written(condition)
         register = await self._alone()
-        there = select(func.count()).where(*self._mine(segments))
-        if (await self.tx.execute(there)).scalar_one() >= MOST:
-            raise Conflict(f"There are {MOST} segments already. Delete one that nobody uses.")
+        await self._room(MOST - 1, len(stored))
         id_ = new_id()
         row = {
             "tenant": self.tx.tenant,
@@ -59,6 +58,7 @@ class Defining(Looking):
         before = await self.segment(segment_id)
         changes: dict[str, object] = {"name": name, "updated_at": self.tx.now}
         if bytes(before.condition) != stored:
+            await self._room(MOST, len(stored) - len(before.condition))
             changes |= {"condition": stored, "version": before.version + 1}
             changes |= {"ready": False, "looked_to": None, "looked_at": 0}
         mine = update(segments).where(*self._mine(segments), segments.c.id == segment_id)
@@ -69,6 +69,19 @@ class Defining(Looking):
             self._compute(segment_id)
         self.tx.audit("segment.changed", str(segment_id), name=name, version=before.version)
         return await self.segment(segment_id)
+
+    async def _room(self, others: int, more: int) -> None:
+        """Refuse what would be more segments than *others* and one, or too much to hold."""
+        weight = func.coalesce(func.sum(func.length(segments.c.condition)), 0)
+        there = select(func.count().label("number"), weight.label("size"))
+        held = (await self.tx.execute(there.where(*self._mine(segments)))).one()
+        if held.number > others:
+            raise Conflict(f"There are {MOST} segments already. Delete one that nobody uses.")
+        if held.size + more > MOST_BYTES:
+            raise Conflict(
+                f"The conditions of all segments together may have {MOST_BYTES:,} bytes. Shorten "
+                "one, or delete one that nobody uses."
+            )
 
     async def delete_segment(self, segment_id: UUID) -> None:
         """It is no more, from the commit on; its members leave a page at a time."""
