@@ -101,7 +101,7 @@ async def stopped(trial: Mailing, people: int, times: int, number: signal.Signal
 async def test_a_sender_that_is_stopped_leaves_nothing_in_the_dark(
     url: str, tmp_path: Path, full: bool
 ) -> None:
-    people, times = (5000, 50) if full else (500, 2)
+    people, times = (16_000, 50) if full else (500, 2)
     async with mailing(url, tmp_path, delay=(5, 60)) as trial:
         await stopped(trial, people, times, signal.SIGTERM)
 
