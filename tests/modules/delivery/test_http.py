@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from uuid import uuid4
 
 import httpx
@@ -98,29 +97,6 @@ async def test_messages_are_found_by_send_by_status_and_by_person(counter: Count
     assert hers == suppressed
     assert await counter.get(f"/messages/{ada.id}") == suppressed
     assert (await counter.call("GET", f"/messages/{uuid4()}")).status_code == 404
-
-
-async def test_a_preview_is_the_bytes_that_were_sent(counter: Counter) -> None:
-    stand = counter.stand
-    send = await stand.to("ada")
-    ada = (await stand.messages(send))["ada"]
-    before = await counter.call(
-        "GET",
-        f"/sends/{send.id}/preview",
-        profile_id=ada.profile_id,
-        at=stand.clock.now().isoformat(),
-    )
-    await stand.work()
-    (mail,) = stand.sink.mails
-    assert before.headers["content-type"].startswith("message/rfc822")
-    assert before.content == mail.bytes
-    date = parsedate_to_datetime(mail.data.partition("Date: ")[2].partition("\r\n")[0])
-    after = await counter.call(
-        "GET", f"/sends/{send.id}/preview", profile_id=ada.profile_id, at=date.isoformat()
-    )
-    assert after.content == mail.bytes
-    nobody = await counter.call("GET", f"/sends/{send.id}/preview", profile_id=uuid4())
-    assert nobody.status_code == 404
 
 
 async def test_a_send_is_paused_changed_resumed_and_cancelled(counter: Counter) -> None:

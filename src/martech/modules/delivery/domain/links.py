@@ -3,6 +3,8 @@
 /c/<token>   a link of the mail was followed      tenant · message · link · signature
 /o/<token>   its picture was loaded               tenant · message · signature
 /u/<token>   no more of these                     tenant · message · signature
+
+Those of a preview are made alike, for no message at all: they look the same and do nothing.
 """
 
 import hmac
@@ -24,6 +26,9 @@ KEY_BYTES = 32
 LINK_BYTES = 12
 MAC_BYTES = 16
 ID_BYTES = 16
+NOBODYS = UUID(bytes=b"only-in-previews")
+"""The message of a link in a preview; no message is called so."""
+
 SIZES: dict[str, int] = {"c": LINK_BYTES, "o": 0, "u": 0}
 
 LONGEST = 8000
@@ -55,6 +60,11 @@ class Token(msgspec.Struct, frozen=True, gc=False):
     said: bytes
     mac: bytes
 
+    @property
+    def previews(self) -> bool:
+        """Whether it stood in a preview. To know that no key is needed: it is worth nothing."""
+        return self.message_id == NOBODYS
+
     def holds(self, key: bytes) -> bool:
         """Whether the tenant's *key* signed it."""
         return hmac.compare_digest(_mac(key, self.kind, self.said), self.mac)
@@ -65,9 +75,15 @@ class Signer(msgspec.Struct, frozen=True, gc=False):
 
     key: bytes
     tenant: UUID
+    previews: bool = False
+
+    def for_preview(self) -> "Signer":
+        """Its tokens are as long, so that nothing else of a mail changes with them."""
+        return Signer(self.key, self.tenant, previews=True)
 
     def token(self, kind: Kind, message_id: UUID, link_id: str = "") -> str:
-        said = self.tenant.bytes + message_id.bytes + bytes.fromhex(link_id)
+        message = NOBODYS if self.previews else message_id
+        said = self.tenant.bytes + message.bytes + bytes.fromhex(link_id)
         return urlsafe_b64encode(said + _mac(self.key, kind, said)).decode()
 
     def url(self, base: str, kind: Kind, message_id: UUID, link_id: str = "") -> str:

@@ -6,7 +6,7 @@ for them (RFC 8058), and has no key: the token in the link is all they show.
     GET  /u/…  a page with one button    changes nothing: programs look at links before people do
     POST /u/…  no more mails
 
-HEAD counts nothing.
+HEAD counts nothing, and neither does what stood in a preview.
 """
 
 from base64 import b64decode
@@ -21,8 +21,8 @@ from litestar.response.base import ASGIResponse
 from litestar.types import OperationIDCreator
 
 from martech.kernel.errors import NotFound
-from martech.kernel.files import beside
 from martech.modules.delivery.domain.links import opened
+from martech.modules.delivery.http.pages import ASK, DONE, PREVIEW, UNKNOWN
 from martech.modules.delivery.service.engaging import Reception
 
 PUBLIC = {"public": True}
@@ -41,16 +41,18 @@ SEALED = {
         "frame-ancestors 'none'"
     ),
 }
-ASK, DONE, UNKNOWN = (
-    beside(__package__, f"{name}.html").encode() for name in ("unsubscribe", "done", "unknown")
-)
 
 Desk = NamedDependency[Reception]
 Anyone = Request[object, object, State]
 
 PAGE = {200: ResponseSpec(str, media_type="text/html", generate_examples=False)}
 IMAGE = {200: ResponseSpec(bytes, media_type="image/gif", generate_examples=False)}
-ONWARD = {302: ResponseSpec(None, description="Where the link leads.")}
+ONWARD = {
+    302: ResponseSpec(None, description="Where the link leads."),
+    200: ResponseSpec(
+        str, media_type="text/html", description="It is a preview's.", generate_examples=False
+    ),
+}
 
 
 def named(get: str, head: str) -> OperationIDCreator:
@@ -69,7 +71,10 @@ class LinkController(Controller):
         responses=ONWARD,
     )
     async def follow(self, request: Anyone, token: FromPath[str], reception: Desk) -> ASGIResponse:
-        url = await reception.take(opened("c", token), counts=request.method == "GET")
+        shown = opened("c", token)
+        if shown is not None and shown.previews:
+            return _answer(request, PREVIEW, SEALED)
+        url = await reception.take(shown, counts=request.method == "GET")
         if url is None:
             return _unknown(request)
         return _answer(request, b"", PRIVATE | {"location": url}, status=302)
@@ -85,7 +90,10 @@ class PictureController(Controller):
         responses=IMAGE,
     )
     async def load(self, request: Anyone, token: FromPath[str], reception: Desk) -> ASGIResponse:
-        known = await reception.take(opened("o", token), counts=request.method == "GET")
+        shown = opened("o", token)
+        if shown is not None and shown.previews:
+            return _answer(request, PICTURE, PRIVATE, media_type="image/gif")
+        known = await reception.take(shown, counts=request.method == "GET")
         if known is None:
             return _unknown(request)
         return _answer(request, PICTURE, PRIVATE, media_type="image/gif")
@@ -101,14 +109,21 @@ class UnsubscribeController(Controller):
         responses=PAGE,
     )
     async def ask(self, request: Anyone, token: FromPath[str], reception: Desk) -> ASGIResponse:
-        known = await reception.take(opened("u", token), counts=False)
-        return _unknown(request) if known is None else _answer(request, ASK, SEALED)
+        return await self._show(request, token, reception, ASK)
 
     @post(operation_id="unsubscribe", opt=PUBLIC, status_code=200, responses=PAGE)
     async def out(self, request: Anyone, token: FromPath[str], reception: Desk) -> ASGIResponse:
         """The body is not read: RFC 8058 fixes it, and the button has nothing to say."""
-        known = await reception.take(opened("u", token), counts=True)
-        return _unknown(request) if known is None else _answer(request, DONE, SEALED)
+        return await self._show(request, token, reception, DONE)
+
+    async def _show(
+        self, request: Anyone, token: str, reception: Reception, page: bytes
+    ) -> ASGIResponse:
+        shown = opened("u", token)
+        if shown is not None and shown.previews:
+            return _answer(request, PREVIEW, SEALED)
+        known = await reception.take(shown, counts=request.method == "POST")
+        return _unknown(request) if known is None else _answer(request, page, SEALED)
 
 
 def _unknown(request: Anyone) -> ASGIResponse:

@@ -1,0 +1,129 @@
+"""A preview is the mail that is sent, but for one thing: what its links can do."""
+
+import re
+from collections.abc import AsyncIterator
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.modules.delivery.letters import parsed
+from tests.modules.delivery.stand import BASE
+from tests.modules.delivery.visiting import (
+    ONE_CLICK,
+    PERSON,
+    Received,
+    Visitors,
+    dkim_key,
+    visitors,
+)
+from tests.sinks.smtp import Sink
+
+pytestmark = pytest.mark.anyio
+
+TOKEN = re.compile(rf"(?<={re.escape(BASE)}/[cou]/)[A-Za-z0-9_-]+")
+SIGNATURE = re.compile(r"(?<=; )bh?=[^;]+", re.ASCII)
+
+
+@pytest.fixture
+async def people(delivery_url: str, server: Sink) -> AsyncIterator[Visitors]:
+    async with visitors(delivery_url, server) as made:
+        yield made
+
+
+async def preview(people: Visitors, send_id: UUID, profile_id: UUID, at: str) -> bytes:
+    people.served.tenant = people.stand.tenant
+    answer = await people.served.client.get(
+        f"/delivery/v1/sends/{send_id}/preview",
+        params={"profile_id": str(profile_id), "at": at},
+        headers=people.served.headers("delivery:read"),
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("message/rfc822")
+    return answer.content
+
+
+async def sent_and_shown(people: Visitors) -> tuple[bytes, bytes, bytes]:
+    """The bytes that the server took, and the previews before and after it did."""
+    stand = people.stand
+    send = await stand.to("ada")
+    ada = (await stand.messages(send))["ada"]
+    early = await preview(people, send.id, ada.profile_id, "2026-12-01T12:00:00Z")
+    await stand.work()
+    (mail,) = stand.sink.mails
+    date = parsedate_to_datetime(str(parsed(mail.bytes)["Date"])).isoformat()
+    return mail.bytes, early, await preview(people, send.id, ada.profile_id, date)
+
+
+def tokens(data: bytes) -> list[str]:
+    """Those in the text that a reader sees, and in the head."""
+    mail = Received(data)
+    return TOKEN.findall("\n".join([mail.out, mail.plain, mail.html]))
+
+
+def without_breaks(data: bytes) -> str:
+    """One line of quoted-printable is broken wherever it is full, in a token too."""
+    return data.replace(b"=\r\n", b"").decode("ascii")
+
+
+async def test_a_preview_is_the_bytes_that_are_sent_but_for_the_tokens(people: Visitors) -> None:
+    sent, early, late = await sent_and_shown(people)
+    assert len(late) == len(sent)
+    assert len(TOKEN.findall(without_breaks(sent))) == 6
+    assert TOKEN.sub("", without_breaks(late)) == TOKEN.sub("", without_breaks(sent))
+    undated = re.compile(rb"Date: [^\r]+")
+    assert undated.sub(b"", early) == undated.sub(b"", late), "as true before as after"
+
+
+async def test_no_token_of_a_preview_is_one_of_the_mail(people: Visitors) -> None:
+    sent, _, late = await sent_and_shown(people)
+    assert len(tokens(late)) == len(tokens(sent)) == 6
+    assert not set(tokens(late)) & set(tokens(sent))
+    assert [len(token) for token in tokens(late)] == [len(token) for token in tokens(sent)]
+
+
+async def test_links_of_a_preview_say_so_and_do_nothing(people: Visitors) -> None:
+    _, _, shown = await sent_and_shown(people)
+    mail = Received(shown)
+    before = await people.rows()
+    picture = await people.call("GET", mail.picture)
+    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/gif")
+    for method, url in [
+        ("GET", mail.links[0]),
+        ("HEAD", mail.links[0]),
+        ("GET", mail.out),
+        ("POST", mail.out),
+    ]:
+        for headers in (PERSON, {}):
+            answer = await people.call(method, url, headers=headers)
+            assert answer.status_code == 200, (method, url)
+            assert ("This is a preview" in answer.text) == (method != "HEAD")
+            assert "<form" not in answer.text
+            assert answer.headers["cache-control"] == "no-store"
+    await people.call("POST", mail.out, content=ONE_CLICK)
+    await people.stand.work()
+    assert await people.rows() == before
+
+
+async def test_a_signed_preview_differs_in_its_signature_too(
+    delivery_url: str, server: Sink, tmp_path: Path
+) -> None:
+    sealed = {"dkim_key": dkim_key(tmp_path), "dkim_selector": "s", "dkim_domain": "shop.example"}
+    async with visitors(delivery_url, server, **sealed) as people:
+        sent, _, late = await sent_and_shown(people)
+    plain = [TOKEN.sub("", without_breaks(data)) for data in (sent, late)]
+    unsigned = [SIGNATURE.sub("", data.replace("\r\n ", " ")) for data in plain]
+    assert plain[0] != plain[1]
+    assert unsigned[0] == unsigned[1]
+
+
+async def test_nobody_has_no_preview(people: Visitors) -> None:
+    send = await people.stand.to("ada")
+    people.served.tenant = people.stand.tenant
+    answer = await people.served.client.get(
+        f"/delivery/v1/sends/{send.id}/preview",
+        params={"profile_id": str(uuid4())},
+        headers=people.served.headers("delivery:read"),
+    )
+    assert (answer.status_code, answer.json()["field"]) == (404, "profile_id")
