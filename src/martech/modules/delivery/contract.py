@@ -89,7 +89,8 @@ class Send(View, frozen=True, kw_only=True):
 
     counts: Counts
     problem: str | None
-    """What keeps it from going on, for a person to read; null when all is well."""
+    """What keeps it from going on, or its mails from leaving, for a person to read; null when all
+    is well."""
 
     opened_at: datetime
     completed_at: datetime | None
@@ -174,6 +175,8 @@ class ServerStatus(View, frozen=True, kw_only=True):
 
     error: str | None
     since: datetime | None
+    problem: str | None = None
+    """What a person should see to, if no mail leaves; null when all is well."""
 
 
 class MessageFact(Item, frozen=True, kw_only=True):
@@ -304,7 +307,8 @@ class Delivery(Protocol):
         ...
 
     async def cancel_send(self, send_id: UUID) -> Send:
-        """For good: whatever is not on its way will not be sent."""
+        """For good: whatever is not on its way will not be sent. Nothing is claimed from the moment
+        this has committed; the numbers of a large send follow within moments."""
         ...
 
     @reads

@@ -24,7 +24,7 @@ module = Module(
         engagement.UnsubscribeController,
     ],
     subscriptions=[handlers.know_recipients, handlers.keep_contents],
-    jobs=[jobs.deliver, jobs.tell],
+    jobs=[jobs.deliver, jobs.cancel_waiting, jobs.tell],
     resources=[Post, Writer, Running, Reception],
     settings=DeliverySettings,
 )

@@ -1,4 +1,4 @@
-"""What delivery is to do, out in the world."""
+"""What delivery is to do later, and out in the world."""
 
 from uuid import UUID
 
@@ -24,6 +24,16 @@ class Deliver(Command, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         return f"{self.send_id} {self.lane}"
+
+
+class CancelWaiting(Command, frozen=True, kw_only=True):
+    """Cancel what still waits of a send that was cancelled, some at a time."""
+
+    send_id: UUID
+
+    @property
+    def key(self) -> str:
+        return str(self.send_id)
 
 
 class Tell(Command, frozen=True, kw_only=True):

@@ -1,9 +1,9 @@
-"""What delivery does out in the world."""
+"""What delivery does later, and out in the world."""
 
 from martech.kernel.module import Unit, job
 from martech.modules.delivery.adapters.post import Post
 from martech.modules.delivery.adapters.running import Running
-from martech.modules.delivery.domain.commands import Deliver, Tell
+from martech.modules.delivery.domain.commands import CancelWaiting, Deliver, Tell
 from martech.modules.delivery.jobs.lane import Lane
 from martech.modules.delivery.jobs.news import News
 from martech.modules.delivery.service import DeliveryService
@@ -11,7 +11,13 @@ from martech.modules.delivery.service.writing import Writer
 from martech.modules.profiles.contract import Profiles
 from martech.modules.tracking.contract import Tracking
 
-__all__ = ["deliver", "tell"]
+__all__ = ["cancel_waiting", "deliver", "tell"]
+
+
+@job(CancelWaiting, inward=True)
+async def cancel_waiting(command: CancelWaiting, service: DeliveryService) -> None:
+    """Cancel the next messages of a send that was cancelled, and come back until none waits."""
+    await service.cancel_waiting(command.send_id)
 
 
 @job(Deliver)

@@ -1,6 +1,7 @@
 """What delivery does. Every public method is one use case."""
 
 from martech.modules.delivery.contract import Delivery
+from martech.modules.delivery.service.cancelling import Cancelling
 from martech.modules.delivery.service.engaging import Engaging
 from martech.modules.delivery.service.gathering import Gathering
 from martech.modules.delivery.service.hearing import Hearing
@@ -14,6 +15,7 @@ from martech.modules.delivery.service.telling import Telling
 
 class DeliveryService(
     Sending,
+    Cancelling,
     Gathering,
     Looking,
     Engaging,

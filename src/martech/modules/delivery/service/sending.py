@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 
 from martech.kernel.errors import Conflict, Invalid, NotFound, Unavailable
 from martech.modules.delivery.contract import Channel, Send
 from martech.modules.delivery.domain.ledger import NUMBERS, Key
 from martech.modules.delivery.domain.sends import RATES, WITHDRAWN, Held
 from martech.modules.delivery.service.linking import Linking
-from martech.modules.delivery.tables import contents, messages, sends
+from martech.modules.delivery.tables import contents, sends
 
 LONGEST = 200
 
@@ -95,25 +95,6 @@ class Sending(Linking):
         held.status = "open"
         self._wake(held)
         self.tx.audit("send.resumed", str(send_id))
-        return await self.finish(held)
-
-    async def cancel_send(self, send_id: UUID) -> Send:
-        held = await self.hold(send_id)
-        if held.status == "cancelled":
-            return held.view()
-        _check_open(held)
-        waiting = (
-            self._mine(messages),
-            messages.c.send_id == send_id,
-            messages.c.due_at.is_not(None),
-        )
-        states = select(messages.c.state, func.count().label("number")).where(*waiting)
-        for row in (await self.tx.execute(states.group_by(messages.c.state))).all():
-            held.move("cancelled", row.number, out_of=row.state)
-        gone = {"state": "cancelled", "due_at": None, "settled_at": self.tx.now}
-        await self.tx.execute(update(messages).where(*waiting).values(**gone))
-        held.status = "cancelled"
-        self.tx.audit("send.cancelled", str(send_id))
         return await self.finish(held)
 
     async def change_rate(self, send_id: UUID, rate: float | None) -> Send:
