@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select
 from martech.kernel import outbox
 from martech.kernel.columns import table
 from martech.kernel.host import Host
-from martech.kernel.messages import wire_name
+from martech.kernel.messages import FOLD, wire_name
 from martech.kernel.outbox import Origin, Recorded
 from tests.sample.shop.contract import PriceChanged, Sale, Sold
 
@@ -86,9 +86,9 @@ async def test_a_page_is_bounded_in_items_and_in_bytes(sample: Host) -> None:
 
 
 async def test_there_is_at_least_one_however_large(sample: Host) -> None:
-    await tell(sample, sale(*range(1000)), sale(1000))
-    assert numbers(await read(sample, items=1)) == list(range(1000))
-    assert numbers(await read(sample, size=1)) == list(range(1000))
+    await tell(sample, sale(*range(FOLD)), sale(FOLD))
+    assert numbers(await read(sample, items=1)) == list(range(FOLD))
+    assert numbers(await read(sample, size=1)) == list(range(FOLD))
 
 
 async def test_head_and_waiting_count_what_is_asked_for(sample: Host) -> None:
@@ -127,6 +127,13 @@ async def test_nothing_to_say_is_not_said(sample: Host) -> None:
     async with database.across(write=False) as connection:
         rows = select(func.count()).select_from(table(database.metadata, "outbox"))
         assert (await connection.execute(rows)).scalar_one() == 0
+
+
+async def test_many_facts_are_told_in_parts_that_a_listener_can_hold(sample: Host) -> None:
+    await tell(sample, sale(*range(FOLD), 7), sale(*range(2 * FOLD)))
+    records = await read(sample, items=10 * FOLD)
+    assert [record.items for record in records] == [FOLD, 1, FOLD, FOLD]
+    assert numbers(records) == [*range(FOLD), 7, *range(2 * FOLD)]
 
 
 async def test_whoever_waits_is_woken_after_the_commit(sample: Host) -> None:

@@ -3,7 +3,7 @@
 View      an answer         what a port or a route returns
 Request   a question        what a route accepts; strict, an unknown field is refused
 Event     a fact            past tense, in contract.py; lenient, an unknown field is ignored
-Folded    many small facts  one message of up to 500 items; the bus hands them out as they are
+Folded    many small facts  told in messages of up to 500; the bus hands them out as they are
 Item      one of them
 Command   an intention      imperative, in domain.py; this module's own job carries it out
 
@@ -18,6 +18,9 @@ from typing import Any, ClassVar, TypeVar, get_args, get_type_hints
 import msgspec
 
 M = TypeVar("M", bound=Callable[..., Any])
+
+FOLD = 500
+"""Items in one message: a row that every listener can hold."""
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True): ...

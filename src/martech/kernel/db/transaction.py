@@ -5,12 +5,13 @@ part. A request has one of each; a batch of the bus has one unit with a transact
 tenant in it. Nothing in a module commits. The edge that opened the unit does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Column, CursorResult, Executable, Row, Select, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,7 +20,7 @@ from martech.kernel.audit import Audited
 from martech.kernel.auth import Principal
 from martech.kernel.commands import Enqueued
 from martech.kernel.db.among import KEYS, among
-from martech.kernel.messages import Command, Event, Folded
+from martech.kernel.messages import FOLD, Command, Event, Folded
 from martech.kernel.outbox import Origin, Told
 from martech.kernel.tenancy import ACROSS, Rows, Scope, refuse_text
 
@@ -149,10 +150,9 @@ class Transaction:
 
     def publish(self, event: Event) -> None:
         """Tell the other modules, if and only if this unit commits. A folded event without items
-        tells nothing."""
-        if isinstance(event, Folded) and not event.items:
-            return
-        self.unit.told.append(Told(self.tenant, event, self.origin))
+        tells nothing; one of more than `FOLD` is told in parts, in order."""
+        for part in _parts(event) if isinstance(event, Folded) else (event,):
+            self.unit.told.append(Told(self.tenant, part, self.origin))
 
     def enqueue(
         self, command: Command, *, at: datetime | None = None, key: str | None = None
@@ -169,3 +169,8 @@ class Transaction:
         if self.unit.dialect == "postgresql":
             return postgresql.insert(table)
         return sqlite.insert(table)
+
+
+def _parts(event: Folded) -> Iterator[Folded]:
+    for start in range(0, len(event.items), FOLD):
+        yield msgspec.structs.replace(event, items=event.items[start : start + FOLD])

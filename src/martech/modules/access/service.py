@@ -23,6 +23,7 @@ from martech.kernel.auth import (
 from martech.kernel.columns import new_id
 from martech.kernel.db import Transaction
 from martech.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from martech.kernel.paging import Number, cursor, place
 from martech.modules.access import domain
 from martech.modules.access.contract import (
     Access,
@@ -104,7 +105,7 @@ class AccessService(Access):
     async def users(self, *, after: str | None = None, limit: int = 100) -> Users:
         mine = select(users).where(users.c.tenant == self.tx.tenant).order_by(users.c.id)
         if after is not None:
-            mine = mine.where(users.c.id > _place(after))
+            mine = mine.where(users.c.id > place(after, tuple[UUID])[0])
         rows = (await self.tx.execute(mine.limit(limit + 1))).mappings().all()
         return Users(data=[_user(row) for row in rows[:limit]], next=_next(rows, limit))
 
@@ -171,7 +172,7 @@ class AccessService(Access):
         if user_id is not None:
             mine = mine.where(keys.c.user_id == user_id)
         if after is not None:
-            mine = mine.where(keys.c.id > _place(after))
+            mine = mine.where(keys.c.id > place(after, tuple[UUID])[0])
         rows = (await self.tx.execute(mine.limit(limit + 1))).mappings().all()
         return Keys(data=[self._key(row) for row in rows[:limit]], next=_next(rows, limit))
 
@@ -209,9 +210,9 @@ class AccessService(Access):
         """What was done in this module, oldest first."""
         mine = select(audit).where(audit.c.tenant == self.tx.tenant).order_by(audit.c.number)
         if after is not None:
-            mine = mine.where(audit.c.number > _number(after))
+            mine = mine.where(audit.c.number > place(after, tuple[Number])[0])
         rows = (await self.tx.execute(mine.limit(limit + 1))).mappings().all()
-        more = str(rows[limit - 1]["number"]) if len(rows) > limit else None
+        more = cursor(rows[limit - 1]["number"]) if len(rows) > limit else None
         return AuditEntries(data=[_entry(row) for row in rows[:limit]], next=more)
 
     async def _about_to_sign(self) -> None:
@@ -377,17 +378,4 @@ def _entry(row: RowMapping) -> AuditEntry:
 
 def _next(rows: Sequence[RowMapping], limit: int) -> str | None:
     """Where the next page begins, if one more row was found than asked for."""
-    return str(rows[limit - 1]["id"]) if len(rows) > limit else None
-
-
-def _place(after: str) -> UUID:
-    try:
-        return UUID(after)
-    except ValueError:
-        raise Invalid("This is no page's `next`. Leave it out to begin.", field="after") from None
-
-
-def _number(after: str) -> int:
-    if not (after.isascii() and after.isdigit() and len(after) < 19):
-        raise Invalid("This is no page's `next`. Leave it out to begin.", field="after")
-    return int(after)
+    return cursor(rows[limit - 1]["id"]) if len(rows) > limit else None

@@ -12,6 +12,7 @@ from martech.kernel.columns import new_id
 from martech.kernel.db import Transaction
 from martech.kernel.errors import Invalid
 from martech.kernel.grouping import Groups
+from martech.kernel.paging import cursor, place
 from martech.modules.tracking.contract import (
     Counts,
     EventsTracked,
@@ -30,8 +31,8 @@ from martech.modules.tracking.domain.items import Arrival, Rejection, Verdict, j
 from martech.modules.tracking.domain.memory import Forget, digest
 from martech.modules.tracking.tables import ledger, rejections, retentions, seen
 
-FOLD = 500
-"""Items of one `EventsTracked`."""
+MOST = 500
+"""Occurrences that are tracked at once."""
 
 WAITING = 384
 """Requests that may wait for a commit. Below what a process admits at all, so that a flood of
@@ -59,8 +60,8 @@ class TrackingService(Tracking):
         return [None] * len(deliveries)
 
     async def track(self, occurrences: list[Occurrence]) -> Tally:
-        if len(occurrences) > FOLD:
-            raise Invalid(f"These are {len(occurrences):,}; track at most {FOLD} at once.")
+        if len(occurrences) > MOST:
+            raise Invalid(f"These are {len(occurrences):,}; track at most {MOST} at once.")
         arrival = Arrival(received_at=self.tx.now, request_id=str(new_id()), kind="track")
         verdicts = [
             judge(written(each), arrival, number) for number, each in enumerate(occurrences)
@@ -77,8 +78,7 @@ class TrackingService(Tracking):
         accepted = await self._remember(candidates)
         await self._keep(rejected)
         await self._count(received, accepted, rejected)
-        for start in range(0, len(accepted), FOLD):
-            self.tx.publish(EventsTracked(items=accepted[start : start + FOLD]))
+        self.tx.publish(EventsTracked(items=accepted))
         if any(delivery.first for delivery in deliveries):
             first = Forget()
             self.tx.enqueue(first, at=self.tx.now + DAILY, key=first.key)
@@ -106,7 +106,7 @@ class TrackingService(Tracking):
         if message_id is not None:
             mine = mine.where(rejections.c.message_id == message_id)
         if after is not None:
-            mine = mine.where(rejections.c.id < _place(after))
+            mine = mine.where(rejections.c.id < place(after, tuple[UUID])[0])
         mine = mine.order_by(rejections.c.id.desc()).limit(limit + 1)
         rows = (await self.tx.execute(mine)).all()
         data = [
@@ -119,7 +119,7 @@ class TrackingService(Tracking):
             )
             for row in rows[:limit]
         ]
-        return Rejections(data=data, next=str(rows[limit - 1].id) if len(rows) > limit else None)
+        return Rejections(data=data, next=cursor(rows[limit - 1].id) if len(rows) > limit else None)
 
     async def retention(self) -> Retention:
         mine = select(retentions.c.days).where(retentions.c.tenant == self.tx.tenant)
@@ -236,10 +236,3 @@ class Intake:
 
 def _whole(numbers: Sequence[int]) -> dict[str, int]:
     return {name: int(number) for name, number in zip(TALLIED, numbers, strict=True)}
-
-
-def _place(after: str) -> UUID:
-    try:
-        return UUID(after)
-    except ValueError:
-        raise Invalid("This is no page's `next`. Leave it out to begin.", field="after") from None

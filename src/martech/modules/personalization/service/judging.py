@@ -24,7 +24,7 @@ from martech.modules.personalization.domain.reckoning import (
     put,
     settlings,
 )
-from martech.modules.personalization.service.rows import Register, Rows, Segments, chunks
+from martech.modules.personalization.service.rows import Register, Rows, Segments
 from martech.modules.personalization.tables import members, people, segments
 
 
@@ -146,7 +146,7 @@ class Judging(Rows):
             held.setdefault(row.profile_id, set()).add(row.segment_id)
         return held
 
-    async def _change(self, changes: Sequence[SegmentChange]) -> None:
+    async def _change(self, changes: list[SegmentChange]) -> None:
         """Write down who came and went, in the sizes too, and tell of it."""
         came = [
             {
@@ -173,8 +173,7 @@ class Judging(Rows):
             )
             await self.tx.execute(one, left)
         await self._resize(changes)
-        for items in chunks(changes):
-            self.tx.publish(SegmentChanged(items=list(items)))
+        self.tx.publish(SegmentChanged(items=changes))
 
     async def _resize(self, changes: Sequence[SegmentChange]) -> None:
         growth: dict[UUID, int] = {}

@@ -6,6 +6,7 @@ import msgspec
 from sqlalchemy import Row, select
 
 from martech.kernel.errors import NotFound, Unavailable
+from martech.kernel.paging import cursor, place
 from martech.modules.personalization.contract import (
     Members,
     Membership,
@@ -13,7 +14,6 @@ from martech.modules.personalization.contract import (
     Segment,
     SegmentPage,
 )
-from martech.modules.personalization.domain.places import cursor, place
 from martech.modules.personalization.service.rows import Rows
 from martech.modules.personalization.tables import members, people, registers, segments
 
@@ -32,7 +32,7 @@ class Looking(Rows):
         """In the order in which they were made."""
         mine = select(segments).where(*self._mine(segments), segments.c.deleted.is_(False))
         if after is not None:
-            mine = mine.where(segments.c.id > place(after))
+            mine = mine.where(segments.c.id > place(after, tuple[UUID])[0])
         rows = (await self.tx.execute(mine.order_by(segments.c.id).limit(limit + 1))).all()
         everybody = await self._population()
         return SegmentPage(
@@ -53,7 +53,7 @@ class Looking(Rows):
             *self._mine(members), members.c.segment_id == segment_id
         )
         if after is not None:
-            mine = mine.where(members.c.profile_id > place(after))
+            mine = mine.where(members.c.profile_id > place(after, tuple[UUID])[0])
         page = mine.order_by(members.c.profile_id).limit(limit + 1)
         ids = [row.profile_id for row in await self.tx.execute(page)]
         return Members(data=ids[:limit], next=cursor(ids[limit - 1]) if len(ids) > limit else None)

@@ -26,7 +26,6 @@ TOGETHER = 64  # sources whose past is read in one statement
 MUCH = 8_000  # rows; who did more is read by pages
 PAGE = 256  # rows of one source
 BRANCHES = 50  # SELECTs in one UNION
-FOLD = 500  # items in one event
 PERSON = tuple(
     people.c[name] for name in ("id", "kept", "known", "traits", "tallies", "inside", "wake")
 )
@@ -204,7 +203,7 @@ class Rows:
         return pages
 
 
-def chunks(things: Sequence[T], size: int = FOLD) -> Iterator[Sequence[T]]:
+def chunks(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     for start in range(0, len(things), size):
         yield things[start : start + size]
 

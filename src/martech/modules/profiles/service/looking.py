@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, select
 
+from martech.kernel.paging import cursor, place
 from martech.modules.profiles import domain
 from martech.modules.profiles.contract import Counts, Identity, Kind, People, Profile
 from martech.modules.profiles.service.rows import Rows, stored
@@ -35,9 +36,9 @@ class Looking(Rows):
     async def members(self, *, after: str | None = None, limit: int = 100) -> People:
         people = select(*COLUMNS).where(*self._mine(profiles), profiles.c.merged_into.is_(None))
         if after is not None:
-            people = people.where(profiles.c.id > domain.place(after, tuple[UUID])[0])
+            people = people.where(profiles.c.id > place(after, tuple[UUID])[0])
         rows = (await self.tx.execute(people.order_by(profiles.c.id).limit(limit + 1))).all()
-        end = domain.cursor(rows[limit - 1].id) if len(rows) > limit else None
+        end = cursor(rows[limit - 1].id) if len(rows) > limit else None
         return People(data=await self._views(rows[:limit]), next=end)
 
     async def counts(self) -> Counts:

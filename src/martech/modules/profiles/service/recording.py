@@ -18,7 +18,7 @@ from martech.modules.profiles.contract import (
     ProfilesMerged,
 )
 from martech.modules.profiles.domain import Key, Known, Plan, Traits
-from martech.modules.profiles.service.rows import KINDS, NAME, Rows, chunks, stored
+from martech.modules.profiles.service.rows import KINDS, NAME, Rows, stored
 from martech.modules.profiles.tables import activities, counts, identities, profiles
 from martech.modules.tracking.contract import TrackedEvent
 
@@ -45,12 +45,10 @@ class Recording(Rows):
         done = await self._keep_activities(items, plan, numbers)
         for kept, gone in plan.merges:
             self.tx.publish(ProfilesMerged(kept=kept.root().id, merged=gone.id))
-        for changes in chunks(domain.changes(plan, before, after)):
-            self.tx.publish(ProfileChanged(items=changes))
+        self.tx.publish(ProfileChanged(items=domain.changes(plan, before, after)))
         for profile_id, fact in domain.consent_changes(plan, held, facts):
             self._tell(profile_id, fact)
-        for chunk in chunks(done):
-            self.tx.publish(ActivityRecorded(items=chunk))
+        self.tx.publish(ActivityRecorded(items=done))
 
     async def _known(self, keys: set[Key]) -> tuple[dict[Key, Known], dict[Key, int]]:
         """Those of *keys* that are on record: whose they are, and the numbers of their rows."""

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import ColumnElement, Row, and_, or_, select, union_all
 
+from martech.kernel.paging import Moment, Number, cursor, place
 from martech.modules.profiles import domain
 from martech.modules.profiles.contract import EMPTY, Entries, Entry, Identity
 from martech.modules.profiles.service.rows import NAME, Rows, chunks
@@ -30,7 +31,7 @@ class Remembering(Rows):
         names = (await self._names([kept]))[kept]
         shown = [] if event is None else [activities.c.event == event]
         if after is not None:
-            at, position = domain.moment_and_number(after)
+            at, position = place(after, tuple[Moment, Number])
             earlier = and_(activities.c.timestamp == at, activities.c.position < position)
             shown += [activities.c.timestamp <= at, or_(activities.c.timestamp < at, earlier)]
         found: list[Row[*tuple[object, ...]]] = []
@@ -38,7 +39,7 @@ class Remembering(Rows):
             found += await self._newest([name.id for name in chunk], shown, limit + 1)
         found.sort(key=lambda row: (row.timestamp, row.position), reverse=True)
         rows = found[:limit]
-        end = domain.cursor(rows[-1].timestamp, rows[-1].position) if len(found) > limit else None
+        end = cursor(rows[-1].timestamp, rows[-1].position) if len(found) > limit else None
         owners = {name.id: name for name in names}
         return Entries(data=[_entry(r, owners[r.identity], properties) for r in rows], next=end)
 
@@ -70,10 +71,10 @@ class Remembering(Rows):
         if event is not None:
             done = done.where(activities.c.event == event)
         if after is not None:
-            done = done.where(activities.c.position > domain.place(after, tuple[domain.Number])[0])
+            done = done.where(activities.c.position > place(after, tuple[Number])[0])
         found = await self.tx.execute(done.order_by(activities.c.position).limit(limit + 1))
         rows = found.all()
-        end = domain.cursor(rows[limit - 1].position) if len(rows) > limit else None
+        end = cursor(rows[limit - 1].position) if len(rows) > limit else None
         mine = select(*NAME).where(*self._mine(identities))
         numbers = sorted({row.identity for row in rows})
         owners = {row.id: row for row in await self.tx.among(mine, identities.c.id, numbers)}

@@ -17,7 +17,6 @@ from martech.modules.profiles.tables import consents, counts, identities, profil
 T = TypeVar("T")
 
 KINDS: tuple[Kind, ...] = ("user_id", "email", "anonymous_id")
-MOST = 500  # items in one fold
 FACT = tuple(consents.c[name] for name in ("identity", *Fact._fields))
 NAME = tuple(identities.c[name] for name in ("id", "kind", "value", "profile_id"))
 
@@ -81,6 +80,6 @@ class Rows:
         )
 
 
-def chunks(things: Sequence[T], size: int = MOST) -> Iterator[list[T]]:
+def chunks(things: Sequence[T], size: int) -> Iterator[list[T]]:
     for start in range(0, len(things), size):
         yield list(things[start : start + size])
