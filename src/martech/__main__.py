@@ -105,6 +105,7 @@ def serve(settings: Settings, http_only: bool) -> None:
     address = f"http://{settings.host}:{settings.port}"
 
     def started() -> None:
+        _print_warnings(settings)
         out.print(f"[bold]martech[/] {__version__} serves on {address} (docs: {address}/docs)")
         if secret:
             out.print(f"look at it: {address}/#key={secret}", soft_wrap=True)
@@ -124,6 +125,7 @@ def worker(settings: Settings) -> None:
       martech worker
     """
     asyncio.run(app.prepare(settings))
+    _print_warnings(settings)
     sys.exit(app.work_alone(settings))
 
 
@@ -378,6 +380,11 @@ def _print_first_keys(settings: Settings) -> str | None:
     _print_opened(opened)
     secrets = [issued.token for issued in opened.keys if issued.key.kind == "secret"]
     return str(secrets[0]) if secrets else None
+
+
+def _print_warnings(settings: Settings) -> None:
+    for warning in app.warnings(settings):
+        out.print(f"[yellow]{escape(warning)}[/]", soft_wrap=True)
 
 
 def _print_opened(opened: Any) -> None:

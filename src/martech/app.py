@@ -50,6 +50,12 @@ def settings_of(env: Mapping[str, str]) -> Settings:
     return Settings.from_env(env, {module.name: module.settings for module in load(installed())})
 
 
+def warnings(settings: Settings) -> list[str]:
+    """What a person should know before the hosted modules begin, by their own settings."""
+    own = [settings.of(module.settings) for module in hosted(settings) if module.settings]
+    return [warning for each in own if (warning := getattr(each, "warning", None))]
+
+
 def hosted(settings: Settings) -> list[Module]:
     """The modules that this process is to run."""
     return load(settings.modules or installed())

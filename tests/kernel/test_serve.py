@@ -105,6 +105,7 @@ def test_the_first_start_makes_the_databases_and_prints_keys_once(tmp_path: Path
     with serving(env) as first:
         keys = first.keys()
         assert set(keys) == {"mtw", "mts"}
+        assert any("set MARTECH_DELIVERY_SMTP_URL" in line for line in first.said)
         ready = httpx.get(f"{first.url}/health/ready")
         assert ready.json()["ready"], ready.text
         assert ready.json()["checks"]["bus"] == "ok"

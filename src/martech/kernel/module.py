@@ -116,7 +116,8 @@ class Module:
     given what its constructor names (`resources.make`)."""
 
     settings: type[msgspec.Struct] | None = None
-    """A struct of defaults; its fields are read from ``MARTECH_<MODULE>_<FIELD>``."""
+    """A struct of defaults; its fields are read from ``MARTECH_<MODULE>_<FIELD>``. If it has a
+    ``warning`` that is not None, that is said at the start."""
 
     store: type | None = None
     """The `Protocol`, in the domain, of an engine that is this module's own storage: the service

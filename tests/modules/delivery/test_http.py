@@ -165,6 +165,7 @@ async def test_the_status_says_how_the_mail_server_was_found(counter: Counter) -
         "reachable": None,
         "error": None,
         "since": None,
+        "problem": None,
     }
     await stand.to("ada")
     await stand.work()

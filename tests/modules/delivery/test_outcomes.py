@@ -6,6 +6,7 @@ import pytest
 
 from martech.modules.delivery.contract import Counts
 from martech.modules.delivery.domain.outcomes import Refused
+from martech.modules.delivery.domain.server import mail_server
 from tests.modules.delivery.stand import Stand, standing
 from tests.sinks.smtp import sink
 
@@ -155,9 +156,9 @@ async def test_a_server_that_is_away_is_a_problem_that_heals_by_itself(stand: St
     assert numbers(away.counts) == {"pending": 300}
     assert f"smtp://{host}:{port} does not take mails" in str(away.problem)
     async with stand.service() as service:
-        found = await service.server()
-    assert found is not None
+        found = await service.server(mail_server(f"smtp://{host}:{port}"))
     assert (found.reachable, found.since) == (False, stand.clock.now())
+    assert "does not take mails" in str(found.problem)
     messages = await stand.messages(send)
     assert {message.attempts for message in messages.values()} == {0}
     await stand.sink.start(host, port)
@@ -165,9 +166,8 @@ async def test_a_server_that_is_away_is_a_problem_that_heals_by_itself(stand: St
         await stand.work(later=1)
     assert len(set(stand.mailed())) == len(stand.mailed()) == 300
     async with stand.service() as service:
-        found = await service.server()
-    assert found is not None
-    assert found.reachable is True
+        found = await service.server(mail_server(f"smtp://{host}:{port}"))
+    assert (found.reachable, found.problem) == (True, None)
 
 
 async def test_what_a_dead_process_held_is_ambiguous(stand: Stand) -> None:

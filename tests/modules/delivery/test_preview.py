@@ -59,7 +59,7 @@ async def sent_and_shown(people: Visitors) -> tuple[bytes, bytes, bytes]:
 def tokens(data: bytes) -> list[str]:
     """Those in the text that a reader sees, and in the head."""
     mail = Received(data)
-    return TOKEN.findall("\n".join([mail.out, mail.plain, mail.html]))
+    return TOKEN.findall(f"{mail.out}\n{mail.plain}\n{mail.html}")
 
 
 def without_breaks(data: bytes) -> str:

@@ -44,7 +44,7 @@ sends = Table(
     Column("used_until", UtcDateTime),  # up to when the rate is used up
     Column("status", String, nullable=False),
     Column("sealed", Boolean, nullable=False),
-    Column("problem", String),  # what kind it is of: server, content
+    Column("problem", String),  # what kind it is of: server, content, printed
     Column("problem_text", String),
     Column("problem_at", UtcDateTime),
     Column("opened_at", UtcDateTime, nullable=False),

@@ -1,10 +1,12 @@
-"""Mails that go nowhere: they are written to the log, and count as accepted."""
+"""Mails that go nowhere: they are written to the log, and count as accepted. Whoever looks at a
+send is told so."""
 
 import logging
 from collections.abc import Sequence
 
 from martech.modules.delivery.adapters.mails import Tell
 from martech.modules.delivery.domain.outcomes import Accepted, Posted, Reachability
+from martech.modules.delivery.domain.server import PRINTED
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +18,9 @@ class Console:
             tell(letter.id, Accepted("250 written to the log"))
 
     def status(self) -> Reachability:
-        return Reachability(server="console:", reachable=True, error=None, retry_in=None)
+        return Reachability(
+            server="console:", reachable=True, error=None, retry_in=None, warning=PRINTED
+        )
 
     async def close(self) -> None:
         """There is nothing to close."""

@@ -9,7 +9,8 @@ from uuid import UUID
 from martech.modules.delivery.contract import Channel, Send, SendProgressed, Status
 from martech.modules.delivery.domain.ledger import Key, counts, status_after
 
-Kind = Literal["server", "content"]
+Kind = Literal["server", "content", "printed"]
+"""*printed* keeps nothing from going on, and is said even when it is over: no mail has left."""
 
 WITHDRAWN = "The content was withdrawn. Publish it again, or cancel this send."
 RATES = (0.001, 100_000.0)
@@ -73,7 +74,8 @@ class Held:
         self.status = status_after(self.status, self.sealed, self.numbers)
         if self.status in ("completed", "cancelled") and self.completed_at is None:
             self.completed_at = now
-            self.problem = None
+            if self.problem is not None and self.problem.kind != "printed":
+                self.problem = None
 
     def view(self) -> Send:
         return Send(

@@ -26,6 +26,11 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     dkim_selector: str = ""
     dkim_domain: str = ""
 
+    @property
+    def warning(self) -> str | None:
+        """Said when the process starts."""
+        return mail_server(self.smtp_url).warning
+
     def __post_init__(self) -> None:
         mail_server(self.smtp_url)
         mailbox(self.sender)

@@ -73,7 +73,4 @@ class StatusController(Controller):
     @get(operation_id="getDeliveryStatus", opt=READ)
     async def status(self, service: Service, writer: Scribe) -> ServerStatus:
         """The mail server, as the last attempts for this tenant found it."""
-        found = await service.server()
-        if found is not None and found.server == writer.server:
-            return found
-        return ServerStatus(server=writer.server, reachable=None, error=None, since=None)
+        return await service.server(writer.server)

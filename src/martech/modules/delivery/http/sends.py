@@ -83,9 +83,9 @@ class SendController(Controller):
         writer: Scribe,
         at: FromQuery[datetime | None] = None,
     ) -> ASGIResponse:
-        """The bytes that this person would be sent, dated *at* (now, if left out). Only the tokens in
-        its links are others (and, where mails are signed, the signature over them): who follows a
-        link of a preview is told so, and unsubscribes nobody."""
+        """The bytes that this person would be sent, dated *at* (now, if left out). Only the tokens
+        in its links are others (and, where mails are signed, the signature over them): who follows
+        a link of a preview is told so, and unsubscribes nobody."""
         if at is not None and at.tzinfo is None:
             raise Invalid("Say the time zone too: 2026-12-01T09:00:00Z.", field="at")
         draft = await service.draft(send_id, profile_id)

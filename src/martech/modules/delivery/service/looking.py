@@ -5,10 +5,12 @@ from uuid import UUID
 from sqlalchemy import Row, or_, select
 
 from martech.kernel.errors import NotFound
+from martech.kernel.paging import Moment, cursor, place
 from martech.modules.delivery.contract import Message, Messages, Sends, ServerStatus, State
-from martech.modules.delivery.domain import paging
 from martech.modules.delivery.domain.claims import Claim, Claimed, feedback
 from martech.modules.delivery.domain.ledger import COUNTED
+from martech.modules.delivery.domain.sends import unreachable
+from martech.modules.delivery.domain.server import MailServer
 from martech.modules.delivery.service.claiming import NOTHING, Claiming, person_of
 from martech.modules.delivery.service.rows import held_of
 from martech.modules.delivery.tables import messages, recipients, sends, servers
@@ -19,8 +21,7 @@ class Looking(Claiming):
         """The newest first."""
         mine = select(sends).where(self._mine(sends))
         if after is not None:
-            number, id_ = paging.place(after, tuple[int, UUID])
-            at = paging.moment(number)
+            at, id_ = place(after, tuple[Moment, UUID])
             older = (sends.c.opened_at == at) & (sends.c.id < id_)
             mine = mine.where(or_(sends.c.opened_at < at, older))
         newest = sends.c.opened_at.desc(), sends.c.id.desc()
@@ -28,7 +29,7 @@ class Looking(Claiming):
         end = None
         if len(rows) > limit:
             last = rows[limit - 1]
-            end = paging.cursor(paging.micros(last.opened_at), last.id)
+            end = cursor(last.opened_at, last.id)
         return Sends(data=[held_of(row).view() for row in rows[:limit]], next=end)
 
     async def messages(
@@ -50,9 +51,9 @@ class Looking(Claiming):
         if profile_id is not None:
             mine = mine.where(messages.c.profile_id.in_(await self._family(profile_id)))
         if after is not None:
-            mine = mine.where(messages.c.id > paging.place(after, tuple[UUID])[0])
+            mine = mine.where(messages.c.id > place(after, tuple[UUID])[0])
         rows = (await self.tx.execute(mine.order_by(messages.c.id).limit(limit + 1))).all()
-        end = paging.cursor(rows[limit - 1].id) if len(rows) > limit else None
+        end = cursor(rows[limit - 1].id) if len(rows) > limit else None
         return Messages(data=[_message(row) for row in rows[:limit]], next=end)
 
     async def message(self, message_id: UUID) -> Message:
@@ -62,13 +63,17 @@ class Looking(Claiming):
             raise NotFound(f"There is no message {message_id}.")
         return _message(row)
 
-    async def server(self) -> ServerStatus | None:
-        """The mail server as it was found; None if nobody tried."""
-        row = (await self.tx.execute(select(servers).where(self._mine(servers)))).one_or_none()
-        if row is None:
-            return None
+    async def server(self, server: MailServer) -> ServerStatus:
+        """The mail *server* as it was found, if anybody tried."""
+        mine = select(servers).where(self._mine(servers), servers.c.server == server.shown)
+        row = (await self.tx.execute(mine)).one_or_none()
+        away = row is not None and not row.reachable
         return ServerStatus(
-            server=row.server, reachable=row.reachable, error=row.error, since=row.since
+            server=server.shown,
+            reachable=row and row.reachable,
+            error=row and row.error,
+            since=row and row.since,
+            problem=unreachable(server.shown, row and row.error) if away else server.warning,
         )
 
     async def draft(self, send_id: UUID, profile_id: UUID) -> Claim:

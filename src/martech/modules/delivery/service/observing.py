@@ -35,8 +35,13 @@ class Observing(Rows):
         """It cannot go on because of the mail server."""
         held.obstruct("server", text, self.tx.now)
 
-    def clear(self, held: Held) -> None:
-        """The mail server takes mails; if it did not before, all lanes go on."""
+    def clear(self, held: Held, warning: str | None) -> None:
+        """The mail server takes mails; if it did not before, all lanes go on. A *warning* about it
+        is one about the send."""
         if held.problem is not None and held.problem.kind == "server":
             held.clear("server")
             self._wake(held)
+        if warning is None:
+            held.clear("printed")
+        elif held.problem is None:
+            held.obstruct("printed", warning, self.tx.now)

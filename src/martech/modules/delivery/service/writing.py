@@ -26,7 +26,7 @@ class Writer:
         if own.dkim_key:
             seal = Seal(secret(own.dkim_key), own.dkim_selector, own.dkim_domain)
         self.house = House(mailbox(own.sender), settings.public, seal)
-        self.server = mail_server(own.smtp_url).shown
+        self.server = mail_server(own.smtp_url)
         self.retry = timedelta(seconds=own.retry_seconds)
         self._stored: set[tuple[UUID, str]] = set()
 
