@@ -56,6 +56,10 @@ class Manners:
     lenient: bool = False
     """Ends lines and messages at a bare CR or LF, as servers do that can be smuggled into."""
 
+    gathers: bool = False
+    """Replies when it has read all that came, as servers do (RFC 2920 3.2): if it is dropped before
+    that, not a word goes out."""
+
     delay: tuple[float, float] = (0.0, 0.0)
     """Milliseconds between the note and the 250."""
 
@@ -155,6 +159,7 @@ class Conversation:
         self.reader = reader
         self.writer = writer
         self.buffer = b""
+        self.unsaid = b""
         self.envelope: Envelope | None = None
         self.secure = sink.manners.wrapped
         self.known = not sink.manners.user
@@ -192,6 +197,7 @@ class Conversation:
         if self.manners.tls is None or await self._fault("starttls"):
             return
         self._say("220 2.0.0 go on")
+        self._speak()
         self.writer.write(self.sink.whisper)
         await self.writer.drain()
         self.buffer = b""
@@ -247,6 +253,7 @@ class Conversation:
         self.sink.note(envelope, data)
         low, high = self.manners.delay
         if high:
+            self._speak()
             await self.writer.drain()
             await asyncio.sleep(self.sink.dice.uniform(low, high) / 1000)
         if not await self._fault("accepted", address):
@@ -280,6 +287,7 @@ class Conversation:
 
     async def _quit(self, rest: str) -> None:
         self._say("221 2.0.0 bye")
+        self._speak()
         await self.writer.drain()
         self.writer.close()
         raise Dropped
@@ -295,6 +303,7 @@ class Conversation:
         if action.isdigit():
             self._say(f"{action} {action[0]}.0.0 {REPLIES.get(action[0], 'hm')}")
             if action == "421":
+                self._speak()
                 await self.writer.drain()
                 raise Dropped
             return
@@ -303,11 +312,18 @@ class Conversation:
             raise Dropped
         while action == "endless":
             self._say("250-and another line " + "x" * 400)
+            self._speak()
             await self.writer.drain()
         await asyncio.Event().wait()  # hang: until the other side, or the sink, gives up
 
     def _say(self, reply: str) -> None:
-        self.writer.write(reply.encode() + b"\r\n")
+        self.unsaid += reply.encode() + b"\r\n"
+        if not self.manners.gathers:
+            self._speak()
+
+    def _speak(self) -> None:
+        self.writer.write(self.unsaid)
+        self.unsaid = b""
 
     async def _line(self) -> bytes:
         form = LENIENT_LINE if self.manners.lenient else LINE
@@ -317,6 +333,7 @@ class Conversation:
         return line
 
     async def _more(self) -> None:
+        self._speak()
         more = await self.reader.read(262_144)
         if not more:
             raise Dropped

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
+from martech.modules.delivery.adapters.suspects import Suspects
 from martech.modules.delivery.domain.outcomes import NotTried, Outcome, Posted
 
 Tell = Callable[[UUID, Outcome], None]
@@ -12,9 +13,12 @@ Tell = Callable[[UUID, Outcome], None]
 
 
 class Mails:
-    def __init__(self, mails: Sequence[Posted], tell: Tell, *, within: float) -> None:
-        self._waiting = deque(mails)
+    def __init__(
+        self, mails: Sequence[Posted], tell: Tell, *, within: float, suspects: Suspects
+    ) -> None:
+        self._waiting = deque(sorted(mails, key=lambda mail: mail.id in suspects))
         self._tell = tell
+        self._suspects = suspects
         self.until = asyncio.get_running_loop().time() + within
         """The loop's time after which none is begun."""
 
@@ -26,12 +30,31 @@ class Mails:
         """Whether there is one, and time for it."""
         return bool(self._waiting) and asyncio.get_running_loop().time() < self.until
 
+    @property
+    def follows(self) -> bool:
+        """Whether the next one may travel with the end of another: if the server leaves over it,
+        nobody knows what became of that other one."""
+        return bool(self._waiting) and self._waiting[0].id not in self._suspects
+
     def next(self) -> Posted | None:
         return self._waiting.popleft() if self.left else None
 
-    def back(self, mail: Posted) -> None:
-        """It was not begun after all."""
-        self._waiting.appendleft(mail)
+    def back(self, mail: Posted, *, suspect: bool = False) -> None:
+        """It was not begun after all. A *suspect* waits for all others, now and later."""
+        if suspect:
+            self._suspects.add(mail.id)
+            self._waiting.append(mail)
+        else:
+            self._waiting.appendleft(mail)
+
+    def blamed(self, mail: Posted) -> bool:
+        """The connection broke at it before the server said a word about it; whether that has
+        happened so often that it is an answer."""
+        return self._suspects.blame(mail.id)
+
+    def heard(self, mail: Posted) -> None:
+        """The server says something about it."""
+        self._suspects.clear(mail.id)
 
     def tell(self, id_: UUID, outcome: Outcome) -> None:
         self._tell(id_, outcome)

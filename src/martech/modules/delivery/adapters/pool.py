@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from martech.modules.delivery.adapters.mails import Mails, Tell
 from martech.modules.delivery.adapters.session import Patience, Session
+from martech.modules.delivery.adapters.suspects import Suspects
 from martech.modules.delivery.adapters.wire import Lost
 from martech.modules.delivery.domain.outcomes import Posted, Reachability
 from martech.modules.delivery.domain.server import MailServer
@@ -39,6 +40,7 @@ class SmtpPool:
         self._kind = session
         self._context = _context(server)
         self._slots = asyncio.Semaphore(connections)
+        self._suspects = Suspects()
         self._idle: list[tuple[float, Session]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._reachable: bool | None = None
@@ -47,7 +49,7 @@ class SmtpPool:
         self._retry_at = 0.0
 
     async def send(self, letters: Sequence[Posted], tell: Tell, *, within: float) -> None:
-        mails = Mails(letters, tell, within=within)
+        mails = Mails(letters, tell, within=within, suspects=self._suspects)
         wanted = min(self._connections, 1 + len(letters) // ENOUGH)
         try:
             async with asyncio.TaskGroup() as group:

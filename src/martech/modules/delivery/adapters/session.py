@@ -229,6 +229,7 @@ class Session:
                     self._wire.write(commands[number])
                 reply = await self._wire.reply(self.patience.reply)
                 self.rested = False
+                mails.heard(mail)
                 if refused is not None and stage == "DATA" and reply.code == 354:
                     await self._command(".")  # it waits for a mail to nobody (RFC 2920 3.1)
                 refused = refused or self._judge(stage, reply)
@@ -238,10 +239,11 @@ class Session:
         except Lost as exc:
             if self.rested:
                 mails.back(mail)  # the server closed a connection that was long idle
-            elif spoken is None:
+            elif spoken is None and not mails.blamed(mail):
                 self._drop(mails, mail, NotTried(str(exc)))
             else:
-                self._drop(mails, mail, refused or Refused(CLOSING, str(exc), spoken))
+                self.carried += spoken is None  # the break is its word, and it is not away
+                self._drop(mails, mail, refused or Refused(CLOSING, str(exc), spoken or "MAIL"))
             raise
         except asyncio.CancelledError:
             self._drop(mails, mail, refused or NotTried(BROKEN_OFF))
@@ -268,7 +270,7 @@ class Session:
                 self._wire.write(data)
                 data = b""
                 await self._wire.flush(self.patience.body)
-            following = self._next(mails) if self._in_time(mails) else None
+            following = self._next(mails) if self._may_follow(mails) else None
             ahead = self._envelope(following) if following else []
             self._wire.write(b"".join([data, END, *ahead]))
             ended, began = True, _now()
@@ -277,7 +279,7 @@ class Session:
         except (Lost, asyncio.CancelledError) as exc:
             why = str(exc) or BROKEN_OFF
             if following is not None:
-                mails.back(following)  # its envelope is out, and nothing of the mail
+                mails.back(following, suspect=True)  # its envelope is out: it may have been that
             self._drop(mails, mail, _unfinished(exc, why, ended=ended))
             raise
         self._tell(mails, mail, _final(reply))
@@ -292,10 +294,10 @@ class Session:
             raise self._wire.abort("the server took too long for the next mail to be begun")
         return following, True
 
-    def _in_time(self, mails: Mails) -> bool:
-        """Whether a mail whose envelope travels with the end of this one would follow in time, as
-        far as the last one showed."""
-        known = self._pipelining and self._took is not None
+    def _may_follow(self, mails: Mails) -> bool:
+        """Whether the next mail's envelope may travel with the end of this one: it would follow in
+        time, as far as the last one showed, and is no suspect."""
+        known = self._pipelining and self._took is not None and mails.follows
         return known and _now() + (self._took or 0.0) <= mails.until + GRACE
 
     def _tell(self, mails: Mails, mail: Posted, outcome: Outcome) -> None:
