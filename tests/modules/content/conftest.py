@@ -7,11 +7,13 @@ from uuid import UUID
 import httpx
 import pytest
 
+from martech.kernel.aside import Aside
 from martech.kernel.feeds.local import LocalFeed
 from martech.kernel.host import Host
 from martech.kernel.outbox import Recorded
 from martech.kernel.settings import Settings
 from martech.modules.content.module import module
+from martech.modules.content.service import Press
 from tests import databases
 from tests.serving import Served, serve
 
@@ -78,6 +80,13 @@ class Desk:
         answer = await self.call("POST", "", TEMPLATE | changed)
         assert answer.status_code == 201, answer.text
         return f"/{answer.json()['id']}"
+
+    @property
+    def aside(self) -> Aside:
+        """Where drafts are compiled."""
+        press = self.served.host.resources["content"][Press]
+        assert isinstance(press, Press)
+        return press.aside
 
     async def told(self) -> list[Recorded]:
         return await told(self.served.host)

@@ -1,10 +1,14 @@
 """The REST API of content, as its callers see it."""
 
+import asyncio
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 
+from martech.kernel.aside import MOST, WAITING
+from tests.gates import Gate, pass_gate
 from tests.modules.content.conftest import ACME, GLOBEX, MJML, TEMPLATE, Desk, problem
 
 pytestmark = pytest.mark.anyio
@@ -277,6 +281,47 @@ async def test_who_looks_does_not_wait_for_who_writes(desk: Desk) -> None:
 
         assert (await desk.call("POST", f"{path}/lint")).status_code == 200
         assert (await desk.call("POST", f"{path}/preview", {})).status_code == 200
+
+
+@pytest.mark.parametrize("act", ["lint", "preview", "publish"])
+async def test_who_compiles_holds_neither_the_loop_nor_the_database(
+    desk: Desk, act: str, tmp_path: Path
+) -> None:
+    path, gate = await desk.made(), Gate(tmp_path)
+    busy = [asyncio.create_task(desk.aside.do(pass_gate, str(gate.path))) for _ in range(MOST)]
+    acting = asyncio.create_task(
+        desk.call("POST", f"{path}/{act}", {} if act == "preview" else None, idempotency_key="once")
+    )
+    while desk.aside.asked <= MOST and not acting.done():
+        await desk.call("GET", path)
+    changed = await desk.call("PUT", path, TEMPLATE | {"subject": "Hello", "revision": 1})
+
+    assert changed.status_code == 200
+    assert not acting.done()
+    gate.open()
+    await asyncio.gather(*busy)
+    answer = await acting
+    if act == "publish":
+        assert problem(answer)[:2] == (409, "revision")
+        assert await desk.told() == []
+    else:
+        assert answer.status_code == 200
+
+
+async def test_what_is_asked_when_too_much_is_asked_is_worth_another_try(
+    desk: Desk, tmp_path: Path
+) -> None:
+    path, gate = await desk.made(), Gate(tmp_path)
+    busy = [
+        asyncio.create_task(desk.aside.do(pass_gate, str(gate.path))) for _ in range(MOST + WAITING)
+    ]
+    refused = await desk.call("POST", f"{path}/publish")
+    gate.open()
+    await asyncio.gather(*busy)
+
+    assert problem(refused)[0] == 503
+    assert int(refused.headers["retry-after"]) >= 1
+    assert (await desk.call("POST", f"{path}/publish")).status_code == 200
 
 
 async def test_what_is_only_read_can_be_asked_for_again_by_its_key(desk: Desk) -> None:

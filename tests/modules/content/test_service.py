@@ -10,8 +10,9 @@ from sqlalchemy import select
 
 from martech.kernel.errors import Conflict, NotFound
 from martech.kernel.host import Host
-from martech.modules.content.contract import Content, ContentPublished, Published
-from martech.modules.content.domain import Texts
+from martech.modules.content import domain
+from martech.modules.content.contract import Content, ContentPublished, Published, Template
+from martech.modules.content.domain import Compiled, Texts
 from martech.modules.content.service import ContentService
 from tests.modules.content.conftest import ACME, GLOBEX, MJML, told
 
@@ -31,7 +32,13 @@ async def made(host: Host) -> UUID:
 
 async def publish(host: Host, content_id: UUID) -> Published:
     async with asks(host) as content:
-        return await content.publish(content_id)
+        draft = await content.template(content_id)
+        return await content.publish(content_id, compiled(draft), revision=draft.revision)
+
+
+def compiled(draft: Template) -> Compiled:
+    texts = Texts(subject=draft.subject, mjml=draft.mjml, html=draft.html, text=draft.text)
+    return domain.compiled(texts)
 
 
 async def test_the_port_answers_with_a_version_until_it_is_withdrawn(host: Host) -> None:
@@ -79,6 +86,18 @@ async def test_many_who_publish_at_once_make_one_version(host: Host) -> None:
     assert len(await told(host)) == 1
 
 
+async def test_what_was_compiled_of_an_older_draft_is_not_published(host: Host) -> None:
+    content_id = await made(host)
+    async with asks(host) as content:
+        old = domain.compiled(TEXTS)
+        await content.change(content_id, "Welcome", Texts(subject="Ho", html="x"), {}, revision=1)
+    with pytest.raises(Conflict, match="at revision 2 now, not at 1"):
+        async with asks(host) as content:
+            await content.publish(content_id, old, revision=1)
+
+    assert await told(host) == []
+
+
 async def test_of_many_who_change_a_revision_one_is_heard(host: Host) -> None:
     content_id = await made(host)
 
@@ -105,8 +124,8 @@ async def test_a_version_stays_what_it_was_whatever_becomes_of_its_template(host
             draft = await content.template(content_id)
             texts = Texts(subject=f"Hi {number}", html=f"<p>{number}</p>")
             try:
-                await content.change(content_id, "New", texts, {}, revision=draft.revision)
-                await content.publish(content_id)
+                new = await content.change(content_id, "New", texts, {}, revision=draft.revision)
+                await content.publish(content_id, compiled(new), revision=new.revision)
                 if number % 3 == 0:
                     await content.withdraw(content_id)
             except Conflict:
@@ -130,7 +149,7 @@ async def test_what_is_not_committed_is_neither_kept_nor_told(host: Host) -> Non
     content_id = await made(host)
     with pytest.raises(RuntimeError, match="afterwards"):
         async with asks(host) as content:
-            await content.publish(content_id)
+            await content.publish(content_id, domain.compiled(TEXTS), revision=1)
             raise RuntimeError("something afterwards")
 
     assert await told(host) == []

@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, Quer
 from msgspec import Meta
 
 from martech.kernel.errors import Invalid
+from martech.kernel.http.watching import Watch
 from martech.kernel.messages import Request
 from martech.modules.content.contract import (
     Findings,
@@ -21,9 +22,14 @@ from martech.modules.content.contract import (
     Versions,
 )
 from martech.modules.content.domain import Texts
-from martech.modules.content.service import ContentService
+from martech.modules.content.service import ContentService, Press
 
 Service = NamedDependency[ContentService]
+"""In a unit that begins with its first use: what is compiled is compiled before. An answer is kept
+in it for an Idempotency-Key, so whoever makes one that is dear asks for it too."""
+
+Look = NamedDependency[Watch[ContentService]]
+Pressing = NamedDependency[Press]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on a page.")]
 Revision = Annotated[int, Meta(ge=1, le=2_000_000_000)]
 IfMatch = Annotated[
@@ -106,22 +112,41 @@ class TemplateController(Controller):
         )
 
     @post("/{content_id:uuid}/lint", operation_id="lintTemplate", opt=READ, status_code=200)
-    async def lint(self, content_id: FromPath[UUID], service: Service) -> Findings:
+    async def lint(
+        self, content_id: FromPath[UUID], service: Service, watch: Look, press: Pressing
+    ) -> Findings:
         """What is wrong with the draft: errors keep it from being published."""
-        return await service.lint(content_id)
+        return await press.lint(await watch.first(lambda content: content.template(content_id)))
 
     @post("/{content_id:uuid}/preview", operation_id="previewTemplate", opt=READ, status_code=200)
     async def preview(
-        self, content_id: FromPath[UUID], data: JSONBody[PreviewTemplate], service: Service
+        self,
+        content_id: FromPath[UUID],
+        data: JSONBody[PreviewTemplate],
+        service: Service,
+        watch: Look,
+        press: Pressing,
     ) -> Preview:
-        return await service.preview(content_id, data.sample)
+        template = await watch.first(lambda content: content.template(content_id))
+        return await press.preview(template, data.sample)
 
     @post("/{content_id:uuid}/publish", operation_id="publishTemplate", opt=WRITE, status_code=200)
     async def publish(
-        self, content_id: FromPath[UUID], service: Service, if_match: IfMatch = None
+        self,
+        content_id: FromPath[UUID],
+        service: Service,
+        watch: Look,
+        press: Pressing,
+        if_match: IfMatch = None,
     ) -> Published:
-        """A version of the draft. Publishing what has not changed gives the same one again."""
-        return await service.publish(content_id, revision=_tagged_with(if_match))
+        """A version of the draft. Publishing what has not changed gives the same one again. 409 if
+        somebody changes it meanwhile."""
+        revision = _tagged_with(if_match)
+        template = await watch.first(
+            lambda content: content.template(content_id, revision=revision)
+        )
+        made = await press.compiled(template)
+        return await service.publish(content_id, made, revision=template.revision)
 
     @post(
         "/{content_id:uuid}/withdraw", operation_id="withdrawTemplate", opt=WRITE, status_code=200

@@ -6,4 +6,5 @@ module = Module(
     service=service.ContentService,
     tables=tables.metadata,
     controllers=[http.TemplateController],
+    resources=[service.Press],
 )

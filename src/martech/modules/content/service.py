@@ -7,9 +7,11 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import RowMapping, insert, select, update
 
+from martech.kernel.aside import Aside
 from martech.kernel.columns import new_id
 from martech.kernel.db import Transaction
-from martech.kernel.errors import Conflict, Invalid, NotFound
+from martech.kernel.errors import Conflict, NotFound
+from martech.kernel.paging import Small, cursor, place
 from martech.modules.content import domain
 from martech.modules.content.contract import (
     Content,
@@ -24,7 +26,7 @@ from martech.modules.content.contract import (
     Version,
     Versions,
 )
-from martech.modules.content.domain import Texts
+from martech.modules.content.domain import Compiled, Texts
 from martech.modules.content.tables import templates, versions
 
 Sample = Mapping[str, object]
@@ -59,16 +61,20 @@ class ContentService(Content):
         self.tx.audit("template.create", f"template:{content_id}", name=name)
         return await self.template(content_id)
 
-    async def template(self, content_id: UUID) -> Template:
-        return _template(await self._row(content_id))
+    async def template(self, content_id: UUID, *, revision: int | None = None) -> Template:
+        """Raises `Conflict` if it is not at *revision*, where one is named."""
+        row = await self._row(content_id)
+        if revision is not None:
+            _expect(row, revision)
+        return _template(row)
 
     async def templates(self, *, after: str | None = None, limit: int = 100) -> Templates:
         mine = select(*LISTED).where(templates.c.tenant == self.tx.tenant)
         if after is not None:
-            mine = mine.where(templates.c.id > _id(after))
+            mine = mine.where(templates.c.id > place(after, tuple[UUID])[0])
         ordered = mine.order_by(templates.c.id).limit(limit + 1)
         rows = (await self.tx.execute(ordered)).mappings().all()
-        end = str(rows[limit - 1]["id"]) if len(rows) > limit else None
+        end = cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
         return Templates(data=[_listed(row) for row in rows[:limit]], next=end)
 
     async def change(
@@ -86,33 +92,17 @@ class ContentService(Content):
         self.tx.audit("template.change", f"template:{content_id}", revision=revision + 1)
         return await self.template(content_id)
 
-    async def lint(self, content_id: UUID) -> Findings:
-        row = await self._row(content_id)
-        return Findings(data=domain.lint(_texts(row), row["sample"]))
-
-    async def preview(self, content_id: UUID, sample: Sample | None = None) -> Preview:
-        """The draft, filled in with *sample* or with its own."""
-        if sample is not None:
-            domain.check_sample(sample)
-        row = await self._row(content_id)
-        return domain.preview(_texts(row), row["sample"] if sample is None else sample)
-
     # versions
 
-    async def publish(self, content_id: UUID, *, revision: int | None = None) -> Published:
-        """Make a version of the draft as it stands, or give the one that was made of it.
-
-        Raises `TemplateError` for a draft that cannot be sent, and `Conflict` if it is not at
-        *revision*.
-        """
+    async def publish(self, content_id: UUID, made: Compiled, *, revision: int) -> Published:
+        """Make a version of *made*, which was compiled of the draft at *revision*; or give the one
+        that was made of it. Raises `Conflict` if somebody has changed the draft meanwhile."""
         row = await self._row(content_id, lock=True)
-        if revision is not None:
-            _expect(row, revision)
+        _expect(row, revision)
         if row["version"] is not None and row["withdrawn_at"] is None:
             latest = await self._version(content_id, row["version"])
-            if latest["revision"] == row["revision"]:
+            if latest["revision"] == revision:
                 return _published(latest)
-        made = domain.compiled(_texts(row))
         version = Published(
             content_id=content_id,
             name=row["name"],
@@ -122,7 +112,7 @@ class ContentService(Content):
             text=made.text,
             published_at=self.tx.now,
         )
-        of = {"tenant": self.tx.tenant, "revision": row["revision"]}
+        of = {"tenant": self.tx.tenant, "revision": revision}
         await self.tx.execute(insert(versions), [msgspec.structs.asdict(version) | of])
         await self._write(content_id, version=version.version, withdrawn_at=None)
         self.tx.publish(ContentPublished(**msgspec.structs.asdict(version)))
@@ -152,10 +142,10 @@ class ContentService(Content):
             versions.c.tenant == self.tx.tenant, versions.c.content_id == content_id
         )
         if after is not None:
-            mine = mine.where(versions.c.version > _number(after))
+            mine = mine.where(versions.c.version > place(after, tuple[Small])[0])
         ordered = mine.order_by(versions.c.version).limit(limit + 1)
         rows = (await self.tx.execute(ordered)).mappings().all()
-        end = str(rows[limit - 1]["version"]) if len(rows) > limit else None
+        end = cursor(rows[limit - 1]["version"]) if len(rows) > limit else None
         return Versions(data=[Version(**row) for row in rows[:limit]], next=end)
 
     async def published(self, content_id: UUID, *, version: int | None = None) -> Published:
@@ -195,6 +185,33 @@ class ContentService(Content):
         await self.tx.execute(mine.values(**values))
 
 
+class Press:
+    """What holds the processor: drafts are compiled, linted and filled in aside, and in no unit of
+    work. All of it raises `Unavailable` when too much is asked at once."""
+
+    def __init__(self) -> None:
+        self.aside = Aside()
+
+    async def compiled(self, template: Template) -> Compiled:
+        """Raises `TemplateError` for a draft that cannot be sent."""
+        return domain.outcome(await self.aside.do(domain.attempt_compiled, _texts(template)))
+
+    async def lint(self, template: Template) -> Findings:
+        found = await self.aside.do(domain.lint, _texts(template), template.sample)
+        return Findings(data=found)
+
+    async def preview(self, template: Template, sample: Sample | None = None) -> Preview:
+        """The draft, filled in with *sample* or with its own. Raises `TemplateError`."""
+        if sample is not None:
+            domain.check_sample(sample)
+        values = template.sample if sample is None else sample
+        attempt = await self.aside.do(domain.attempt_preview, _texts(template), values)
+        return domain.outcome(attempt)
+
+    async def close(self) -> None:
+        await self.aside.close()
+
+
 def _expect(row: RowMapping, revision: int) -> None:
     if row["revision"] != revision:
         raise Conflict(
@@ -204,8 +221,10 @@ def _expect(row: RowMapping, revision: int) -> None:
         )
 
 
-def _texts(row: RowMapping) -> Texts:
-    return Texts(subject=row["subject"], mjml=row["mjml"], html=row["html"], text=row["text"])
+def _texts(template: Template) -> Texts:
+    return Texts(
+        subject=template.subject, mjml=template.mjml, html=template.html, text=template.text
+    )
 
 
 def _template(row: RowMapping) -> Template:
@@ -254,16 +273,3 @@ def _published(row: RowMapping) -> Published:
         text=row["text"],
         published_at=row["published_at"],
     )
-
-
-def _id(after: str) -> UUID:
-    try:
-        return UUID(after)
-    except ValueError:
-        raise Invalid("This is no page's `next`. Leave it out to begin.", field="after") from None
-
-
-def _number(after: str) -> int:
-    if not (after.isascii() and after.isdigit() and len(after) < 10):
-        raise Invalid("This is no page's `next`. Leave it out to begin.", field="after")
-    return int(after)

@@ -1,0 +1,155 @@
+"""Work aside: the loop goes on, whoever falls falls alone, and nobody waits for ever."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from martech.kernel.aside import MOST, WAITING, Aside
+from martech.kernel.errors import Timeout, Unavailable
+from tests.gates import Gate, pass_gate
+
+pytestmark = pytest.mark.anyio
+
+
+class Basket(msgspec.Struct, frozen=True):
+    name: str
+    fruits: dict[str, int]
+
+
+def count(basket: Basket, more: Mapping[str, object]) -> Basket:
+    """What is put in as JSON; big numbers and odd letters too."""
+    return Basket(basket.name + "\n\u2028é", {**basket.fruits, **dict.fromkeys(more, 10**30)})
+
+
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
+def chatter() -> int:
+    print("a library says something")  # noqa: T201
+    return os.getpid()
+
+
+def stumble(over: str) -> None:
+    raise LookupError(over)
+
+
+def fall() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture
+async def aside() -> AsyncIterator[Aside]:
+    aside = Aside()
+    yield aside
+    await aside.close()
+
+
+async def test_it_is_done_by_somebody_else_who_is_kept(aside: Aside) -> None:
+    first, again = await aside.do(chatter), await aside.do(chatter)
+
+    assert first != os.getpid()
+    assert again == first
+    assert await aside.do(count, Basket("b", {"plum": 1}), {"pear": None}) == Basket(
+        "b\n\u2028é", {"plum": 1, "pear": 10**30}
+    )
+
+
+async def test_the_loop_goes_on_meanwhile(aside: Aside, tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    working = asyncio.create_task(aside.do(pass_gate, str(gate.path)))
+    await came(gate)
+    assert not working.done()
+    gate.open()  # nobody else would
+
+    assert await working
+
+
+async def test_of_those_who_come_a_few_are_served_some_wait_and_others_are_sent_away(
+    aside: Aside, tmp_path: Path
+) -> None:
+    gate = Gate(tmp_path)
+    waiting = [
+        asyncio.create_task(aside.do(pass_gate, str(gate.path))) for _ in range(MOST + WAITING)
+    ]
+    await asyncio.sleep(0)
+    assert aside.asked == MOST + WAITING
+    with pytest.raises(Unavailable) as refused:
+        await aside.do(chatter)
+    gate.open()
+
+    assert refused.value.retry_after
+    assert all(await asyncio.gather(*waiting))
+    assert await aside.do(chatter)
+
+
+async def test_what_never_ends_is_ended(tmp_path: Path) -> None:
+    aside, gate = Aside(seconds=2), Gate(tmp_path)
+    with pytest.raises(Timeout, match="2 s"):
+        await aside.do(pass_gate, str(gate.path))
+
+    assert await aside.do(chatter)
+    await aside.close()
+
+
+async def test_who_goes_away_leaves_nobody_working(aside: Aside, tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    working = asyncio.create_task(aside.do(pass_gate, str(gate.path)))
+    passer = await came(gate)
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+
+    assert aside.asked == 0
+    assert not alive(passer)
+
+
+async def test_who_falls_falls_alone(aside: Aside) -> None:
+    with pytest.raises(Unavailable, match="fallen"):
+        await aside.do(fall)
+
+    child = await aside.do(chatter)
+    os.kill(child, signal.SIGKILL)  # while it had nothing to do
+    with pytest.raises(Unavailable, match="fallen"):
+        await aside.do(chatter)
+    assert await aside.do(chatter) != child
+
+
+async def test_a_bug_there_is_a_bug_here(aside: Aside) -> None:
+    with pytest.raises(RuntimeError, match="LookupError: a stone"):
+        await aside.do(stumble, "a stone")
+    assert await aside.do(chatter)
+
+
+async def test_no_secret_of_ours_is_there(aside: Aside, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARTECH_SECRET", "kronjuwelen")
+
+    assert "kronjuwelen" not in (await aside.do(environment)).values()
+
+
+async def test_nobody_is_left_when_it_is_closed() -> None:
+    aside = Aside()
+    child = await aside.do(chatter)
+    await aside.close()
+
+    assert not alive(child)
+
+
+async def came(gate: Gate) -> int:
+    """Who waits at the gate, as soon as somebody does."""
+    while (passer := gate.passer) is None:  # noqa: ASYNC110 - another process sets no event
+        await asyncio.sleep(0)
+    return passer
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
