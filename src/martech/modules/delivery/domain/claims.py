@@ -29,6 +29,9 @@ class Claim(msgspec.Struct, frozen=True):
     again_at: datetime | None
     """When there is more to claim; None when there is nothing, or nobody may."""
 
+    more: bool = False
+    """Whether as much was due as was asked for, so that others may find work too."""
+
 
 def forbidden(consent: Status | None, reason: Forbidden | None) -> Forbidden | None:
     """Why nothing may be sent: the address is suppressed for *reason*, or the person said no."""

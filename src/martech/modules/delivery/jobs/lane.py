@@ -70,6 +70,7 @@ class Lane:
         self._results: dict[UUID, Result] = {}
         self._otherwise: Outcome = DIED  # of what is in the lane before we claim anything
         self._began = 0.0
+        self._shared = False
         self._observed: bool | None = None
 
     async def run(self) -> None:
@@ -109,6 +110,9 @@ class Lane:
             away = await self._observe(service, held)
             self._began = self._running.now()
             claim = await service.claim(held, self._lane, 0 if last or away else self._size)
+            if claim.more and not self._shared:
+                service.share(held, self._lane)
+                self._shared = True
             over = await self._go_on(service, held, claim, last=last, away=away)
             await service.finish(held)
         self._results, self._otherwise = {}, GIVEN_BACK
@@ -121,7 +125,8 @@ class Lane:
     async def _go_on(
         self, service: DeliveryService, held: Held, claim: Claim, *, last: bool, away: float | None
     ) -> bool:
-        """Whether this command has done its part; what remains is enqueued."""
+        """Whether this command has done its part; what remains is enqueued. Where all wait, for a
+        server or for a time, one lane comes and looks; it calls the others if that is worth it."""
         if claim.messages:
             return False
         if away is not None:

@@ -50,7 +50,8 @@ class Claiming(Rows):
             Claimed(row.id, person_of(people.get(row.profile_id), row.profile_id, row.address))
             for row in taken
         ]
-        return self._claim(held, texts, claimed, again_at)
+        more = 0 < allowed.most == len(due)
+        return self._claim(held, texts, claimed, again_at, more=more)
 
     def again(self, held: Held, lane: int, seconds: float) -> None:
         """Go on with it in so many *seconds*, if that is to be."""
@@ -58,6 +59,10 @@ class Claiming(Rows):
             command = Deliver(send_id=held.id, lane=lane)
             at = self.tx.now + timedelta(seconds=seconds)
             self.tx.enqueue(command, at=at, key=command.key)
+
+    def share(self, held: Held, lane: int) -> None:
+        """More is due than *lane* takes at once: the other lanes that it is worth come too."""
+        self._wake(held, but=lane)
 
     async def _texts(self, held: Held, *, withdrawn: bool = False) -> Texts | None:
         """None when they were withdrawn, unless those are wanted too."""
@@ -161,10 +166,16 @@ class Claiming(Rows):
             held.move("pending", out_of=row.state)
 
     def _claim(
-        self, held: Held, texts: Texts, claimed: list[Claimed], again_at: datetime | None
+        self,
+        held: Held,
+        texts: Texts,
+        claimed: list[Claimed],
+        again_at: datetime | None,
+        *,
+        more: bool = False,
     ) -> Claim:
         said = feedback(held.key.source, held.id, self.tx.tenant)
-        return Claim(claimed, self.tx.now, texts, said, again_at)
+        return Claim(claimed, self.tx.now, texts, said, again_at, more)
 
 
 def person_of(today: Found | None, profile_id: UUID, address: str) -> Person:

@@ -11,7 +11,6 @@ from martech.modules.delivery.contract import LinkClicked, MessageOpened, Unsubs
 from martech.modules.delivery.domain import facts, telling
 from martech.modules.delivery.domain.links import Kind, Token
 from martech.modules.delivery.domain.sends import Held
-from martech.modules.delivery.service.rows import chunks
 from martech.modules.delivery.service.settling import Settling
 from martech.modules.delivery.tables import links, messages, signing_keys, suppressions
 
@@ -154,12 +153,9 @@ class Engaging(Settling):
         clicked = [
             facts.click(told[each.message_id], each.url) for each in done if each.kind == "c"
         ]
-        for openings in chunks(opened):
-            self.tx.publish(MessageOpened(items=openings))
-        for clicks in chunks(clicked):
-            self.tx.publish(LinkClicked(items=clicks))
-        for out in chunks([facts.opt_out(told[id_]) for id_ in sorted(optouts)]):
-            self.tx.publish(Unsubscribed(items=out))
+        self.tx.publish(MessageOpened(items=opened))
+        self.tx.publish(LinkClicked(items=clicked))
+        self.tx.publish(Unsubscribed(items=[facts.opt_out(told[id_]) for id_ in sorted(optouts)]))
         await self._note(
             [
                 *(telling.Engagement("opened", fact) for fact in opened),

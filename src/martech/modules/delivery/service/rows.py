@@ -1,7 +1,6 @@
 """The rows that several use cases read and write."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable
 from uuid import UUID
 
 import msgspec
@@ -16,11 +15,6 @@ from martech.modules.delivery.domain.people import Recipient
 from martech.modules.delivery.domain.sends import Held, Problem
 from martech.modules.delivery.tables import recipients, sends
 from martech.modules.profiles.contract import Identity
-
-T = TypeVar("T")
-
-FOLD = 500
-"""Items of one folded event."""
 
 _traits = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -69,11 +63,11 @@ class Rows:
             self.tx.publish(held.progressed(self.tx.now))
         return held.view()
 
-    def _wake(self, held: Held) -> None:
-        """Have it sent, in as many lanes as it is worth."""
+    def _wake(self, held: Held, *, but: int | None = None) -> None:
+        """Have it sent, in as many lanes as it is worth; *but* is at work already."""
         waiting = held.numbers["pending"] + held.numbers["deferred"]
         if held.status == "open" and waiting:
-            for lane in range(lanes(waiting, held.rate)):
+            for lane in {*range(lanes(waiting, held.rate))} - {but}:
                 command = Deliver(send_id=held.id, lane=lane)
                 self.tx.enqueue(command, key=command.key)
 
@@ -120,8 +114,3 @@ def held_of(row: Row[*tuple[object, ...]]) -> Held:
     )
     held.loaded = held.state()
     return held
-
-
-def chunks(things: Sequence[T], size: int = FOLD) -> Iterator[list[T]]:
-    for start in range(0, len(things), size):
-        yield list(things[start : start + size])

@@ -21,7 +21,7 @@ from martech.modules.delivery.domain.ledger import COUNTED
 from martech.modules.delivery.domain.sends import Held
 from martech.modules.delivery.domain.settling import Result, Settled, settle
 from martech.modules.delivery.domain.telling import Engagement
-from martech.modules.delivery.service.rows import Rows, chunks
+from martech.modules.delivery.service.rows import Rows
 from martech.modules.delivery.tables import engagements, messages, recipients, suppressions
 
 COLUMNS = tuple(messages.c[name] for name in ("id", "profile_id", "address", "attempts"))
@@ -115,10 +115,8 @@ class Settling(Rows):
             else:
                 returned.append(facts.bounce(fact, each))
                 told.append(Engagement("bounced", fact, each.reason))
-        for sends in chunks(sent):
-            self.tx.publish(MessageSent(items=sends))
-        for bounces in chunks(returned):
-            self.tx.publish(MessageBounced(items=bounces))
+        self.tx.publish(MessageSent(items=sent))
+        self.tx.publish(MessageBounced(items=returned))
         await self._note(told)
 
     async def _merged(self, ids: Iterable[UUID]) -> dict[UUID, UUID]:
