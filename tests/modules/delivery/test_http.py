@@ -135,7 +135,13 @@ async def test_a_reconciliation_takes_what_stands_in_the_servers_log(
     assert (await counter.call("POST", "/reconciliations", early)).status_code == 422
     whole = {**body, "until": stand.clock.now().isoformat()}
     answer = await counter.call("POST", "/reconciliations", whole)
-    assert answer.json() == {"delivered": 1, "pending": 0, "cancelled": 0, "ambiguous": 0}
+    assert answer.json() == {
+        "delivered": 1,
+        "pending": 0,
+        "cancelled": 0,
+        "ambiguous": 0,
+        "more": False,
+    }
     assert (await counter.get(f"/sends/{send.id}"))["status"] == "completed"
 
 

@@ -55,6 +55,7 @@ class Story:
                     await service.reconcile(
                         [m.id for m in (await service.messages(status="ambiguous")).data][::2],
                         stand.clock.now(),
+                        force=True,
                     )
                 case 7:
                     await service.suppress(f"p{dice.randrange(40)}@example.com", source="test")
@@ -79,7 +80,7 @@ class Story:
         for _ in range(30):
             await stand.work(later=3600)
             async with stand.service() as service:
-                await service.reconcile([], stand.clock.now())
+                await service.reconcile([], stand.clock.now(), force=True)
 
 
 async def check(stand: Stand, send: Send) -> Send:

@@ -163,7 +163,10 @@ class Reconciled(View, frozen=True, kw_only=True):
     """Likewise, but their send was cancelled."""
 
     ambiguous: int
-    """Still: they became so after the time until which the log was read."""
+    """Still: they became so after the time until which the log was read, or there were `more`."""
+
+    more: bool
+    """There were more than are settled at once: give the same again."""
 
 
 class ServerStatus(View, frozen=True, kw_only=True):

@@ -51,11 +51,19 @@ class MessageController(Controller):
 
 class Reconcile(Request, frozen=True, kw_only=True):
     accepted: Annotated[list[str], Meta(max_length=MOST)]
-    """The Message-IDs that the mail server's log says it accepted, with or without ``<>``. All of
-    them: an ambiguous message that is missing here is sent again."""
+    """The Message-IDs that the mail server's log says it accepted, with or without ``<>``. With
+    *until* all of them, also those that we know were delivered: an ambiguous message that is
+    missing here is sent again, and a log with no message of a send that was delivered in part is
+    refused."""
 
-    until: Annotated[datetime, Meta(tz=True)]
-    """Up to when the log was read. What became ambiguous later stays so."""
+    until: Annotated[datetime, Meta(tz=True)] | None = None
+    """Up to when the log was read. What became ambiguous later stays so. Leave it out where the
+    log is longer than one request: what this part of it has was delivered, and nothing is sent
+    again; give it with the last part."""
+
+    force: bool = False
+    """Take the log's word though it has nothing that we know the server accepted: it is the whole
+    log of the right server, and whatever it lacks is to be sent again."""
 
 
 class ReconciliationController(Controller):
@@ -63,8 +71,10 @@ class ReconciliationController(Controller):
 
     @post(operation_id="reconcile", opt=WRITE, status_code=200)
     async def reconcile(self, data: JSONBody[Reconcile], service: Service) -> Reconciled:
-        """Settle what is ambiguous by what the mail server's log says: nobody else can know."""
-        return await service.reconcile(message_ids(data.accepted), data.until)
+        """Settle what is ambiguous by what the mail server's log says: nobody else can know. A log
+        that cannot be that server's is refused (409), and nothing is changed."""
+        accepted = message_ids(data.accepted)
+        return await service.reconcile(accepted, data.until, force=data.force)
 
 
 class StatusController(Controller):

@@ -1,67 +1,125 @@
 """What the mail server's log says of messages of which nobody knew."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from martech.kernel.errors import Invalid
+from martech.kernel.errors import Conflict, Invalid
 from martech.modules.delivery.contract import Reconciled
 from martech.modules.delivery.domain.ledger import Kept
 from martech.modules.delivery.domain.sends import Held
 from martech.modules.delivery.domain.settling import Settled
 from martech.modules.delivery.service.settling import COLUMNS, Settling
-from martech.modules.delivery.tables import messages
+from martech.modules.delivery.tables import messages, sends
+
+BATCH = 1000
+"""Messages that one request settles: so long, on SQLite, everybody else waits."""
+
+Logged = Mapping[UUID, Sequence[UUID]]
+"""Of each send, its messages in the log that were delivered or may have been."""
 
 
 class Reconciling(Settling):
-    async def reconcile(self, accepted: Collection[UUID], until: datetime) -> Reconciled:
-        """Ambiguous messages that are among *accepted* were delivered; the others will be sent,
-        if they became ambiguous before *until*, up to when the log was read."""
-        if until > self.tx.now:
+    async def reconcile(
+        self, accepted: Collection[UUID], until: datetime | None, *, force: bool = False
+    ) -> Reconciled:
+        """Ambiguous messages that are among *accepted* were delivered; the others will be sent, if
+        they became ambiguous before *until*, up to when the log was read. Raises `Conflict` for a
+        log that cannot be the server's, unless *force* says that it is."""
+        if until is not None and until > self.tx.now:
             raise Invalid("A log cannot have been read up to then yet.", field="until")
-        states: list[Kept] = []
-        unsettled = 0
+        logged = await self._logged(accepted)
+        states = Counter[Kept]()
         for send_id in await self._concerned():
+            if (left := BATCH - states.total()) <= 0:
+                break
             held = await self.hold(send_id)
-            settled = await self._resolve(held, accepted, until)
-            states += [each.state for each in settled.values()]
-            unsettled += held.numbers["ambiguous"]
-            if settled:
+            done = await self._deliver(held, logged.get(held.id, ()), left)
+            if until is not None and (left := left - done.total()) > 0:
+                done += await self._undo(held, logged, until, left, force=force)
+            if done:
                 self._wake(held)
                 await self.finish(held)
+            states += done
         answer = Reconciled(
-            delivered=states.count("delivered"),
-            pending=states.count("pending"),
-            cancelled=states.count("cancelled"),
-            ambiguous=unsettled,
+            delivered=states["delivered"],
+            pending=states["pending"],
+            cancelled=states["cancelled"],
+            ambiguous=await self._unsettled(),
+            more=states.total() >= BATCH,
         )
-        self.tx.audit("messages.reconciled", "", delivered=answer.delivered, until=until)
+        said = {"logged": len(accepted), "until": until, "force": force}
+        done = {name: states[name] for name in ("delivered", "pending", "cancelled")}
+        self.tx.audit("messages.reconciled", "", **said, **done)
         return answer
 
-    async def _concerned(self) -> list[UUID]:
-        mine = select(messages.c.send_id).where(
-            self._mine(messages), messages.c.state == "ambiguous"
+    async def _logged(self, accepted: Collection[UUID]) -> Logged:
+        ours = select(messages.c.id, messages.c.send_id).where(
+            self._mine(messages), messages.c.state.in_(("ambiguous", "delivered"))
         )
-        return sorted((await self.tx.execute(mine.distinct())).scalars().all())
+        found: dict[UUID, list[UUID]] = {}
+        for row in await self.tx.among(ours, messages.c.id, sorted(accepted)):
+            found.setdefault(row.send_id, []).append(row.id)
+        return found
 
-    async def _resolve(
-        self, held: Held, accepted: Collection[UUID], until: datetime
-    ) -> dict[UUID, Settled]:
-        """One send's."""
-        mine = select(*COLUMNS, messages.c.settled_at).where(
+    async def _concerned(self) -> Sequence[UUID]:
+        mine = select(sends.c.id).where(self._mine(sends), sends.c.ambiguous > 0)
+        return (await self.tx.execute(mine.order_by(sends.c.id))).scalars().all()
+
+    async def _unsettled(self) -> int:
+        mine = select(func.sum(sends.c.ambiguous)).where(self._mine(sends))
+        return int((await self.tx.execute(mine)).scalar_one() or 0)
+
+    async def _deliver(self, held: Held, logged: Sequence[UUID], most: int) -> Counter[Kept]:
+        """What the log has was delivered."""
+        doubtful = select(*COLUMNS).where(
             self._mine(messages), messages.c.send_id == held.id, messages.c.state == "ambiguous"
         )
-        rows = (await self.tx.execute(mine)).all()
-        known = [row for row in rows if row.id in accepted or row.settled_at <= until]
-        settled = {}
-        for row in known:
-            if row.id in accepted:
-                settled[row.id] = Settled("delivered", row.attempts)
-            elif held.status == "cancelled":
-                settled[row.id] = Settled("cancelled", row.attempts)
-            else:
-                settled[row.id] = Settled("pending", row.attempts, self.tx.now)
-        await self._conclude(held, known, settled, out_of="ambiguous")
-        return settled
+        rows = (await self.tx.among(doubtful, messages.c.id, logged))[:most]
+        settled = {row.id: Settled("delivered", row.attempts) for row in rows}
+        await self._conclude(held, rows, settled, out_of="ambiguous")
+        return Counter(each.state for each in settled.values())
+
+    async def _undo(
+        self, held: Held, logged: Logged, until: datetime, most: int, *, force: bool
+    ) -> Counter[Kept]:
+        """What is ambiguous now is not in the log, so it was not delivered."""
+        doubtful = select(*COLUMNS).where(
+            self._mine(messages),
+            messages.c.send_id == held.id,
+            messages.c.state == "ambiguous",
+            messages.c.settled_at <= until,
+        )
+        rows = (await self.tx.execute(doubtful.limit(most))).all()
+        if rows and not force:
+            await self._doubt(held, logged)
+        over = held.status == "cancelled"
+        settled = {
+            row.id: Settled("cancelled", row.attempts)
+            if over
+            else Settled("pending", row.attempts, self.tx.now)
+            for row in rows
+        }
+        await self._conclude(held, rows, settled, out_of="ambiguous")
+        return Counter(each.state for each in settled.values())
+
+    async def _doubt(self, held: Held, logged: Logged) -> None:
+        """Raise `Conflict` if the log lacks what the server has accepted by its own word: then it
+        is another's, or a part, and people would get their mail twice."""
+        known = held.numbers["delivered"]
+        if held.id in logged or not (known or (not logged and await self._ever_delivered())):
+            return
+        lacks = f"of the send {held.id} ({known:,} accepted)" if known else "that it ever accepted"
+        raise Conflict(
+            f"The log has no message {lacks}: it is not this server's, or not all of it, and what "
+            "it lacks would be sent again. Nothing was changed. Give the log since the send was "
+            "opened; if it is that, say `force: true`.",
+            field="accepted",
+        )
+
+    async def _ever_delivered(self) -> bool:
+        mine = select(sends.c.id).where(self._mine(sends), sends.c.delivered > 0)
+        return (await self.tx.execute(mine.limit(1))).one_or_none() is not None
