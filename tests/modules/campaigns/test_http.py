@@ -84,6 +84,10 @@ async def test_campaigns_come_in_pages_the_newest_first(desk: Desk) -> None:
     [
         ("POST", "", {**PLAN, "name": ""}, 422, "name"),
         ("POST", "", {**PLAN, "name": "x" * 201}, 422, "name"),
+        ("POST", "", {**PLAN, "name": " \t"}, 422, "name"),
+        ("POST", "", {**PLAN, "name": "two\nlines"}, 422, "name"),
+        ("POST", "", {**PLAN, "name": "\x1b[31mred"}, 422, "name"),
+        ("PATCH", "/{id}", {"name": "   "}, 422, "name"),
         ("POST", "", {**PLAN, "rate": 0}, 422, "rate"),
         ("POST", "", {**PLAN, "rate": 0.001}, 422, "rate"),
         ("POST", "", {**PLAN, "rate": 10_001}, 422, "rate"),
@@ -112,6 +116,11 @@ async def test_what_is_wrong_is_said_with_its_field(
     answer = await desk.call(method, path.format(id=campaign), body)
     assert problem(answer)[:2] == (status, field)
     assert (await desk.do("GET", f"/{campaign}"))["status"] == "draft"
+
+
+async def test_a_name_is_shown_without_what_is_around_it(desk: Desk) -> None:
+    campaign = await desk.plan("  Family 👨\u200d👩\u200d👧 day ")
+    assert (await desk.do("GET", f"/{campaign}"))["name"] == "Family 👨\u200d👩\u200d👧 day"
 
 
 async def test_what_cannot_be_done_now_says_what_can(ready: Desk) -> None:

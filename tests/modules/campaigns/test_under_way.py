@@ -253,6 +253,19 @@ async def test_what_keeps_delivery_from_sending_shows_and_goes(ready: Desk) -> N
     assert problems == ["The mail server does not answer.", None]
 
 
+async def test_that_no_mail_has_left_is_said_when_it_is_over_too(ready: Desk) -> None:
+    campaign = await ready.plan()
+    await ready.order(campaign, "launch")
+    await ready.settle()
+    send_id = UUID((await ready.do("GET", f"/{campaign}"))["send_id"])
+    async with ready.module("delivery") as office:
+        await office.trouble(send_id, "Mails are printed to the log.")
+    await ready.deliver()
+    await ready.settle()
+    over = await ready.status(campaign)
+    assert (over["status"], over["problem"]) == ("completed", "Mails are printed to the log.")
+
+
 async def test_a_segment_that_is_deleted_under_way_ends_the_campaign_and_its_send(
     ready: Desk,
 ) -> None:

@@ -31,7 +31,7 @@ class Campaign(View, frozen=True, kw_only=True):
     """What keeps it from going on, or made it fail, for a person to read; null when all is well."""
 
     send_id: UUID
-    """What it is called in delivery once it is launched."""
+    """What it is called in delivery once it is launched; another after each launch that failed."""
 
 
 class CampaignPage(View, frozen=True, kw_only=True):
@@ -49,14 +49,32 @@ class Counts(View, frozen=True, kw_only=True):
     audience: int = 0
     pending: int = 0
     deferred: int = 0
+    """The mail server said *later*; they are tried again."""
+
     ambiguous: int = 0
+    """Nobody knows whether the mail server took them: `POST /delivery/v1/reconciliations`."""
+
     sent: int = 0
+    """``delivered + bounced``."""
+
     delivered: int = 0
     bounced: int = 0
+    """Refused by the mail server for good."""
+
     failed: int = 0
+    """Could not be made, or were deferred to the end."""
+
     suppressed: int = 0
+    """Left out when their turn came: unsubscribed, bounced before, suppressed by hand, or of denied
+    consent."""
+
     unreachable: int = 0
+    """Left out: they have no address."""
+
     duplicate: int = 0
+    """Left out: their address is another's in the audience, or had the mail of an earlier launch
+    that failed."""
+
     cancelled: int = 0
     opened: int = 0
     clicked: int = 0
@@ -84,6 +102,9 @@ class CampaignStatus(View, frozen=True, kw_only=True):
     name: str
     status: Status
     problem: str | None
+    remark: str | None
+    """What explains the counts and is no problem: an empty segment, people who were left out."""
+
     scheduled_at: datetime | None
     launched_at: datetime | None
     completed_at: datetime | None
@@ -127,7 +148,8 @@ class CampaignCompleted(Event, frozen=True, kw_only=True):
 
 
 class CampaignFailed(Event, frozen=True, kw_only=True):
-    """It ended before its audience was complete, for a reason that trying again does not cure."""
+    """It ended before its audience was complete, for a reason that somebody has to mend; then it
+    may be launched again."""
 
     SUBJECT: ClassVar[str] = "campaign_id"
 

@@ -77,7 +77,8 @@ class CampaignController(Controller):
     async def change(
         self, campaign_id: FromPath[UUID], data: JSONBody[ChangeCampaign], service: Service
     ) -> Campaign:
-        """Before it is launched; its rate until it is over. What is left out stays as it is."""
+        """Before it is launched; its rate until it is over. What is left out stays as it is. What
+        failed is a draft again."""
         return await service.change(
             campaign_id,
             name=data.name,
@@ -88,7 +89,7 @@ class CampaignController(Controller):
 
     @delete("/{campaign_id:uuid}", operation_id="deleteCampaign", opt=WRITE)
     async def delete(self, campaign_id: FromPath[UUID], service: Service) -> None:
-        """Before it is launched."""
+        """Before it is launched, or when its launch failed before anything was sent."""
         await service.delete(campaign_id)
 
 
@@ -97,7 +98,8 @@ class OrderController(Controller):
 
     @post("/launch", operation_id="launchCampaign", opt=WRITE, status_code=200)
     async def launch(self, campaign_id: FromPath[UUID], service: Service) -> Campaign:
-        """Fix the published version of the content, and send it to everybody in the segment."""
+        """Fix the published version of the content, and send it to everybody in the segment. What
+        failed is launched again: whoever has had its mail is left out."""
         return await service.order(campaign_id, "launch")
 
     @post("/schedule", operation_id="scheduleCampaign", opt=WRITE, status_code=200)

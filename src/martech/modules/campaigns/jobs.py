@@ -1,7 +1,6 @@
 """What campaigns does later, and with its neighbours."""
 
 from martech.kernel.errors import Conflict, NotFound, Unavailable
-from martech.kernel.errors import Error as KernelError
 from martech.kernel.module import Unit, job
 from martech.modules.campaigns import domain
 from martech.modules.campaigns.domain import steering
@@ -27,7 +26,8 @@ async def advance(
     delivery: Delivery,
 ) -> None:
     """One step after the other, each written down before the next; between two of them whatever
-    was ordered meanwhile is seen."""
+    was ordered meanwhile is seen. Whoever has taken one asks for another attempt, so that what
+    takes long, or breaks off, goes on with all its patience."""
     async with unit() as service:
         standing = await service.standing(command.campaign_id)
     for _ in range(steering.STEPS):
@@ -36,14 +36,12 @@ async def advance(
             return
         try:
             outcome = await _take(step, standing, content, personalization, delivery)
-        except KernelError as error:
+        except Exception as error:
             async with unit() as service:
-                await service.note(command.campaign_id, error.detail)
+                await service.note(command.campaign_id, error)
             raise
         async with unit() as service:
             standing = await service.record(standing, outcome)
-    async with unit() as service:
-        await service.go_on(command.campaign_id)
 
 
 async def _take(
@@ -62,7 +60,7 @@ async def _take(
             case "page":
                 return await _page(standing, personalization, delivery)
             case "seal":
-                await delivery.seal_send(domain.send_of(standing.campaign_id))
+                await delivery.seal_send(standing.send_id)
                 return steering.Sealed()
             case _:
                 return await _steer(step, standing, delivery)
@@ -76,7 +74,7 @@ async def _refused(
     """What it means that delivery would not."""
     if step == "open":
         return steering.Failed(refused.detail)  # the content was withdrawn at this moment
-    send = await delivery.send(domain.send_of(standing.campaign_id))
+    send = await delivery.send(standing.send_id)
     if send.status == "cancelled":
         return steering.Stopped()
     if send.status == "completed":
@@ -107,12 +105,12 @@ async def _page(
     except NotFound as missing:
         return steering.Failed(missing.detail)
     if members.data:
-        await delivery.add_recipients(domain.send_of(standing.campaign_id), members.data)
+        await delivery.add_recipients(standing.send_id, members.data)
     return steering.Handed(members.next)
 
 
 async def _steer(step: Step, standing: Standing, delivery: Delivery) -> Outcome:
-    send_id = domain.send_of(standing.campaign_id)
+    send_id = standing.send_id
     try:
         match step:
             case "pause":
@@ -133,7 +131,7 @@ async def _steer(step: Step, standing: Standing, delivery: Delivery) -> Outcome:
 
 async def _open(standing: Standing, delivery: Delivery) -> Outcome:
     send = await delivery.open_send(
-        domain.send_of(standing.campaign_id),
+        standing.send_id,
         source=domain.source_of(standing.campaign_id),
         occasion=domain.OCCASION,
         name=standing.name,

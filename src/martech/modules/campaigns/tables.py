@@ -24,6 +24,7 @@ campaigns = Table(
     Column("completed_at", UtcDateTime),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("problem", String),  # of ours: a neighbour that is away, or why it failed
+    Column("launch", Integer, nullable=False, server_default="0"),  # which send of its is meant
     Column("stage", String, nullable=False),
     Column("page", String),  # where the next page of the segment begins
     Column("expected", BigInteger),

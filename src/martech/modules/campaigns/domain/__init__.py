@@ -1,5 +1,6 @@
 """The rules of campaigns. Pure: values and the time in, values out."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid5
@@ -17,6 +18,7 @@ FARTHEST: Final = timedelta(days=731)
 """How far ahead a campaign may be scheduled."""
 
 _SOURCE: Final = "campaign:"
+_BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def source_of(campaign_id: UUID) -> str:
@@ -34,9 +36,20 @@ def campaign_of(source: str) -> UUID | None:
         return None
 
 
-def send_of(campaign_id: UUID) -> UUID:
-    """The one send that a campaign can have: however many launch it, they open the same."""
-    return uuid5(campaign_id, OCCASION)
+def send_of(campaign_id: UUID, launch: int = 0) -> UUID:
+    """The one send that a launch can have: however many begin it, they open the same. The sends of
+    all *launch*es of a campaign share their source and occasion, and so the ledger's key."""
+    return uuid5(campaign_id, f"{OCCASION} {launch}" if launch else OCCASION)
+
+
+def title(name: str) -> str:
+    """A campaign's name, as lists and mail servers' logs show it: in one line. Raises `Invalid`."""
+    shown = name.strip()
+    if not shown:
+        raise Invalid("The name is blank. Send a word or two.", field="name")
+    if _BREAKS.search(shown):
+        raise Invalid("The name holds a line break or a control. Leave it out.", field="name")
+    return shown
 
 
 def moment(at: datetime, now: datetime) -> datetime:

@@ -2,6 +2,12 @@
 
 from martech.modules.campaigns.contract import Counts, Rates, Status
 
+LEFT_OUT = (
+    ("unreachable", "without an address"),
+    ("suppressed", "unsubscribed, bounced before, suppressed by hand or of denied consent"),
+    ("duplicate", "whose address is another's in the audience or had this mail before"),
+)
+
 
 def rates(counts: Counts) -> Rates:
     return Rates(
@@ -21,6 +27,14 @@ def progress(counts: Counts, expected: int | None, status: Status, *, sealed: bo
     whole = counts.audience if sealed else max(counts.audience, expected or 0)
     remain = counts.pending + counts.deferred + counts.ambiguous
     return _share(counts.audience - remain, whole) or 0.0
+
+
+def remark(counts: Counts, status: Status) -> str | None:
+    """What the counts do not say by themselves; None when nobody was left out."""
+    if status == "completed" and not counts.audience:
+        return "The segment had nobody in it when the campaign was launched: nothing was sent."
+    left = [f"{number:,} {why}" for name, why in LEFT_OUT if (number := getattr(counts, name))]
+    return f"Left out: {', '.join(left)}." if left else None
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -15,9 +15,10 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 from uuid import UUID
 
+from martech.kernel.errors import Conflict
 from martech.kernel.messages import Command
 from martech.modules.campaigns.contract import Status
-from martech.modules.campaigns.domain import states
+from martech.modules.campaigns.domain import send_of, states
 from martech.modules.campaigns.domain.states import Order
 
 Stage = Literal["new", "fixed", "opened", "read", "sealed"]
@@ -26,7 +27,7 @@ Step = Literal["fix", "open", "page", "seal", "pause", "resume", "cancel"]
 STEPS = 50
 """What one command does; then another goes on, so that none takes for ever."""
 
-MOVING = ("status", "stage", "page", "content_version", "ordered", "settled")
+MOVING = ("status", "launch", "stage", "page", "content_version", "ordered", "settled")
 """What of a `Standing` is not settled by its plan."""
 
 _ONWARD: dict[Stage, Step] = {"new": "fix", "fixed": "open", "opened": "page", "read": "seal"}
@@ -64,12 +65,24 @@ class Standing(NamedTuple):
     content_version: int | None
     rate: float | None
     status: Status
+    launch: int
+    """How many launches failed before this one; each has a send of its own."""
+
     stage: Stage
     page: str | None
     """Where the next page of the segment begins."""
 
     ordered: int
     settled: int
+
+    @property
+    def send_id(self) -> UUID:
+        return send_of(self.campaign_id, self.launch)
+
+    @property
+    def known(self) -> bool:
+        """Whether delivery has, or may have, a send of this launch."""
+        return self.stage != "new"
 
 
 class Fixed(NamedTuple):
@@ -119,9 +132,9 @@ def next_step(now: Standing) -> Step | None:
         case "launching" | "sending":
             opened = now.stage not in ("new", "fixed")
             return "resume" if owed and opened else _ONWARD.get(now.stage)
-        case "paused" if owed and now.stage != "new":  # it may be open, and nobody noted it
+        case "paused" if owed and now.known:
             return "pause"
-        case "cancelled" | "failed" if owed and now.stage != "new":
+        case "cancelled" | "failed" if owed and now.known:
             return "cancel"
         case _:
             return None
@@ -132,13 +145,29 @@ def obey(now: Standing, order: Order) -> Standing:
 
     What is so already is ordered again all the same: delivery may have been stopped there."""
     status = states.obey(order, now.status, sealed=now.stage == "sealed")
-    return now._replace(status=status, ordered=now.ordered + 1)
+    then = _afresh(now) if now.status == "failed" else now
+    return then._replace(status=status, ordered=now.ordered + 1)
+
+
+def _afresh(now: Standing) -> Standing:
+    """As it was planned. Raises `Conflict` until delivery has stopped what it had of the launch
+    that failed: whom it did not reach is for the next one."""
+    if now.known and now.settled < now.ordered:
+        raise Conflict(
+            "Delivery is still being told to stop what the failed launch gave it. Try again in a "
+            "moment."
+        )
+    return now._replace(
+        launch=now.launch + 1, stage="new", page=None, content_version=None, settled=now.ordered
+    )
 
 
 def after(now: Standing, before: Standing, outcome: Outcome) -> Standing:
     """Where it is when a step from *before* had that *outcome*, and *now* is what is on record.
     Orders that were given meanwhile hold, and what another did first is not undone."""
     settled, then = max(now.settled, before.ordered), now
+    if now.launch != before.launch:
+        return now  # it is about a launch that failed meanwhile
     match outcome:
         case Fixed(version) if now.stage == "new" and now.status in states.UNDER_WAY:
             then = now._replace(stage="fixed", content_version=version)
@@ -146,7 +175,7 @@ def after(now: Standing, before: Standing, outcome: Outcome) -> Standing:
             then = now._replace(stage="opened", settled=settled if going else now.settled)
         case Handed(page) if now.stage == "opened" and now.page == before.page:
             then = now._replace(stage="opened" if page else "read", page=page)
-        case Sealed() if now.stage == "read":
+        case Sealed() if now.stage == "read" or (now.stage == "opened" and now.page == before.page):
             then = now._replace(stage="sealed", status=states.learn("sealed", now.status))
         case Steered():
             then = now._replace(settled=settled)

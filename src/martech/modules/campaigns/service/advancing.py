@@ -24,9 +24,11 @@ class Advancing(Rows):
             return None
         now = standing(row)
         then = steering.after(now, before, outcome)
-        changes = {name: getattr(then, name) for name in steering.MOVING}
-        if now.status not in states.OVER:
+        changes: dict[str, object] = {}
+        if now.status != "failed":
             changes["problem"] = None  # it went on
+        if then != now and steering.next_step(then) is not None:
+            self._advance(now.campaign_id)  # whatever becomes of this attempt
         match outcome:
             case Fixed() if then.stage != now.stage:
                 changes |= {"expected": outcome.expected, "launched_at": self.tx.now}
@@ -35,17 +37,16 @@ class Advancing(Rows):
                 changes["problem"] = reason
                 failed = CampaignFailed(campaign_id=row["id"], reason=reason, at=self.tx.now)
                 self.tx.publish(failed)
-        return standing(await self._change(before.campaign_id, **changes))
+        return standing(await self._move(now, then, **changes))
 
-    async def note(self, campaign_id: UUID, problem: str) -> None:
-        """Say what keeps it from going on."""
+    async def note(self, campaign_id: UUID, error: Exception) -> None:
+        """Say what keeps it from going on. Why it failed, or that it is complete, says more."""
         row = await self._there(campaign_id)
-        if row is not None and row["problem"] != problem and row["status"] not in states.OVER:
+        if row is None or row["status"] in ("failed", "completed"):
+            return
+        problem = states.problem(row["status"], error)
+        if row["problem"] != problem:
             await self._change(campaign_id, problem=problem)
-
-    async def go_on(self, campaign_id: UUID) -> None:
-        """Enough for one command; another takes it from here."""
-        self._advance(campaign_id)
 
     def _tell_of_the_launch(self, row: RowMapping, version: int) -> None:
         self.tx.publish(

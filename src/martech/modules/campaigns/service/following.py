@@ -27,14 +27,17 @@ HEARD = (
 
 class Following(Rows):
     async def follow(self, told: Sequence[SendProgressed]) -> None:
-        """Of many about one campaign the last says all."""
-        latest: dict[UUID, SendProgressed] = {}
-        for event in told:
-            if (campaign_id := domain.campaign_of(event.source)) is not None:
-                latest[campaign_id] = event
+        """Of many about one send the last says all. Those of a launch that failed say nothing any
+        more."""
+        latest = {event.send_id: event for event in told}
+        ours = {domain.campaign_of(event.source) for event in told}
         mine = select(campaigns).where(campaigns.c.tenant == self.tx.tenant).with_for_update()
-        found = await self.tx.among(mine, campaigns.c.id, sorted(latest))
-        rows = [self._heard(row._mapping, latest[row.id]) for row in found]
+        found = await self.tx.among(mine, campaigns.c.id, sorted(id_ for id_ in ours if id_))
+        rows = [
+            self._heard(row._mapping, event)
+            for row in found
+            if (event := latest.get(standing(row._mapping).send_id))
+        ]
         if rows:
             one = campaigns.c.tenant == self.tx.tenant, campaigns.c.id == bindparam("its_id")
             new: dict[str, BindParameter[object]] = {n: bindparam(f"new_{n}") for n in HEARD}

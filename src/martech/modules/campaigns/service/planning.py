@@ -6,7 +6,9 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import delete, insert, select
 
 from martech.kernel.columns import new_id
-from martech.kernel.errors import Invalid
+from martech.kernel.errors import Conflict
+from martech.kernel.paging import cursor, place
+from martech.modules.campaigns import domain
 from martech.modules.campaigns.contract import Campaign, CampaignPage, CampaignStatus, Status
 from martech.modules.campaigns.domain import figures, states, steering
 from martech.modules.campaigns.service.rows import (
@@ -33,7 +35,7 @@ class Planning(Rows):
         row = {
             "tenant": self.tx.tenant,
             "id": (campaign_id := new_id()),
-            "name": name,
+            "name": domain.title(name),
             "segment_id": segment_id,
             "content_id": content_id,
             "rate": rate,
@@ -61,10 +63,10 @@ class Planning(Rows):
         if status is not None:
             mine = mine.where(campaigns.c.status == status)
         if after is not None:
-            mine = mine.where(campaigns.c.id < _place(after))
+            mine = mine.where(campaigns.c.id < place(after, tuple[UUID])[0])
         mine = mine.order_by(campaigns.c.id.desc()).limit(limit + 1)
         rows = (await self.tx.execute(mine)).mappings().all()
-        more = str(rows[limit - 1]["id"]) if len(rows) > limit else None
+        more = cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
         return CampaignPage(data=[campaign(row) for row in rows[:limit]], next=more)
 
     async def status(self, campaign_id: UUID) -> CampaignStatus:
@@ -79,6 +81,7 @@ class Planning(Rows):
             name=row["name"],
             status=row["status"],
             problem=problem(row),
+            remark=figures.remark(counts, row["status"]),
             scheduled_at=row["scheduled_at"],
             launched_at=row["launched_at"],
             completed_at=row["completed_at"],
@@ -100,28 +103,24 @@ class Planning(Rows):
         rate: float | UnsetType | None = UNSET,
     ) -> Campaign:
         """Before it is launched: what people are being sent does not change under way. How fast
-        may be changed until it is over."""
-        now = standing(await self._row(campaign_id))
-        given = {"name": name, "segment_id": segment_id, "content_id": content_id, "rate": rate}
+        may be changed until it is over. What failed is a draft again."""
+        before = standing(await self._row(campaign_id))
+        shown = UNSET if name is UNSET else domain.title(name)
+        given = {"name": shown, "segment_id": segment_id, "content_id": content_id, "rate": rate}
         changes = {key: value for key, value in given.items() if value is not UNSET}
-        if changes.keys() == {"rate"} and now.status not in ("draft", "scheduled"):
-            changes["ordered"] = steering.obey(now, "change_rate").ordered
+        if changes.keys() == {"rate"} and before.status in states.UNDER_WAY:
+            now = steering.obey(before, "change_rate")
             self._advance(campaign_id)
             self.tx.audit("campaign.change_rate", f"campaign:{campaign_id}", rate=rate)
         else:
-            states.obey("change", now.status)
-        return campaign(await self._change(campaign_id, **changes))
+            now = steering.obey(before, "change")
+        return campaign(await self._move(before, now, **changes))
 
     async def delete(self, campaign_id: UUID) -> None:
         """Only before it is launched: afterwards it is part of what people were sent."""
         row = await self._row(campaign_id)
         states.obey("delete", row["status"])
+        if row["launched_at"] is not None:
+            raise Conflict("It was launched, and people may have had its mail. Leave it on record.")
         await self.tx.execute(delete(campaigns).where(*self._mine(campaign_id)))
         self.tx.audit("campaign.delete", f"campaign:{campaign_id}")
-
-
-def _place(after: str) -> UUID:
-    try:
-        return UUID(after)
-    except ValueError:
-        raise Invalid("This is no page's `next`. Leave it out to begin.", field="after") from None

@@ -9,14 +9,16 @@ from martech.kernel.db import Transaction
 from martech.kernel.errors import NotFound
 from martech.modules.campaigns import domain
 from martech.modules.campaigns.contract import Campaign, Counts
-from martech.modules.campaigns.domain.states import OVER
-from martech.modules.campaigns.domain.steering import Advance, Standing
+from martech.modules.campaigns.domain.steering import MOVING, Advance, Standing
 from martech.modules.campaigns.tables import campaigns
 
 PLAIN = tuple(name for name in Campaign.__struct_fields__ if name not in ("problem", "send_id"))
-TOLD = ("send_status", "send_problem", "ordered", "settled", "problem")
+TOLD = ("send_status", "send_problem", "launch", "ordered", "settled", "problem")
 SHOWN = tuple(campaigns.c[name] for name in (*PLAIN, *TOLD))
 HELD = "The send is paused in delivery. Resume the campaign."
+
+OF_A_LAUNCH = ("scheduled_at", "expected", "counts", "send_status", "send_problem")
+"""What is no longer so when a failed campaign is taken up again."""
 
 counted = msgspec.json.Decoder(Counts)
 NOTHING = Counts()
@@ -46,6 +48,13 @@ class Rows:
         changed = mine.values(updated_at=self.tx.now, **values).returning(campaigns)
         return (await self.tx.execute(changed)).mappings().one()
 
+    async def _move(self, before: Standing, now: Standing, **more: object) -> RowMapping:
+        """From *before* to *now*; the row as it is then."""
+        values: dict[str, object] = {name: getattr(now, name) for name in MOVING}
+        if before.status == "failed" != now.status:
+            values |= dict.fromkeys((*OF_A_LAUNCH, "problem"))
+        return await self._change(before.campaign_id, **(values | more))
+
     def _advance(self, campaign_id: UUID) -> None:
         command = Advance(campaign_id=campaign_id)
         self.tx.enqueue(command, key=command.key)
@@ -53,7 +62,8 @@ class Rows:
 
 def campaign(row: RowMapping) -> Campaign:
     shown = {name: row[name] for name in PLAIN}
-    return Campaign(**shown, problem=problem(row), send_id=domain.send_of(row["id"]))
+    send_id = domain.send_of(row["id"], row["launch"])
+    return Campaign(**shown, problem=problem(row), send_id=send_id)
 
 
 def standing(row: RowMapping) -> Standing:
@@ -62,10 +72,11 @@ def standing(row: RowMapping) -> Standing:
 
 
 def problem(row: RowMapping) -> str | None:
-    """Ours first: while there is one, delivery has not even been reached."""
+    """Ours first: while there is one, delivery has not even been reached. Of one that is completed
+    delivery may say that its mails did not leave."""
     ours: str | None = row["problem"]
     theirs: str | None = row["send_problem"]
-    if ours is not None or row["status"] in OVER:
+    if ours is not None or row["status"] in ("cancelled", "failed"):
         return ours
     settled = row["status"] == "sending" and row["settled"] == row["ordered"]
     return theirs or (HELD if settled and row["send_status"] == "paused" else None)
