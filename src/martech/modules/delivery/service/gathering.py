@@ -4,20 +4,23 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, update
 
 from martech.kernel.errors import Conflict, Invalid, Unavailable
 from martech.modules.delivery.contract import Send
 from martech.modules.delivery.domain.people import Recipient
 from martech.modules.delivery.domain.sends import Held
 from martech.modules.delivery.service.rows import Rows
-from martech.modules.delivery.tables import excluded, messages, recipients
+from martech.modules.delivery.tables import excluded, messages, recipients, sends
 
 MOST = 1000
 """People who are added at once."""
 
 PATIENCE = timedelta(minutes=10)
 """How long after its opening a send waits for news of people whom nobody here knows."""
+
+UNSENT = ("pending", "deferred", "claimed", "cancelled")
+"""States of a message that its send, when it is cancelled, may leave unsent."""
 
 
 class Gathering(Rows):
@@ -84,6 +87,8 @@ class Gathering(Rows):
         rows.sort(key=lambda row: str(row["id"]))
         inserted = await self.tx.insert_new(messages, rows, returning=["profile_id"])
         new = {row.profile_id for row in inserted}
+        known = {address: id_ for address, id_ in addresses.items() if id_ not in new}
+        new |= await self._take_over(held, known)
         left |= {id_: "duplicate" for id_ in addresses.values() if id_ not in new}
         fixed = {"tenant": self.tx.tenant, "send_id": held.id}
         out = [{**fixed, "profile_id": id_, "reason": reason} for id_, reason in left.items()]
@@ -92,6 +97,35 @@ class Gathering(Rows):
         held.move("pending", len(new))
         for reason in left.values():
             held.move(reason)
+
+    async def _take_over(self, held: Held, addresses: Mapping[str, UUID]) -> set[UUID]:
+        """The people at those *addresses* whose message an earlier send of the same key was
+        cancelled without sending: it is this send's now. Raises `Unavailable` until that is
+        over."""
+        asked = {held.key.message_id(address): id_ for address, id_ in addresses.items()}
+        there = select(messages.c.id, messages.c.send_id, messages.c.state).where(
+            self._mine(messages), messages.c.state.in_(UNSENT)
+        )
+        found = await self.tx.among(there.with_for_update(), messages.c.id, list(asked))
+        over = select(sends.c.id).where(self._mine(sends), sends.c.status == "cancelled")
+        owners = sorted({row.send_id for row in found})
+        cancelled = {row.id for row in await self.tx.among(over, sends.c.id, owners)}
+        unsent = [row for row in found if row.send_id in cancelled]
+        if any(row.state != "cancelled" for row in unsent):
+            raise Unavailable("What an earlier send left is being cancelled.", retry_after=1)
+        if unsent:
+            one = self._mine(messages), messages.c.id == bindparam("its_id")
+            ours = {"send_id": held.id, "profile_id": bindparam("its_profile_id")}
+            await self.tx.execute(
+                update(messages).where(*one).values(**ours, **self._waiting()),
+                [{"its_id": row.id, "its_profile_id": asked[row.id]} for row in unsent],
+            )
+        return {asked[row.id] for row in unsent}
+
+    def _waiting(self) -> dict[str, object]:
+        """What has not been tried by this send."""
+        never = dict.fromkeys(("claimed_at", "settled_at", "code", "reason"))
+        return {"state": "pending", "due_at": self.tx.now, "attempts": 0, **never}
 
     def _row(self, held: Held, address: str, profile_id: UUID) -> dict[str, object]:
         key = held.key
@@ -105,7 +139,5 @@ class Gathering(Rows):
             "step": key.step,
             "channel": key.channel,
             "address": address,
-            "state": "pending",
-            "due_at": self.tx.now,
-            "attempts": 0,
+            **self._waiting(),
         }
