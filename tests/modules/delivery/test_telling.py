@@ -96,6 +96,32 @@ async def test_a_backlog_is_told_by_as_many_commands_as_it_takes(
     assert Counter(event.event for event in await tracked(stand)) == {"Email Delivered": 5}
 
 
+async def test_who_is_nobody_to_profiles_holds_up_no_other_unsubscription(
+    stand: Stand,
+) -> None:
+    names = ["ada", "bob"]
+    await track(
+        stand.host,
+        stand.tenant,
+        [
+            item(number, "identify", name, traits={"email": f"{name}@b.com"})
+            for number, name in enumerate(names)
+        ],
+    )
+    async with stand.host.unit("profiles", stand.tenant, write=False) as profiles:
+        known = [(await profiles.find("user_id", name)).id for name in names]
+    await stand.publish()
+    unknown = await stand.people("nobody")
+    await stand.add(await stand.open(), [known[0], *unknown, known[1]])
+    await stand.work()
+    await engage(stand, "u")
+    await stand.work(later=2)
+    async with stand.host.unit("profiles", stand.tenant, write=False) as profiles:
+        consents = [(await profiles.consents(id_)).data for id_ in known]
+    assert [[each.status for each in some] for some in consents] == [["denied"], ["denied"]]
+    assert Counter(event.event for event in await tracked(stand))["Unsubscribed"] == 3
+
+
 async def test_an_unsubscription_is_consent_that_profiles_keeps(stand: Stand) -> None:
     await track(stand.host, stand.tenant, [item(1, "identify", "ada", traits={"email": "a@b.com"})])
     async with stand.host.unit("profiles", stand.tenant, write=False) as profiles:

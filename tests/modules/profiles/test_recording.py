@@ -12,6 +12,7 @@ from sqlalchemy import select
 from martech.kernel.bus import Bus
 from martech.kernel.bus.replay import replay
 from martech.kernel.columns import table
+from martech.kernel.errors import Invalid
 from martech.kernel.host import Host
 from martech.kernel.messages import Event, wire_name
 from martech.modules.profiles import domain
@@ -23,6 +24,8 @@ from martech.modules.profiles.contract import (
     Profile,
     ProfileChanged,
     ProfilesMerged,
+    Statement,
+    Status,
 )
 from martech.modules.profiles.tables import activities, consents, counts, identities, profiles
 from martech.modules.tracking.contract import TrackedEvent
@@ -237,6 +240,31 @@ async def test_a_consent_is_told_when_something_else_holds_than_before(product: 
     assert (held.status, held.at.hour) == ("denied", 11)
     changes = [(c.profile_id, c.status, c.at.hour) for c in await told(product, ConsentChanged)]
     assert changes == [(ada.id, "granted", 9), (ada.id, "denied", 11)]
+
+
+async def test_many_consents_are_recorded_in_order_and_nobodys_are_passed_over(
+    product: Host,
+) -> None:
+    await track(product, TENANT, [item(1, user="ada"), item(2, user="bob", anonymous="phone")])
+    ada, bob = await person(product, "ada"), await person(product, "bob")
+
+    def said(who: UUID, status: Status, hour: int) -> Statement:
+        at = START.replace(hour=hour, year=2025)
+        return Statement(profile_id=who, channel="email", status=status, source="mail", at=at)
+
+    statements = [
+        said(ada.id, "granted", 9),
+        said(uuid4(), "denied", 9),
+        said(bob.id, "denied", 9),
+        said(ada.id, "denied", 10),
+    ]
+    async with product.unit("profiles", TENANT) as people:
+        assert await people.record_consents(statements) == 3
+    changes = [(c.profile_id, c.status) for c in await told(product, ConsentChanged)]
+    assert changes == [(ada.id, "granted"), (bob.id, "denied"), (ada.id, "denied")]
+    async with product.unit("profiles", TENANT) as people:
+        with pytest.raises(Invalid):
+            await people.record_consents([said(ada.id, "granted", 9)] * 501)
 
 
 async def test_tenants_share_no_names(product: Host) -> None:

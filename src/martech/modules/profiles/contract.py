@@ -85,6 +85,16 @@ class Consents(View, frozen=True, kw_only=True):
     next: None = None
 
 
+class Statement(View, frozen=True, kw_only=True):
+    """What somebody said about one channel, for another module to have recorded."""
+
+    profile_id: UUID
+    channel: str
+    status: Status
+    source: str
+    at: datetime
+
+
 class Activity(Item, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Something a person did, as it was tracked.
 
@@ -186,4 +196,9 @@ class Profiles(Protocol):
         at: datetime | None = None,
     ) -> Consent:
         """Add a fact and answer with what holds now, which is an older fact if *at* is older."""
+        ...
+
+    async def record_consents(self, said: list[Statement]) -> int:
+        """Add up to 500 facts, in the order given; those about people whom nobody knows are passed
+        over. Answers with how many were added."""
         ...

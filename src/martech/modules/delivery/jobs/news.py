@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from martech.kernel.errors import NotFound
 from martech.kernel.module import Unit
 from martech.modules.delivery.adapters.running import Running
 from martech.modules.delivery.domain.people import CHANNEL
 from martech.modules.delivery.domain.telling import Noted, occurrence
 from martech.modules.delivery.service import DeliveryService
-from martech.modules.profiles.contract import Profiles
+from martech.modules.profiles.contract import Profiles, Statement
 from martech.modules.tracking.contract import Tracking
 
 PAGE = 500
@@ -47,15 +46,17 @@ class News:
                 return
 
     async def _opt_out(self, facts: Sequence[Noted]) -> None:
-        """What they said by mail holds everywhere."""
-        for fact in facts:
-            try:
-                await self._profiles.record_consent(
-                    fact.profile_id,
-                    CHANNEL,
-                    "denied",
-                    source=f"message:{fact.message_id}",
-                    at=fact.at,
-                )
-            except NotFound:
-                continue  # nobody by that id: our own suppression holds all the same
+        """What they said by mail holds everywhere. Who is nobody there is passed over: our own
+        suppression holds all the same."""
+        said = [
+            Statement(
+                profile_id=fact.profile_id,
+                channel=CHANNEL,
+                status="denied",
+                source=f"message:{fact.message_id}",
+                at=fact.at,
+            )
+            for fact in facts
+        ]
+        if said:
+            await self._profiles.record_consents(said)
