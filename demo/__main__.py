@@ -79,11 +79,15 @@ class Demo:
         )
 
     def _say_what(self, state: State) -> None:
-        size = f"the first {state.limit:,} baskets of each part" if state.limit else "all of it"
+        size = (
+            f"the first {state.limit:,} baskets before December and as many in it"
+            if state.limit
+            else "all of it"
+        )
         again = f" (run {state.runs} of this story)" if state.runs > 1 else ""
         friday = f"{report.first_live(state.day):%A, %d %B %Y}"
         self._console.print(
-            f"  {size}; {state.moved.days // 7} weeks later: 1 December 2017 is {friday}{again}",
+            f"  the purchases of 2017, {size}; as if 1 December 2017 were {friday}{again}",
             highlight=False,
             soft_wrap=True,
         )
@@ -96,6 +100,8 @@ class Demo:
 
     def _linger(self, server: Platform) -> None:
         if not self._given.serve:
+            said = "  the platform has stopped; `make demo ARGS=--serve` leaves it running"
+            self._console.print(said, highlight=False)
             return
         self._console.print("  still serving; press Ctrl-C to end", highlight=False)
         try:

@@ -15,7 +15,8 @@ from demo.dataset import Least
 from demo.failure import Failure
 from demo.rest import Rest
 
-NAME = "Good customers"
+SEGMENT = "Good customers"
+CAMPAIGN = "December mailing"
 SEGMENTS = "/personalization/v1/segments"
 CAMPAIGNS = "/campaigns/v1/campaigns"
 LOOK_SECONDS = 0.1
@@ -80,14 +81,14 @@ def condition(least: Least) -> dict[str, object]:
 
 def segment(rest: Rest, least: Least, progress: Done) -> Segment:
     """The segment, when it is ready; *progress* hears how many hundredths are computed."""
-    found = rest.named(SEGMENTS, Segment, NAME) or rest.post(
-        SEGMENTS, {"name": NAME, "condition": condition(least)}, Segment, key="segment"
+    found = rest.named(SEGMENTS, Segment, SEGMENT) or rest.post(
+        SEGMENTS, {"name": SEGMENT, "condition": condition(least)}, Segment, key="segment"
     )
     deadline = time.monotonic() + PATIENCE
     while not found.ready:
         progress(int(100 * found.progress), 100)
         if time.monotonic() > deadline:
-            raise Failure(f"The segment “{NAME}” is not ready after {PATIENCE} s.")
+            raise Failure(f"The segment “{SEGMENT}” is not ready after {PATIENCE} s.")
         time.sleep(LOOK_SECONDS)
         found = rest.get(f"{SEGMENTS}/{found.id}", Segment)
     progress(100, 100)
@@ -107,8 +108,8 @@ class Marketer:
 
     def launch(self, segment: Segment, content_id: str) -> Campaign:
         """On its way, if it is not already."""
-        plan = {"name": NAME, "segment_id": segment.id, "content_id": content_id}
-        found = self._rest.named(CAMPAIGNS, Campaign, NAME)
+        plan = {"name": CAMPAIGN, "segment_id": segment.id, "content_id": content_id}
+        found = self._rest.named(CAMPAIGNS, Campaign, CAMPAIGN)
         found = found or self._rest.post(CAMPAIGNS, plan, Campaign, key="campaign")
         if found.status == "draft":
             path = f"{CAMPAIGNS}/{found.id}/launch"

@@ -18,11 +18,13 @@ FUNNEL = (
 DEPARTMENTS = 8
 """Shown by name."""
 WIDTH = 24
+LIVE, NOW = "live", "December, now"
 
 
 def report(console: Console, figures: Figures) -> None:
-    first = (_totals(figures), _months(figures), _customers(figures))
-    for table in (*first, _days(figures), _funnel(figures), _departments(figures)):
+    first = [_totals(figures), _months(figures), _customers(figures)]
+    days = [_days(figures)] if any(_on_each_day(figures)) else []  # a part of the data ends early
+    for table in (*first, *days, _funnel(figures), _departments(figures)):
         console.print()
         console.print(table)
     console.print(
@@ -58,15 +60,15 @@ def _months(figures: Figures) -> Table:
     table = Table("month", "orders", "revenue", "", box=None, pad_edge=False)
     for month, bar in zip(months, line, strict=True):
         orders, revenue = figures[f"orders {month}"], figures[f"revenue {month}"]
-        table.add_row(month, _text(orders), _text(revenue), f"[cyan]{bar}[/]")
+        name = NOW if month == LIVE else month
+        table.add_row(name, _text(orders), _text(revenue), f"[cyan]{bar}[/]")
     table.columns[1].justify = table.columns[2].justify = "right"
-    table.caption, table.caption_justify = f"revenue by month [cyan]{line}[/]", "left"
     return table
 
 
 def _is_month(name: str) -> bool:
     kind, _, month = name.partition(" ")
-    return kind == "orders" and (month == "live" or month[:4].isdecimal())
+    return kind == "orders" and (month == LIVE or month[:4].isdecimal())
 
 
 def _customers(figures: Figures) -> Table:
@@ -82,20 +84,25 @@ def _customers(figures: Figures) -> Table:
 def _days(figures: Figures) -> Table:
     """The last two weeks before December, and December itself, which all happens now."""
     days = [name.removeprefix("revenue on ") for name in figures if name.startswith("revenue on ")]
-    line = sparkline([_cents(figures[f"revenue on {day}"]) for day in days])
+    line = sparkline(_on_each_day(figures))
     table = Table("day", "orders", "revenue", "", box=None, pad_edge=False)
     for day, one in zip(days, line, strict=True):
         orders, revenue = figures[f"orders on {day}"], figures[f"revenue on {day}"]
         table.add_row(day, _text(orders), _text(revenue), f"[cyan]{one}[/]")
-    table.add_row("December", _text(figures["orders live"]), _text(figures["revenue live"]), "live")
+    table.add_row(NOW, _text(figures["orders live"]), _text(figures["revenue live"]))
     table.columns[1].justify = table.columns[2].justify = "right"
     return table
+
+
+def _on_each_day(figures: Figures) -> list[int]:
+    """Revenue in cents."""
+    return [_cents(figures[name]) for name in figures if name.startswith("revenue on ")]
 
 
 def _funnel(figures: Figures) -> Table:
     """From the segment to what they bought, each a share of the audience."""
     before, after = (figures[f"segment {when} December"] for when in ("before", "after"))
-    title = f"good customers: {_text(before)} before December, {_text(after)} after it"
+    title = f"the mailing to {_text(before)} good customers ({_text(after)} after December)"
     table = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left")
     whole = max(1, int(figures["audience"]))
     for name in FUNNEL:
@@ -111,10 +118,11 @@ def _funnel(figures: Figures) -> Table:
 
 
 def _on_days(figures: Figures, name: str) -> str:
-    """On which days; there is more than one only when midnight passed meanwhile."""
-    days = (each.removeprefix(f"{name} on ") for each in figures if each.startswith(f"{name} on "))
-    label = "orders " if name.startswith("orders") else ""
-    return " · ".join(f"{day}: {figures[f'{name} on {day}']} {label}".strip() for day in days)
+    """On which days, when midnight passed meanwhile; and how many orders that revenue is."""
+    days = [each.removeprefix(f"{name} on ") for each in figures if each.startswith(f"{name} on ")]
+    each = " · ".join(f"{day}: {_text(figures[f'{name} on {day}'])}" for day in days)
+    orders = f"in {_text(figures[name])} orders" if name == "orders converted" else ""
+    return " · ".join(filter(None, [orders, each if len(days) > 1 else ""]))
 
 
 def _departments(figures: Figures) -> Table:
@@ -123,7 +131,8 @@ def _departments(figures: Figures) -> Table:
     names = [name.removeprefix(start) for name in figures if name.startswith(start)]
     names.sort(key=lambda name: -_cents(figures[start + name]))
     most = max((_cents(figures[start + name]) for name in names[:1]), default=0)
-    table = Table("department", "by recipients", "by all", "", box=None, pad_edge=False)
+    columns = ("bought in December", "by who got the mail", "by all", "")
+    table = Table(*columns, box=None, pad_edge=False)
     for name in names[:DEPARTMENTS]:
         mine, all_ = figures[start + name], figures[f"revenue live of {name}"]
         table.add_row(name, _text(mine), _text(all_), f"[magenta]{_bar(_cents(mine), most)}[/]")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -75,16 +75,25 @@ class Telling:
 
     def _settle(self) -> None:
         """Until everything that was told is heard and everything due is done, at two looks."""
-        most = quiet = 0
-        behind = 0
-        with bar(self.console, "caught up", 0) as done:
-            while quiet < 2:
-                time.sleep(LOOK_SECONDS if behind else QUIET_SECONDS)
-                self.server.check()
-                behind = self.rest.behind()
-                quiet = 0 if behind else quiet + 1
+        looks = self._looks()
+        most = next((behind for behind in looks if behind), 0)
+        if not most:
+            self.console.print("  caught up  at once: nothing was waiting", highlight=False)
+            return
+        with bar(self.console, "caught up", most) as done:
+            for behind in looks:
                 most = max(most, behind)
                 done(most - behind, most)
+
+    def _looks(self) -> Iterator[int]:
+        """How much waits, look by look, until nothing did at two."""
+        behind = quiet = 0
+        while quiet < 2:
+            time.sleep(LOOK_SECONDS if behind else QUIET_SECONDS)
+            self.server.check()
+            behind = self.rest.behind()
+            quiet = 0 if behind else quiet + 1
+            yield behind
 
     def _segment(self) -> Segment:
         """Its size before December is asked once: later, December is in it."""
@@ -96,7 +105,7 @@ class Telling:
             self.state.segment_before = found.size
             self.home.save(self.state)
         self.console.print(
-            f"  at least {least.orders} orders and {least.dollars:,} spent:"
+            f"  at least {least.orders} orders and {least.dollars:,} dollars spent:"
             f" [bold]{self.state.segment_before}[/] households",
             highlight=False,
         )
@@ -105,7 +114,9 @@ class Telling:
     def _campaign(self, segment: Segment) -> None:
         self.enter("content")
         template = content.published(self.rest)
-        self.console.print(f"  “{content.NAME}”, version {template.version}", highlight=False)
+        self.console.print(
+            f"  the template “{content.NAME}”, version {template.version}", highlight=False
+        )
         self.enter("campaign")
         run = Marketer(self.rest, self.mails, self.server.check)
         campaign = run.launch(segment, template.content_id)
@@ -115,7 +126,8 @@ class Telling:
         self.home.save(self.state)
         counts = status.counts
         self.console.print(
-            f"  {counts.delivered:,} delivered, {counts.bounced:,} refused by the mail server",
+            f"  “{marketer.CAMPAIGN}”: {counts.delivered:,} delivered,"
+            f" {counts.bounced:,} refused by the mail server",
             highlight=False,
         )
 
