@@ -290,6 +290,28 @@ def test_what_delivery_has_sealed_is_read_though_nobody_here_remembers() -> None
     assert steering.after(read_on, opened, steering.Sealed()) == read_on
 
 
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        steering.Fixed(1, 1),
+        steering.Opened(going=True),
+        steering.Handed(None),
+        steering.Sealed(),
+        steering.Steered(),
+        steering.Stopped(),
+        steering.Failed("There is no such segment."),
+    ],
+)
+@pytest.mark.parametrize("stage", get_args(steering.Stage))
+def test_what_comes_back_from_a_launch_that_failed_changes_nothing_of_the_next(
+    outcome: Outcome, stage: steering.Stage
+) -> None:
+    before = steering.obey(DRAFT, "launch")._replace(stage=stage)
+    failed = before._replace(status="failed", settled=before.ordered)
+    again = steering.obey(failed, "launch")._replace(stage=stage)
+    assert steering.after(again, before, outcome) == again
+
+
 def test_what_was_cancelled_before_its_content_was_fixed_is_not_launched() -> None:
     launching = steering.obey(DRAFT, "launch")
     cancelled = steering.obey(launching, "cancel")
