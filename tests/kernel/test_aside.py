@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from martech.kernel.aside import MOST, WAITING, Aside
+from martech.kernel.aside import MOST, WAITING, Aside, start
 from martech.kernel.errors import Timeout, Unavailable
 from tests.gates import Gate, pass_gate
 
@@ -130,6 +130,13 @@ async def test_no_secret_of_ours_is_there(aside: Aside, monkeypatch: pytest.Monk
     monkeypatch.setenv("MARTECH_SECRET", "kronjuwelen")
 
     assert "kronjuwelen" not in (await aside.do(environment)).values()
+
+
+async def test_whose_parent_is_gone_goes_too() -> None:
+    child = await start()
+    child.questions.close()  # as the system does when the parent is killed
+
+    assert await child.process.wait() == 0
 
 
 async def test_nobody_is_left_when_it_is_closed() -> None:

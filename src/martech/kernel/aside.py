@@ -98,7 +98,7 @@ class Aside:
 
     async def _exchange(self, question: bytes) -> bytes:
         """The child's answer. One that owes an answer is not asked again, but ended."""
-        child = self._idle.pop() if self._idle else await _start()
+        child = self._idle.pop() if self._idle else await start()
         try:
             async with asyncio.timeout(self._seconds):
                 answer = await _ask(child, question)
@@ -116,7 +116,7 @@ class Aside:
         return answer
 
 
-async def _start() -> Child:
+async def start() -> Child:
     """A child that knows nothing but where our code is."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", CHILD, *sys.path), env={}, stdin=PIPE, stdout=PIPE, limit=LONGEST

@@ -194,6 +194,9 @@ def test_a_text_that_is_given_is_left_alone() -> None:
     assert domain.compiled(texts).text == "  {{ profile.first_name }}\n"
 
 
+NAMES = "".join(f"a{number}:b;" for number in range(2_000))
+
+
 @pytest.mark.parametrize(
     ("html", "said"),
     [
@@ -209,6 +212,9 @@ def test_a_text_that_is_given_is_left_alone() -> None:
         ("<p>" * 2_501, "tags"),
         ("<!--><div><table><td></div>" * 1_000, "tags"),
         (f"<style>p{{color:{'x' * 60_000}}}</style>" + "<p>" * 2_000, "style sheets"),
+        (f"<style>{'a~b{x:y}' * 200}</style><a></a>" + "<b></b>" * 1_100, "selectors"),
+        (f"<style>{'div:not(a div){x:y}' * 50}</style>" + "<div>" * 2_100, "selectors"),
+        (f"<style>*{{{NAMES}}}</style>" + "<p></p>" * 1_000, "properties"),
     ],
 )
 def test_html_that_would_come_out_as_something_else_is_refused(html: str, said: str) -> None:
@@ -260,6 +266,10 @@ def test_no_text_is_made_of_what_hides_half_a_condition() -> None:
 def test_a_mail_is_as_large_as_it_may_be() -> None:
     small = Texts(subject="x", html="<p>" + "x" * 190_000)
     assert len(domain.compiled(small).html) < PRINTED
+    rules = "".join(f".a{n}, table ~ p .b{n} {{ color: red; margin: 0 }}\n" for n in range(200))
+    rows = "<tr><td class='a1'>x<br><span class='b1'>y</span></td></tr>" * 250
+    ruled = html_of(f"<style>{rules}</style><table>{rows}</table>")
+    assert ruled.count("color: red;margin: 0;") >= 250
     large = "".join(f"<p style='{'x:y;' * 30}'>{'&lt;' * 500}</p>" for _ in range(90))
     assert domain.compiled(Texts(subject="x", html=large)).html
 

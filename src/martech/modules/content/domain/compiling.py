@@ -20,6 +20,7 @@ from martech.modules.content.domain.markup import (
     Tag,
     check_attributes,
     check_mjml,
+    check_rules,
     check_styles,
     check_values,
     tags,
@@ -41,6 +42,13 @@ _renderer = RenderOptions(fonts={})
 """No font is loaded from anywhere unless an mj-font asks for it."""
 
 _inliner = CSSInliner(load_remote_stylesheets=False, keep_style_tags=True, keep_link_tags=True)
+_reader = CSSInliner(
+    inline_style_tags=False,
+    load_remote_stylesheets=False,
+    keep_style_tags=True,
+    keep_link_tags=True,
+)
+"""Reads and writes, and looks at no style."""
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -97,11 +105,15 @@ def body_of(texts: Texts) -> str:
         check_styles(page, found, field)
     html = _inlined(from_mjml(page) if field == "mjml" else page, field)
     if len(html) > PRINTED:
-        raise TemplateError(
-            f"It compiles to more than {PRINTED:,} characters. Write less.", 1, 1, field=field
-        )
+        raise _too_long(field)
     parse(html, field, html=True)
     return html
+
+
+def _too_long(field: str) -> TemplateError:
+    return TemplateError(
+        f"It compiles to more than {PRINTED:,} characters. Write less.", 1, 1, field=field
+    )
 
 
 _parsed = lru_cache(16)(Template.parse)
@@ -128,7 +140,7 @@ def from_mjml(page: Protected) -> Protected:
     except OSError as error:
         raise _refused(page, str(error), found) from None
     if len(html) > 4 * PRINTED:
-        raise page.wrong(0, "It compiles to too much HTML. Write less.", "mjml")
+        raise _too_long("mjml")
     kept = set(page.found(html))
     for number, word in enumerate(page.words):
         if number not in kept:
@@ -194,10 +206,16 @@ def _inlined(page: Protected, field: str) -> str:
     """*page* with its style sheets in its elements, and its Liquid back."""
     page = _embodied(page, field)
     found = tags(page, field)
+    text = _commented(page, found)
+    if any(tag.name == "style" for tag in found):
+        read = page._replace(text=_reader.inline(text), compiled=True)
+        check_rules(read, tags(read, field), field)
     try:
-        html = _inliner.inline(_commented(page, found))
+        html = _inliner.inline(text)
     except InlineError:
         raise _unstyled(page, found, field) from None
+    if len(html) > 4 * PRINTED:
+        raise _too_long(field)
     made = page._replace(text=page.comment.sub(lambda match: match[0][4:-3], html), compiled=True)
     _check_places(page, found, made, field)
     return page.restored(_BRACE.sub("&#123;", made.text))
@@ -270,7 +288,9 @@ def _said(page: Protected, found: list[Tag]) -> Iterator[tuple[int, str]]:
     place = 0
     for start, end in [*((tag.start, tag.inside[1]) for tag in found), (len(page.text),) * 2]:
         between = page.text[place:start]
-        words = "".join(unescape(_ASIDE.sub("", between)).split())
+        ends = between.rfind(">") + 1  # or every <! would look for one to the end
+        plain = _ASIDE.sub("", between[:ends]) + between[ends:]
+        words = "".join(unescape(plain).split())
         if words:
             yield place + len(between) - len(between.lstrip()), words
         place = end

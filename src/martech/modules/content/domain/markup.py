@@ -19,7 +19,17 @@ MJML_DEPTH = 30
 STYLED = 100_000_000
 """Characters of style sheets, times tags."""
 
-VOID = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "wbr")
+STEPS = 100_000_000
+"""Selectors, times the elements that each may have to look at: those above every element, and
+before it."""
+
+COMPARED = 200_000_000
+"""Declarations, times the properties that each may be compared with, times elements."""
+
+VOID = (
+    *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param"),
+    *("source", "track", "wbr"),
+)
 VERBATIM = {
     name: re.compile(f"</{name}", re.IGNORECASE | re.ASCII)
     for name in ("style", "script", "title", "textarea", "xmp")
@@ -30,6 +40,7 @@ _BEGINS = re.compile(r"<[A-Za-z]")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)")
 _ATTRIBUTES = re.compile(r"""(?:[^<>"']|"[^"]*"|'[^']*')*""")
 _VALUE = re.compile(r"""=\s*(?:"[^"]*"|'[^']*'|[^\s"'>]+)""")
+_PROPERTY = re.compile(r"(?<![^;{}:])[^;{}:]*:")
 _MJML = re.compile(r"<mj", re.IGNORECASE)
 
 
@@ -124,6 +135,39 @@ def check_styles(page: Protected, found: list[Tag], field: str) -> None:
     size = sum(tag.inside[1] - tag.inside[0] for tag in found if tag.name == "style")
     if size * len(found) > STYLED:
         raise page.wrong(0, "Its style sheets are too large for so many tags. Cut them.", field)
+
+
+def check_rules(page: Protected, found: list[Tag], field: str) -> None:
+    """What it takes to find out which rule is whose. *page* is in order: its reader wrote it."""
+    sheets = [page.text[tag.inside[0] : tag.inside[1]] for tag in found if tag.name == "style"]
+    selectors = sum(sheet.count("{") + sheet.count(",") for sheet in sheets)
+    if selectors * _reach(found, beside=any("~" in sheet for sheet in sheets)) > STEPS:
+        raise page.wrong(
+            0, "Its style sheets have too many selectors for so many tags. Cut them.", field
+        )
+    named = [name.strip() for sheet in sheets for name in _PROPERTY.findall(sheet)]
+    if len(named) * len(set(named)) * len(found) > COMPARED:
+        raise page.wrong(
+            0, "Its style sheets set too many properties for so many tags. Cut them.", field
+        )
+
+
+def _reach(found: list[Tag], *, beside: bool) -> int:
+    """How many elements stand above each; and if *beside*, before it."""
+    reach = 0
+    above: list[str] = []
+    before = [0]
+    for tag in found:
+        if not tag.closes:
+            before[-1] += 1
+            reach += len(before) + (before[-1] if beside else 0)
+            if tag.name not in VOID:
+                above.append(tag.name)
+                before.append(0)
+        elif above and above[-1] == tag.name:  # what looks like an end in a text ends nothing
+            above.pop()
+            before.pop()
+    return reach
 
 
 def check_values(page: Protected, found: list[Tag], field: str) -> None:
