@@ -21,6 +21,7 @@ from martech.kernel import audit, failpoints, migrate, parked, published, teleme
 from martech.kernel.bus.replay import replay
 from martech.kernel.errors import Error
 from martech.kernel.failpoints import FailpointError
+from martech.kernel.files import installed
 from martech.kernel.migrate import DatabaseUnfit
 from martech.kernel.module import ManifestError
 from martech.kernel.settings import Settings, SettingsError
@@ -105,7 +106,6 @@ def serve(settings: Settings, http_only: bool) -> None:
     address = f"http://{settings.host}:{settings.port}"
 
     def started() -> None:
-        _print_warnings(settings)
         out.print(f"[bold]martech[/] {__version__} serves on {address} (docs: {address}/docs)")
         if secret:
             out.print(f"look at it: {address}/#key={secret}", soft_wrap=True)
@@ -125,7 +125,6 @@ def worker(settings: Settings) -> None:
       martech worker
     """
     asyncio.run(app.prepare(settings))
-    _print_warnings(settings)
     sys.exit(app.work_alone(settings))
 
 
@@ -167,7 +166,7 @@ def migration(module: str, message: str) -> None:
 @click.option("--into", default=".", type=click.Path(path_type=Path), help="The repository.")
 def contracts(into: Path) -> None:
     """Write contracts/ and docs/modules/ anew: what we promise, as a diff to review."""
-    for name, text in published.files(app.load(app.installed()), app.describe()).items():
+    for name, text in published.files(app.load(installed()), app.describe()).items():
         file = into / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
@@ -179,7 +178,7 @@ def contracts(into: Path) -> None:
 def modules(settings: Settings) -> None:
     """List the modules: where each is kept, what it hears and does."""
     here = {module.name for module in app.hosted(settings)}
-    for module in app.load(app.installed()):
+    for module in app.load(installed()):
         kept = click.format_filename(settings.database_of(module.name).rpartition("@")[2])
         where = kept if module.name in here else "not hosted here"
         out.print(f"[bold]{module.name}[/]  {escape(where)}", soft_wrap=True)
@@ -380,11 +379,6 @@ def _print_first_keys(settings: Settings) -> str | None:
     _print_opened(opened)
     secrets = [issued.token for issued in opened.keys if issued.key.kind == "secret"]
     return str(secrets[0]) if secrets else None
-
-
-def _print_warnings(settings: Settings) -> None:
-    for warning in app.warnings(settings):
-        out.print(f"[yellow]{escape(warning)}[/]", soft_wrap=True)
 
 
 def _print_opened(opened: Any) -> None:

@@ -1,6 +1,7 @@
 """The composition root: from settings to a running application."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from martech.kernel.auth.revocation import NEWS_TYPES
 from martech.kernel.bus import Bus
 from martech.kernel.clock import Clock
 from martech.kernel.db.engines import is_sqlite, sqlite_file
-from martech.kernel.files import alone
+from martech.kernel.files import alone, installed
 from martech.kernel.host import Host
 from martech.kernel.http import server
 from martech.kernel.http.application import application, described
@@ -29,11 +30,7 @@ from martech.kernel.module import Module
 from martech.kernel.process import Process
 from martech.kernel.settings import Settings, SettingsError
 
-
-def installed() -> list[str]:
-    """Every folder under modules/ that has a manifest; one without is only a contract."""
-    folder = files("martech.modules")
-    return sorted(f.name for f in folder.iterdir() if f.joinpath("module.py").is_file())
+log = logging.getLogger(__name__)
 
 
 def load(names: Sequence[str]) -> list[Module]:
@@ -54,6 +51,11 @@ def warnings(settings: Settings) -> list[str]:
     """What a person should know before the hosted modules begin, by their own settings."""
     own = [settings.of(module.settings) for module in hosted(settings) if module.settings]
     return [warning for each in own if (warning := getattr(each, "warning", None))]
+
+
+def _warn(settings: Settings) -> None:
+    for warning in warnings(settings):
+        log.warning(warning)
 
 
 def hosted(settings: Settings) -> list[Module]:
@@ -161,6 +163,7 @@ def serve(
     """
     if http_only:
         _refuse_unshareable(settings)
+    _warn(settings)
     with _alone(settings), server.listening(settings) as listener:
         process, pulse = Process(), Pulse()
         beside = None if http_only else partial(work, settings, process, modules)
@@ -187,6 +190,7 @@ def _folders(urls: Sequence[tuple[str, str]]) -> list[Path]:
 def work_alone(settings: Settings) -> int:
     """Bus and jobs in a process of their own, until SIGTERM; the exit code."""
     _refuse_unshareable(settings)
+    _warn(settings)
     return server.work_alone(partial(work, settings))
 
 

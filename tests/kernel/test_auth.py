@@ -15,7 +15,6 @@ from martech.kernel.auth import (
     Kind,
     Principal,
     allows,
-    is_scope,
     keys,
     within,
 )
@@ -207,7 +206,6 @@ def test_a_wrong_issuer_key_is_refused_with_the_name_of_its_setting() -> None:
 def test_a_scope_allows_itself_and_stars_allow_everything(
     scope: str, others: frozenset[str]
 ) -> None:
-    assert is_scope(scope)
     assert allows(others | {scope}, scope)
     assert allows({"*:*"}, scope)
     assert not allows((), scope)
@@ -229,11 +227,6 @@ def test_what_is_within_never_reaches_further(
 ) -> None:
     if within(wanted, granted) and allows(wanted, f"{module}:{verb}"):
         assert allows(granted, f"{module}:{verb}")
-
-
-@pytest.mark.parametrize("text", ["", "profiles", "a:b:c", "A:read", "a:", ":b", "a:b ", "**:a"])
-def test_what_is_no_scope_is_told(text: str) -> None:
-    assert not is_scope(text)
 
 
 def test_audit_names_the_person_and_the_key() -> None:

@@ -16,6 +16,12 @@ def beside(package: str, name: str) -> str:
     return files(package).joinpath(name).read_text("utf-8")
 
 
+def installed() -> list[str]:
+    """Every folder under modules/ that has a manifest; one without is only a contract."""
+    folder = files("martech.modules")
+    return sorted(f.name for f in folder.iterdir() if f.joinpath("module.py").is_file())
+
+
 def secret(path: str) -> bytes:
     """A key's bytes. Raises `ValueError` in a sentence when there is no such file, or none that
     may be read."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from martech.kernel.auth import is_scope, within
+from martech.kernel.auth import within
 from martech.kernel.errors import Conflict, Invalid
 from martech.modules.access import domain
 
@@ -27,7 +27,32 @@ def test_each_role_may_all_that_the_lower_ones_may_and_more() -> None:
 
 
 def test_roles_are_made_of_scopes() -> None:
-    assert all(is_scope(scope) for scopes in domain.ROLES.values() for scope in scopes)
+    for scopes in domain.ROLES.values():
+        domain.check_scopes(scopes, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "profiles",
+        "profiles:",
+        ":read",
+        "profiles:read:x",
+        "Profiles:read",
+        "profiles:read ",
+        "**:read",
+        "profile:read",
+        "profiles:see",
+        "profiles:réad",
+        "\0:read",
+    ],
+)
+def test_what_no_route_can_ask_for_is_no_scope(text: str) -> None:
+    domain.check_scopes(["profiles:read", "*:manage", "profiles:*", "*:*"], ["profiles"])
+    with pytest.raises(Invalid) as refused:
+        domain.check_scopes(["profiles:read", text], ["profiles"])
+    assert refused.value.field == "scopes"
 
 
 @given(names)

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select, update
 
+from martech.app import describe, installed
 from martech.kernel import audit
 from martech.kernel.audit import Chain, ChainBroken, Entry, verify
 from martech.kernel.auth import Principal, Revoked
@@ -254,6 +255,7 @@ async def test_a_retiring_key_can_be_revoked_before_its_time(office: Office) -> 
     [
         ({"kind": "secret"}, "scopes"),
         ({"kind": "secret", "scopes": ["profiles"]}, "scopes"),
+        ({"kind": "secret", "scopes": ["profiles:see"]}, "scopes"),
         ({"kind": "write", "scopes": ["profiles:read"]}, "scopes"),
     ],
 )
@@ -265,6 +267,26 @@ async def test_a_key_that_makes_no_sense_is_refused(
         with pytest.raises(Invalid) as refused:
             await access.issue(name="x", **wanted)  # type: ignore[arg-type]
     assert refused.value.field == field
+
+
+async def test_an_unknown_scope_is_refused_with_those_that_there_are(office: Office) -> None:
+    await office.open()
+    async with office.asks() as access:
+        with pytest.raises(Invalid) as refused:
+            await access.issue("secret", name="x", scopes=["profile:read"])
+    assert "'profile:read'" in refused.value.detail
+    for known in (*installed(), "read", "write", "manage"):
+        assert known in refused.value.detail
+
+
+async def test_a_key_may_have_each_scope_that_a_route_asks_for(office: Office) -> None:
+    operations = [each for path in describe()["paths"].values() for each in path.values()]
+    asked = {one["x-scope"] for one in operations if ":" in one.get("x-scope", "")}
+    assert len(asked) > len(installed())
+    await office.open()
+    async with office.asks() as access:
+        issued = await access.issue("secret", name="all", scopes=asked)
+    assert set(issued.key.scopes) == asked
 
 
 async def test_a_tenant_that_was_never_opened_gets_no_keys(office: Office) -> None:

@@ -13,7 +13,7 @@ revocation   how a host hears of keys that no longer hold
 from martech.kernel.auth.keyring import Keyring, Principal
 from martech.kernel.auth.keys import Claims, Issuer, Kind
 from martech.kernel.auth.revocation import Follower, IssuerKeyPublished, Revoked
-from martech.kernel.auth.scopes import Scopes, allows, is_scope, within
+from martech.kernel.auth.scopes import Scopes, allows, within
 
 __all__ = [
     "Claims",
@@ -26,6 +26,5 @@ __all__ = [
     "Revoked",
     "Scopes",
     "allows",
-    "is_scope",
     "within",
 ]

@@ -8,6 +8,7 @@ active ───────┼──────── revoke ─────�
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid5
@@ -22,6 +23,7 @@ ROLES: Final[dict[Role, frozenset[str]]] = {
     "owner": frozenset({"*:*"}),
 }
 
+VERBS: Final = ("read", "write", "manage")
 EVERYTHING: Final = ROLES["owner"]
 OVERLAP: Final = timedelta(days=1)
 LONGEST_OVERLAP: Final = timedelta(days=30)
@@ -54,6 +56,19 @@ def address(email: str) -> str:
     if len(email) > 254 or not _ADDRESS.fullmatch(email):
         raise Invalid("This is not an e-mail address. Send name@example.com.", field="email")
     return email
+
+
+def check_scopes(scopes: Iterable[str], modules: Sequence[str]) -> None:
+    """Raise `Invalid` for a scope that no route of *modules* can ask for: it would be granted, and
+    be worth nothing."""
+    for scope in sorted(scopes):
+        module, _, verb = scope.partition(":")
+        if module not in (*modules, "*") or verb not in (*VERBS, "*"):
+            raise Invalid(
+                f"{scope[:80]!r} is not a scope. Write MODULE:VERB, * for any: the modules are "
+                f"{', '.join(modules)}; the verbs {', '.join(VERBS)}.",
+                field="scopes",
+            )
 
 
 def status(now: datetime, expires_at: datetime | None, revoked_at: datetime | None) -> KeyStatus:

@@ -17,12 +17,12 @@ from martech.kernel.auth import (
     IssuerKeyPublished,
     Revoked,
     Scopes,
-    is_scope,
     within,
 )
 from martech.kernel.columns import new_id
 from martech.kernel.db import Transaction
 from martech.kernel.errors import Conflict, Forbidden, Invalid, NotFound
+from martech.kernel.files import installed
 from martech.kernel.paging import Number, cursor, place
 from martech.modules.access import domain
 from martech.modules.access.contract import (
@@ -228,8 +228,7 @@ class AccessService(Access):
 
     async def _scopes(self, kind: KeyKind, wanted: Scopes, user_id: UUID | None) -> Scopes:
         """What a new key gets. Raises `Invalid` or `Forbidden`."""
-        if wrong := sorted(scope for scope in wanted if not is_scope(scope)):
-            raise Invalid(f"{wrong[0][:80]!r} is not a scope. Write profiles:read.", field="scopes")
+        domain.check_scopes(wanted, installed())
         if kind == "write":
             if wanted or user_id:
                 raise Invalid(
