@@ -12,7 +12,7 @@ is the database, and holds when a query forgets. On PostgreSQL it is row-level s
 `ACROSS` is the one named way round it, for the bus, the sweeper and the migrations.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, Final
 from uuid import UUID
@@ -154,18 +154,15 @@ def _check_change(statement: Update | Delete, rows: Rows) -> None:
 
 
 def _check_conflict(statement: Insert) -> None:
-    """Whose row is changed in place of an insert is told by a key with the tenant in it."""
     conflict: Any = getattr(statement, "_post_values_clause", None)
     change = getattr(conflict, "update_values_to_set", None)
-    if change is None or "tenant" not in statement.table.c:
-        return
-    keys, changed = conflict.inferred_target_elements or (), dict(change)
-    if "tenant" not in map(_name, keys) or "tenant" in map(_name, changed):
-        raise WallBreached(f"A conflict in {statement.table} may be with another tenant's row.")
+    if change is not None:
+        keys = [_name(element) for element in conflict.inferred_target_elements or ()]
+        check_conflict(statement.table, keys, [_name(column) for column in dict(change)])
 
 
-def _name(column: object) -> object:
-    return getattr(column, "name", column)
+def _name(column: object) -> str:
+    return str(getattr(column, "name", column))
 
 
 def _columns(clause: object) -> Iterator[Column[Any]]:
@@ -183,8 +180,19 @@ def _check_rows(statement: Insert, rows: Rows, scope: UUID) -> None:
         return
     if statement._values or statement._multi_values or statement.select is not None or not rows:
         raise WallBreached(f"Rows for {statement.table} must come beside the statement.")
-    if not all(row.get("tenant") == scope for row in rows):
-        raise WallBreached(f"A row for {statement.table} carries another tenant, or none.")
+    check_rows(statement.table, rows, scope)
+
+
+def check_rows(table: TableClause, rows: Rows, scope: UUID) -> None:
+    """Raise `WallBreached` unless each of *rows* is one of *scope*."""
+    if "tenant" in table.c and not all(row.get("tenant") == scope for row in rows):
+        raise WallBreached(f"A row for {table} carries another tenant, or none.")
+
+
+def check_conflict(table: TableClause, keys: Collection[str], changed: Collection[str]) -> None:
+    """Whose row is changed in place of an insert is told by a key with the tenant in it."""
+    if "tenant" in table.c and ("tenant" not in keys or "tenant" in changed):
+        raise WallBreached(f"A conflict in {table} may be with another tenant's row.")
 
 
 def _flatten(source: FromClause) -> Iterator[FromClause]:

@@ -5,7 +5,7 @@ part. A request has one of each; a batch of the bus has one unit with a transact
 tenant in it. Nothing in a module commits. The edge that opened the unit does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -13,13 +13,15 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import Column, CursorResult, Executable, Row, Select, Table, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from martech.kernel import tenancy
 from martech.kernel.audit import Audited
 from martech.kernel.auth import Principal
 from martech.kernel.commands import Enqueued
+from martech.kernel.db import many
 from martech.kernel.db.among import KEYS, among
+from martech.kernel.db.many import Conflict
 from martech.kernel.messages import FOLD, Command, Event, Folded
 from martech.kernel.outbox import Origin, Told
 from martech.kernel.tenancy import ACROSS, Rows, Scope, refuse_text
@@ -115,16 +117,16 @@ class Transaction:
             rows += (await self.execute(part)).all()
         return rows
 
+    async def insert(self, table: Table, rows: Rows) -> None:
+        """Insert *rows*, none of which may be there. All name the same columns."""
+        await self._insert(table, rows)
+
     async def insert_new(
         self, table: Table, rows: Rows, *, returning: Sequence[str]
-    ) -> Sequence[Row[Any]]:
+    ) -> Sequence[Any]:
         """Insert those of *rows* that are not there yet; return columns of the ones that were
         new, in no order. A row that a second writer inserts meanwhile is not new."""
-        if not rows:
-            return []
-        statement = self._insert(table).on_conflict_do_nothing()
-        columns = [table.c[name] for name in returning]
-        return (await self.execute(statement.returning(*columns), rows)).all()
+        return await self._insert(table, rows, Conflict(), returning)
 
     async def upsert(
         self,
@@ -136,17 +138,23 @@ class Transaction:
         add: Sequence[str] = (),
     ) -> None:
         """Insert *rows*; where *keys* exist, set the columns of *update* and increase those of
-        *add* by the row's value."""
+        *add* by the row's value. No two rows have the same keys."""
+        await self._insert(table, rows, Conflict(tuple(keys), tuple(update), tuple(add)))
+
+    async def _insert(
+        self,
+        table: Table,
+        rows: Rows,
+        conflict: Conflict | None = None,
+        returning: Sequence[str] = (),
+    ) -> Sequence[Any]:
         if not rows:
-            return
-        statement = self._insert(table)
-        changes: Mapping[str, Any] = {
-            **{name: statement.excluded[name] for name in update},
-            **{name: table.c[name] + statement.excluded[name] for name in add},
-        }
-        await self.execute(
-            statement.on_conflict_do_update(index_elements=list(keys), set_=changes), rows
-        )
+            return []
+        tenancy.check_rows(table, rows, self.tenant)
+        if conflict and conflict.keys:
+            tenancy.check_conflict(table, conflict.keys, conflict.update + conflict.add)
+        asked = many.Insertion(table, tuple(rows[0]), conflict, tuple(returning))
+        return await many.insert(await self.unit.enter(self.tenant), asked, rows)
 
     def publish(self, event: Event) -> None:
         """Tell the other modules, if and only if this unit commits. A folded event without items
@@ -164,11 +172,6 @@ class Transaction:
     def audit(self, action: str, subject: str, **detail: object) -> None:
         """Record, in this unit, who did what to whom; in a chain that shows any later change."""
         self.unit.audited.append(Audited(self.tenant, self.principal, action, subject, detail))
-
-    def _insert(self, table: Table) -> "postgresql.Insert | sqlite.Insert":
-        if self.unit.dialect == "postgresql":
-            return postgresql.insert(table)
-        return sqlite.insert(table)
 
 
 def _parts(event: Folded) -> Iterator[Folded]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
 
 from martech.kernel.columns import new_id
 from martech.kernel.db import Transaction
@@ -176,8 +176,7 @@ class TrackingService(Tracking):
             }
             for rejection in rejected
         ]
-        if rows:
-            await self.tx.execute(insert(rejections), rows)
+        await self.tx.insert(rejections, rows)
 
     async def _count(
         self,

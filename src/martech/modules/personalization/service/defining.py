@@ -116,7 +116,7 @@ class Defining(Looking):
             {"tenant": self.tx.tenant, "number": number, "definition": definition}
             for number, definition in enumerate(new, register.measures + 1)
         ]
-        await self.tx.execute(insert(measures), rows)
+        await self.tx.insert(measures, rows)
         last = update(registers).where(*self._mine(registers))
         await self.tx.execute(last.values(measures=register.measures + len(new)))
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, update
 
 from martech.modules.personalization.contract import SegmentChange, SegmentChanged
 from martech.modules.personalization.domain.behaviour import EPOCH, values
@@ -158,8 +158,7 @@ class Judging(Rows):
             for change in changes
             if change.change == "entered"
         ]
-        if came:
-            await self.tx.execute(insert(members), came)
+        await self.tx.insert(members, came)
         left = [
             {"its_segment": change.segment_id, "its_member": change.profile_id}
             for change in changes

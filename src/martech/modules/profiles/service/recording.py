@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 
 from martech.modules.profiles import domain
 from martech.modules.profiles.contract import (
@@ -147,7 +147,7 @@ class Recording(Rows):
                 }
             )
             told.append(domain.activity(item, person.root().id, names[key]))
-        await self.tx.execute(insert(activities), rows)
+        await self.tx.insert(activities, rows)
         total = {
             "tenant": self.tx.tenant,
             "people": sum(person.new for person in plan.people.values()) - len(plan.merges),
