@@ -4,7 +4,8 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -13,11 +14,12 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from martech.kernel.errors import Timeout, Unavailable
+from martech.kernel.errors import Timeout, TooMany, Unavailable
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings, SettingsError
+from martech.modules.access.domain import tenant_id
 from martech.modules.analytics.adapters import DuckStore
-from martech.modules.analytics.adapters.engine import WAITING
+from martech.modules.analytics.adapters.turns import WAITING
 from martech.modules.analytics.adapters.wall import WALL
 from tests.modules.analytics.counting import (
     MODULES,
@@ -169,27 +171,118 @@ async def test_days_have_the_length_that_the_zone_gives_them(counter: Counter) -
 SLOW = "SELECT count(*) FROM range(1000000000000) a, range(1000000) b WHERE a.range = 7 * b.range"
 
 
+ACME, GLOBEX = tenant_id("acme"), tenant_id("globex")
+
+
+def opened(folder: Path, options: str) -> DuckStore:
+    return DuckStore(f"duckdb:///{folder}/x.duckdb?{options}")
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> DuckStore:
-    return DuckStore(f"duckdb:///{tmp_path}/x.duckdb?seconds=0.2&questions=1")
+async def store(tmp_path: Path) -> AsyncIterator[DuckStore]:
+    store = opened(tmp_path, "seconds=0.2&questions=1")
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def patient(tmp_path: Path) -> AsyncIterator[DuckStore]:
+    """Its questions take as long as they take: who ends early was ended."""
+    store = opened(tmp_path, "seconds=86400&questions=2")
+    yield store
+    await store.close()
+
+
+class Slow:
+    """A question without end, and when it is being answered."""
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+
+    def __call__(self, connection: duckdb.DuckDBPyConnection) -> object:
+        self.began.set()
+        return connection.execute(SLOW).fetchall()
+
+    async def asked(self, store: DuckStore, tenant: UUID = ACME) -> "asyncio.Task[object]":
+        """Of *tenant*, and begun."""
+        asking = asyncio.create_task(store.file.ask(tenant, self))
+        await asyncio.to_thread(self.began.wait)
+        return asking
+
+
+async def given_up(*asking: "asyncio.Task[object]") -> None:
+    for each in asking:
+        each.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
 
 
 async def test_a_question_that_takes_too_long_is_broken_off(store: DuckStore) -> None:
     with pytest.raises(Timeout, match=r"0\.2 s"):
-        await store.file.ask(lambda c: c.execute(SLOW).fetchall())
+        await store.file.ask(ACME, lambda c: c.execute(SLOW).fetchall())
     while True:  # on a busy machine this may take too long as well
         with suppress(Timeout):
-            assert (await store.kept(UUID(int=1))).events == 0, "its thread is free again"
+            assert (await store.kept(ACME)).events == 0, "its thread is free again"
             break
-    await store.close()
 
 
-async def test_too_many_questions_at_once_are_refused(store: DuckStore) -> None:
-    asked = [store.file.ask(lambda c: c.execute(SLOW).fetchall()) for _ in range(2 + WAITING)]
-    answers = await asyncio.gather(*asked, return_exceptions=True)
-    assert sum(type(answer) is Unavailable for answer in answers) == 1
-    assert sum(type(answer) is Timeout for answer in answers) == 1 + WAITING
-    await store.close()
+async def test_a_question_whose_caller_has_gone_is_broken_off(patient: DuckStore) -> None:
+    await given_up(await Slow().asked(patient), await Slow().asked(patient, GLOBEX))
+    for tenant in (ACME, GLOBEX, UUID(int=1)):
+        assert (await patient.kept(tenant)).events == 0, "both threads are free again"
+
+
+async def test_a_question_is_broken_off_between_its_statements_too(patient: DuckStore) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def in_two_statements(connection: duckdb.DuckDBPyConnection) -> object:
+        begun.set()
+        go.wait()
+        return connection.execute(SLOW).fetchall()
+
+    asking = asyncio.create_task(patient.file.ask(ACME, in_two_statements))
+    await asyncio.to_thread(begun.wait)
+    await given_up(asking)
+    go.set()
+    assert (await patient.kept(ACME)).events == 0
+
+
+async def test_who_asks_much_stands_in_nobody_elses_way(patient: DuckStore) -> None:
+    """Two threads, and a tenant with more questions without end than that."""
+    first = await Slow().asked(patient)
+    behind = [asyncio.create_task(patient.file.ask(ACME, Slow())) for _ in range(WAITING)]
+    await asyncio.sleep(0)  # they stand in line
+    assert (await patient.kept(GLOBEX)).events == 0
+    with pytest.raises(TooMany, match="your questions") as refused:
+        await patient.kept(ACME)
+    assert refused.value.retry_after == 2
+    await given_up(behind.pop())
+    mine = asyncio.create_task(patient.kept(ACME))
+    await given_up(first, *behind)
+    assert (await mine).events == 0, "who left the line made room in it"
+
+
+async def test_of_too_many_tenants_some_are_told_to_come_back(patient: DuckStore) -> None:
+    busy = [await Slow().asked(patient), await Slow().asked(patient, GLOBEX)]
+    others = [UUID(int=number) for number in range(2 * WAITING)]
+    waiting = [asyncio.create_task(patient.kept(tenant)) for tenant in others]
+    await asyncio.sleep(0)  # they stand in line
+    with pytest.raises(Unavailable, match="Too many questions"):
+        await patient.kept(UUID(int=999))
+    await given_up(*busy)
+    assert [kept.events for kept in await asyncio.gather(*waiting)] == [0] * len(others)
+
+
+async def test_who_waits_when_the_store_is_closed_waits_no_longer(tmp_path: Path) -> None:
+    store = opened(tmp_path, "seconds=86400&questions=1")
+    first = await Slow().asked(store)
+    second = asyncio.create_task(store.kept(GLOBEX))
+    third = asyncio.create_task(store.kept(ACME))
+    await asyncio.sleep(0)  # they stand in line
+    closing = asyncio.create_task(store.close())
+    answers = await asyncio.gather(second, third, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [asyncio.CancelledError] * 2
+    await given_up(first)
+    await closing
 
 
 async def test_a_question_can_touch_nothing_outside_the_file(store: DuckStore) -> None:
@@ -201,8 +294,7 @@ async def test_a_question_can_touch_nothing_outside_the_file(store: DuckStore) -
         "INSTALL httpfs",
     ):
         with pytest.raises((Unavailable, Exception), match=r"[Pp]ermission|configuration|disabled"):
-            await store.file.ask(lambda c, q=outside: c.execute(q).fetchall())  # type: ignore[misc]
-    await store.close()
+            await store.file.ask(ACME, lambda c, q=outside: c.execute(q).fetchall())  # type: ignore[misc]
 
 
 HOLD = """

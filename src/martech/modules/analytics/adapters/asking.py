@@ -8,7 +8,7 @@ from uuid import UUID
 
 from duckdb import DuckDBPyConnection
 
-from martech.modules.analytics.adapters import converting, grouping, sql
+from martech.modules.analytics.adapters import converting, grouping, people, sql
 from martech.modules.analytics.adapters.engine import File
 from martech.modules.analytics.adapters.wall import rows
 from martech.modules.analytics.contract import Kept
@@ -86,25 +86,29 @@ class Asking:
         )
 
     async def series(self, tenant: UUID, asked: Series) -> list[Value]:
-        return await self.file.ask(lambda c: _series(c, tenant, asked))
+        return await self.file.ask(tenant, lambda c: _series(c, tenant, asked))
 
     async def breakdown(self, tenant: UUID, asked: Breakdown) -> Groups:
-        return await self.file.ask(lambda c: grouping.breakdown(c, tenant, asked))
+        return await self.file.ask(tenant, lambda c: grouping.breakdown(c, tenant, asked))
 
     async def conversions(
         self, tenant: UUID, asked: Conversion, calendar: Calendar | None
     ) -> Outcome:
-        return await self.file.ask(lambda c: converting.conversions(c, tenant, asked, calendar))
+        return await self.file.ask(
+            tenant, lambda c: converting.conversions(c, tenant, asked, calendar)
+        )
 
     async def messages(self, tenant: UUID, asked: Messages) -> list[Happened]:
-        return await self.file.ask(lambda c: _messages(c, tenant, asked))
+        return await self.file.ask(tenant, lambda c: _messages(c, tenant, asked))
 
     async def names(self, tenant: UUID, limit: int) -> list[Named]:
         query = """
             SELECT type, event, count(*), min(timestamp), max(timestamp) FROM events
             GROUP BY type, event ORDER BY count(*) DESC, type, event LIMIT $limit
         """
-        found = await self.file.ask(lambda c: rows(c, tenant, query, {"limit": limit}, _Name))
+        found = await self.file.ask(
+            tenant, lambda c: rows(c, tenant, query, {"limit": limit}, _Name)
+        )
         return [
             Named(type_, event, count, _utc(first), _utc(last))
             for type_, event, count, first, last in found
@@ -114,31 +118,33 @@ class Asking:
         query = """
             SELECT (SELECT count(*) FROM events), (SELECT count(DISTINCT message_id) FROM messages)
         """
-        ((events, messages),) = await self.file.ask(lambda c: rows(c, tenant, query, {}, _Kept))
+        ((events, messages),) = await self.file.ask(
+            tenant, lambda c: rows(c, tenant, query, {}, _Kept)
+        )
         return Kept(events=events, messages=messages)
 
     async def _span(self, tenant: UUID, query: str, bound: Mapping[str, object]) -> Span | None:
-        ((first, last),) = await self.file.ask(lambda c: rows(c, tenant, query, bound, _Ends))
+        ((first, last),) = await self.file.ask(
+            tenant, lambda c: rows(c, tenant, query, bound, _Ends)
+        )
         return Span(_utc(first), _utc(last) + MOMENT) if first and last else None
 
 
 def _series(connection: DuckDBPyConnection, tenant: UUID, asked: Series) -> list[Value]:
+    if asked.measured.measure == "people":
+        return people.in_slots(connection, tenant, asked)
     bound: sql.Bound = {}
-    people = asked.measured.measure == "people"
-    key = sql.slot(asked.calendar, "events.timestamp")
     value = sql.amount(asked.measured.property, "property", bound)
     query = f"""
         SELECT key, {sql.measure(asked.measured, "value")} FROM (
-            SELECT {key} AS key, {sql.PERSON if people else "NULL"} AS person, {value} AS value
-            FROM {sql.PEOPLE if people else "events"}
-            WHERE {sql.among(asked.which, bound)}
+            SELECT {sql.slot(asked.calendar, "events.timestamp")} AS key, {value} AS value
+            FROM events WHERE {sql.among(asked.which, bound)}
             AND {sql.within(asked.calendar.span, "events.timestamp", bound)}
         )
-        GROUP BY {"GROUPING SETS ((key), ())" if people else "key"}
+        GROUP BY key
     """
     found = [Value(key, value) for key, value in rows(connection, tenant, query, bound, _Value)]
-    if not people:
-        found.append(Value(None, sum((each.value for each in found), Decimal())))
+    found.append(Value(None, sum((each.value for each in found), Decimal())))
     return found
 
 

@@ -6,13 +6,14 @@ loops only wait. What a question may cost is bounded in number, time and memory.
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import cpu_count
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
 
 import duckdb
 from duckdb import DuckDBPyConnection
@@ -20,6 +21,7 @@ from msgspec import Struct, ValidationError, convert
 
 from martech.kernel.errors import Timeout, Unavailable
 from martech.modules.analytics.adapters.schema import TABLES, VERSION
+from martech.modules.analytics.adapters.turns import Turns
 
 T = TypeVar("T")
 
@@ -33,13 +35,14 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     memory_mb: int = 256
     threads: int = min(4, cpu_count() or 1)
     questions: int = 2
-    """Answered at once; as many times `WAITING` wait for their turn."""
+    """Answered at once, each of another tenant."""
 
     seconds: float = 20.0
     """For a question, waiting included."""
 
 
-WAITING = 8
+AGAIN = 0.05
+"""Seconds. Between two statements of a question there is nothing to break off: try again."""
 
 
 class File:
@@ -57,24 +60,18 @@ class File:
         self._opening = threading.Lock()
         self._file: DuckDBPyConnection | None = None
         self._writer = ThreadPoolExecutor(1, "analytics writes")
-        self._readers = ThreadPoolExecutor(self.options.questions, "analytics answers")
-        self._asked = 0
-        self._counting = threading.Lock()
+        self._turns = Turns(self.options.questions)
 
     async def write(self, do: Callable[[DuckDBPyConnection], T]) -> T:
         """Have *do* done in a transaction that nobody else's is beside; all of it or nothing.
         Whoever is cancelled while waiting knows not which."""
         return await asyncio.wrap_future(self._writer.submit(self._write, do))
 
-    async def ask(self, do: Callable[[DuckDBPyConnection], T]) -> T:
-        """Have *do* answered from one moment's state of things."""
-        with self._counting:
-            if self._asked >= self.options.questions * (1 + WAITING):
-                raise Unavailable("Too many questions at once; ask again.", retry_after=2)
-            self._asked += 1
+    async def ask(self, tenant: UUID, do: Callable[[DuckDBPyConnection], T]) -> T:
+        """Have *do* answered from one moment's state of things. It is broken off when it takes too
+        long or nobody waits for it any more."""
         running: list[DuckDBPyConnection] = []
-        answer = self._readers.submit(self._ask, do, running)
-        answer.add_done_callback(self._answered)
+        answer = self._turns.ask(tenant, lambda: self._ask(do, running))
         try:
             async with asyncio.timeout(self.options.seconds):
                 return await asyncio.wrap_future(answer)
@@ -84,8 +81,7 @@ class File:
                 "from and to, or give the store more with its URL: ?seconds=60&threads=8."
             ) from None
         finally:
-            for connection in running:
-                connection.interrupt()  # of one that has ended, nothing
+            _break_off(answer, running)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
@@ -111,10 +107,6 @@ class File:
             finally:
                 running.clear()
                 _roll_back(connection)
-
-    def _answered(self, _: Future[T]) -> None:
-        with self._counting:
-            self._asked -= 1
 
     def _connection(self) -> DuckDBPyConnection:
         with self._opening:
@@ -142,9 +134,19 @@ class File:
             self._file = None
 
     def _close(self) -> None:
-        self._readers.shutdown(cancel_futures=True)
+        self._turns.close()
         self._writer.shutdown()
         self._forget()
+
+
+def _break_off(answer: "Future[T]", running: Sequence[DuckDBPyConnection]) -> None:
+    """Until it has ended."""
+    if answer.done():
+        return
+    for connection in tuple(running):
+        with suppress(duckdb.ConnectionException):  # it ended this very moment
+            connection.interrupt()
+    asyncio.get_running_loop().call_later(AGAIN, _break_off, answer, running)
 
 
 def _open(path: Path, options: Options) -> DuckDBPyConnection:

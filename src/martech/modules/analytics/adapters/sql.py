@@ -28,14 +28,21 @@ def naive(at: datetime) -> datetime:
 def slot(calendar: Calendar, column: str) -> str:
     """The key of the slot in which *column* lies."""
     pieces = calendar.pieces()
-    if len(pieces) == 1 and pieces[0].seconds == 0:
-        return f"date_trunc('{calendar.interval}', {column})"
-    offset = f"to_seconds({_by_piece(column, pieces, [str(p.seconds) for p in pieces])})"
-    local = f"date_trunc('{calendar.interval}', {column} + {offset})"
-    if calendar.interval != "hour":
+    local = f"date_trunc('{calendar.interval}', {_local(column, pieces)})"
+    if calendar.interval != "hour" or _in_utc(pieces):
         return local
+    offset = _offset(column, pieces)
     begins = ["TIMESTAMP '0001-01-01'", *(_literal(piece.since) for piece in pieces[1:])]
     return f"greatest({local} - {offset}, {_by_piece(column, pieces, begins)})"
+
+
+def number_of_date(calendar: Calendar, first: datetime, column: str) -> str:
+    """The number of the day, week or month in which *column* lies, counted from 0 at the slot whose
+    key is *first*."""
+    local = _local(column, calendar.pieces())
+    unit = "month" if calendar.interval == "month" else "day"
+    number = f"date_diff('{unit}', {_literal(first)}, {local})"
+    return f"{number} // 7" if calendar.interval == "week" else number
 
 
 def among(which: Which, bound: Bound) -> str:
@@ -119,6 +126,19 @@ def measure(measured: Measured, value: str) -> str:
             return "count(DISTINCT person)"
         case "sum":
             return f"coalesce(sum({value}), 0)"
+
+
+def _in_utc(pieces: Sequence[Piece]) -> bool:
+    return len(pieces) == 1 and pieces[0].seconds == 0
+
+
+def _local(column: str, pieces: Sequence[Piece]) -> str:
+    """What clocks showed."""
+    return column if _in_utc(pieces) else f"({column} + {_offset(column, pieces)})"
+
+
+def _offset(column: str, pieces: Sequence[Piece]) -> str:
+    return f"to_seconds({_by_piece(column, pieces, [str(p.seconds) for p in pieces])})"
 
 
 def _by_piece(column: str, pieces: Sequence[Piece], values: Sequence[str]) -> str:

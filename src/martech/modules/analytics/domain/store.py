@@ -28,7 +28,9 @@ class EventStore(Protocol):
 
     People are resolved through merges when asked, so rows keep the id they came with. Answers are
     of one moment: what is written meanwhile is in all of an answer or in nothing of it. Raises
-    `Timeout` for a question that takes too long, and `Unavailable` when there are too many.
+    `Timeout` for a question that takes too long, `TooMany` when the tenant has too many that wait,
+    and `Unavailable` when all tenants together have. A question that is cancelled costs nothing
+    more.
     """
 
     def keep_activities(self, tenant: UUID, activities: Sequence[Activity]) -> None:

@@ -1,0 +1,97 @@
+"""Whose question is next: of each tenant one at a time, and the tenants in turn.
+
+So one tenant's slow questions hold one thread, and what they ask meanwhile waits behind their own.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+from uuid import UUID
+
+from martech.kernel.errors import TooMany, Unavailable
+
+T = TypeVar("T")
+
+WAITING = 8
+"""Of one tenant; and of all tenants as many for each thread."""
+
+
+class _Question:
+    def __init__(self, do: Callable[[], object]) -> None:
+        self.answer = Future[Any]()
+        self._do = do
+
+    def work(self) -> object:
+        """Nothing for whoever has gone."""
+        return self._do() if self.answer.set_running_or_notify_cancel() else None
+
+    def settle(self, worked: "Future[object]") -> None:
+        if self.answer.cancelled():
+            return
+        if error := worked.exception():
+            self.answer.set_exception(error)
+        else:
+            self.answer.set_result(worked.result())
+
+
+class Turns:
+    """Threads that answer. Called from any thread."""
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, "analytics answers")
+        self._most = threads * (1 + WAITING)
+        self._lock = threading.Lock()
+        self._lines: dict[UUID, deque[_Question]] = {}
+        """Of each tenant who asks; the first of a line has its turn."""
+
+    def ask(self, tenant: UUID, do: Callable[[], T]) -> "Future[T]":
+        """Have *do* done when it is *tenant*'s turn. Whoever cancels the answer before leaves the
+        line. Raises `TooMany` when the tenant's line is full, `Unavailable` when all together ask
+        more than can be answered."""
+        question = _Question(do)
+        with self._lock:
+            self._drop_the_cancelled()
+            line = self._lines.get(tenant)
+            if line is not None and len(line) > WAITING:
+                raise TooMany(
+                    "Too many of your questions wait for an answer; ask again.", retry_after=2
+                )
+            if sum(map(len, self._lines.values())) >= self._most:
+                raise Unavailable("Too many questions at once; ask again.", retry_after=2)
+            self._lines.setdefault(tenant, deque()).append(question)
+        if line is None:
+            self._begin(tenant, question)
+        return question.answer
+
+    def close(self) -> None:
+        """Answer no more; return when nothing is being answered."""
+        with self._lock:
+            for line in self._lines.values():
+                for question in line:
+                    question.answer.cancel()  # of one that is being answered, nothing
+            self._drop_the_cancelled()
+        self._pool.shutdown()
+
+    def _begin(self, tenant: UUID, question: _Question) -> None:
+        """Without the lock: what is done at once ends in here."""
+        work = self._pool.submit(question.work)
+        work.add_done_callback(lambda worked: self._end(tenant, question, worked))
+
+    def _end(self, tenant: UUID, question: _Question, worked: "Future[object]") -> None:
+        question.settle(worked)
+        with self._lock:
+            self._drop_the_cancelled()
+            line = self._lines[tenant]
+            line.popleft()
+            if not line:
+                del self._lines[tenant]
+        if line:
+            self._begin(tenant, line[0])
+
+    def _drop_the_cancelled(self) -> None:
+        """All but the first of a line, which leaves it itself."""
+        for tenant, (first, *others) in self._lines.items():
+            waiting = (question for question in others if not question.answer.cancelled())
+            self._lines[tenant] = deque([first, *waiting])
