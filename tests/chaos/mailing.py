@@ -191,8 +191,10 @@ class Mailing:
         """Tell what the server's log says."""
         until = self.host.clock.now()
         accepted = {message_id(mail) for mail in self.logged()}
-        async with self.host.unit("delivery", self.tenant) as service:
-            await service.reconcile(accepted, until)
+        more = True
+        while more:
+            async with self.host.unit("delivery", self.tenant) as service:
+                more = (await service.reconcile(accepted, until)).more
 
     def logged(self) -> list[Mail]:
         return read(self.log)

@@ -9,6 +9,7 @@ import pytest
 
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.http.application import application
+from martech.modules.delivery.service import looking
 from tests.modules.delivery.stand import Stand, made
 from tests.serving import Served, alive
 from tests.sinks.smtp import Sink

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from martech.kernel.errors import Conflict
-from martech.modules.delivery.contract import Send
+from martech.modules.delivery.contract import Reconciled, Send
 from martech.modules.delivery.domain.outcomes import Accepted, Ambiguous, Outcome
 from martech.modules.delivery.service import reconciling
 from tests.modules.delivery.stand import Stand
@@ -99,7 +99,8 @@ async def test_however_many_are_ambiguous_one_request_settles_few(
     first = await handed_over(stand, *"abcdef", known="a")
     second = await handed_over(stand, *"ghi", known="g", occasion="2")
     log = [*await ids(stand, first, "abcd"), *await ids(stand, second, "ghi")]
-    until, answers = stand.clock.now(), []
+    until = stand.clock.now()
+    answers: list[Reconciled] = []
     while not answers or answers[-1].more:
         async with stand.service() as service:
             answers.append(await service.reconcile(log, until))

@@ -135,6 +135,8 @@ class Message(View, frozen=True, kw_only=True):
 class Messages(View, frozen=True, kw_only=True):
     data: list[Message]
     next: str | None
+    """Give it as ``after`` to go on; null on the last page. Where a status is asked for, a page may
+    hold few, or none, and not be the last."""
 
 
 class Suppression(View, frozen=True, kw_only=True):

@@ -51,9 +51,15 @@ class Reconciling(Settling):
             ambiguous=await self._unsettled(),
             more=states.total() >= BATCH,
         )
-        said = {"logged": len(accepted), "until": until, "force": force}
-        done = {name: states[name] for name in ("delivered", "pending", "cancelled")}
-        self.tx.audit("messages.reconciled", "", **said, **done)
+        self.tx.audit(
+            *("messages.reconciled", ""),
+            logged=len(accepted),
+            until=until,
+            force=force,
+            delivered=answer.delivered,
+            pending=answer.pending,
+            cancelled=answer.cancelled,
+        )
         return answer
 
     async def _logged(self, accepted: Collection[UUID]) -> Logged:
