@@ -5,10 +5,12 @@ import sqlite3
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from martech.kernel.db import engines
 from martech.kernel.db.engines import sqlite_file
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
@@ -92,3 +94,41 @@ async def test_rows_are_found_by_any_number_of_keys(sample: Host) -> None:
             keys = [f"tea {n}" for n in range(100, 100 + many)]
             found = await tx.among(mine, prices.c.article, [*keys, "coffee"])
             assert sorted(row.version for row in found) == list(range(100, 100 + many))
+
+
+async def two_at_once(host: Host) -> None:
+    async with host.unit("shop", TENANT) as one, host.unit("shop", OTHER) as another:
+        await one.stock()
+        await another.stock()
+
+
+async def closed_by_the_server(url: str, host: Host) -> None:
+    """Have the server close what rests in the pool."""
+    await change_price(host)
+    mine = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1"
+    other = await asyncpg.connect(url)
+    await other.execute(f"{mine} AND datname = current_database()", "martech shop")
+    await other.close()
+
+
+async def test_a_connection_that_rested_is_asked_whether_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "RESTED_SECONDS", 0.0)
+    url = databases.fresh("postgresql", databases.SAMPLE, tmp_path)
+    async with Host(databases.SAMPLE, Settings(database_url=url)) as host:
+        await closed_by_the_server(url, host)
+        await change_price(host)
+
+
+async def test_one_that_did_not_costs_one_unit_of_work_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "RESTED_SECONDS", 3600.0)
+    url = databases.fresh("postgresql", databases.SAMPLE, tmp_path)
+    async with Host(databases.SAMPLE, Settings(database_url=url)) as host:
+        await two_at_once(host)
+        await closed_by_the_server(url, host)
+        with pytest.raises(Unavailable, match="shop"):
+            await change_price(host)
+        await two_at_once(host)

@@ -6,13 +6,16 @@ exist there. On PostgreSQL a connection takes the module's own role.
 """
 
 from functools import partial
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import AsyncAdaptedQueuePool, Connection, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.elements import ClauseElement
 
 from martech.kernel import tenancy
@@ -20,6 +23,8 @@ from martech.kernel.db import inline  # noqa: F401
 
 BUSY_SECONDS = 0.02  # how long a statement may hold up its event loop for another process's lock
 OPENING_SECONDS = 5.0  # a process that ends folds its log into the file; whoever opens it waits
+
+RESTED_SECONDS = 1.0  # after which a connection may have been closed by the other side
 
 SQLITE_PASSING = {5, 6, 8, 10, 13, 14}  # busy, locked, read-only, I/O error, disk full, cannot open
 POSTGRESQL_PASSING = ("08", "40", "53", "57", "58")  # connection, rollback, resources, operator
@@ -53,14 +58,32 @@ def create_engine(url: str, module: str) -> AsyncEngine:
 
 
 def _postgresql(url: str, role: str) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         connect_args={"server_settings": {"role": role, "application_name": f"martech {role}"}},
         pool_size=5,
         max_overflow=10,
         pool_timeout=10,
-        pool_pre_ping=True,
     )
+    event.listen(engine.sync_engine, "checkin", _returned)
+    event.listen(engine.sync_engine, "checkout", _still_there)
+    return engine
+
+
+def _returned(connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["returned"] = monotonic()
+
+
+def _still_there(connection: Any, record: ConnectionPoolEntry, proxy: object) -> None:
+    """Ask only whoever has rested: a ping is three messages to the server and back, and what was
+    in use a moment ago is there. (If it is not, that unit of work is `Unavailable` and SQLAlchemy
+    drops all others of the pool.)"""
+    if monotonic() - record.info.get("returned", inf) < RESTED_SECONDS:
+        return
+    try:
+        connection.ping()
+    except connection.dbapi.Error as exc:
+        raise InvalidatePoolError from exc
 
 
 def _sqlite(url: str, module: str) -> AsyncEngine:

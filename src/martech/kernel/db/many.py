@@ -23,7 +23,7 @@ STEPS = (64, 8, 1)
 """Rows of one statement on SQLite: few different statements, each prepared once a connection."""
 
 Process = Callable[[Any], Any]
-_row_of: Callable[[str, Sequence[str]], Callable[..., Any]] = namedtuple
+_row_of: Callable[[str, Sequence[str]], Callable[..., Any]] = namedtuple  # noqa: PYI024 - fields that are told later
 
 
 class Conflict(NamedTuple):
