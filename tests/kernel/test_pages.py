@@ -76,6 +76,16 @@ async def test_the_reference_is_whole_and_needs_nothing_from_elsewhere(served: S
     await lead_somewhere(served, page)
 
 
+async def test_examples_of_the_reference_call_this_server(sample_url: str) -> None:
+    known = Settings(database_url=sample_url, public_url="https://shop.example/")
+    for settings in (Settings(database_url=sample_url, port=9123), known):
+        async with serve(databases.SAMPLE, settings) as served:
+            page = (await served.client.get("/docs")).text
+            examples = re.findall(r"curl -X GET (\S+)", page)
+            assert examples
+            assert all(url.startswith(f"{settings.public}/") for url in examples)
+
+
 async def test_the_page_is_whole_and_loads_only_files_of_its_own(served: Served) -> None:
     answer = await served.client.get("/", headers={"accept": "text/html"})
     page = Page(answer.text)
@@ -178,7 +188,8 @@ def test_names_and_numbers_cannot_become_html() -> None:
             "info": {"version": hostile, "description": hostile},
             "paths": {f"/{hostile}": {"get": {"summary": hostile, "tags": [hostile]}}},
             "components": {"schemas": {hostile: {"description": hostile, "type": hostile}}},
-        }
+        },
+        hostile,
     )
     assert "<script" not in shown
 

@@ -30,6 +30,10 @@ class Engine(Protocol):
         """Open nothing yet; raise `ValueError` with a sentence for a URL that is wrong."""
         ...
 
+    async def check(self) -> None:
+        """Raise `Unavailable` unless it can be asked; at once, however many questions wait."""
+        ...
+
     async def place(self, subscription: str) -> Place:
         """Where its cursor stands; the beginning, if it has none."""
         ...

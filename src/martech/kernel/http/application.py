@@ -42,7 +42,9 @@ def application(
     mounted = {name: routes(host, module, keyring) for name, module in host.modules.items()}
     mounted["the kernel"] = [
         health_routes(host, standing, numbers, times, pulse),
-        pages.routes(standing, lambda: described(host), martech.__version__, front),
+        pages.routes(
+            standing, lambda: described(host), martech.__version__, host.settings.public, front
+        ),
         *([front.routes()] if front else []),
     ]
     check(mounted)

@@ -11,12 +11,12 @@ Schema = dict[str, Any]
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
-def render(document: Schema) -> str:
-    """The page for an OpenAPI document."""
+def render(document: Schema, origin: str) -> str:
+    """The page for an OpenAPI document, with examples that call *origin*."""
     groups: dict[str, list[str]] = {}
     for path, method, operation in _operations(document):
         tag = (operation.get("tags") or ["other"])[0]
-        groups.setdefault(tag, []).append(_operation(path, method, operation))
+        groups.setdefault(tag, []).append(_operation(origin, path, method, operation))
     shapes = document.get("components", {}).get("schemas", {})
     page = Template(files("martech.kernel.http").joinpath("docs.html").read_text(encoding="utf-8"))
     return page.substitute(
@@ -38,7 +38,7 @@ def _operations(document: Schema) -> Iterator[tuple[str, str, Schema]]:
                 yield path, method, item[method]
 
 
-def _operation(path: str, method: str, operation: Schema) -> str:
+def _operation(origin: str, path: str, method: str, operation: Schema) -> str:
     scope = operation.get("x-scope")
     needs = f"needs <code>{escape(scope)}</code>" if scope else "open"
     summary = escape(operation.get("summary", ""))
@@ -47,7 +47,7 @@ def _operation(path: str, method: str, operation: Schema) -> str:
         f"<details><summary><b class={method}>{method.upper()}</b> <code>{shown}</code> "
         f"<span>{summary}</span></summary>{_prose(operation.get('description', ''))}"
         f"<p class=quiet>{needs}</p>{_parameters(operation)}{_body(operation)}"
-        f"{_answers(operation)}{_example(path, method, operation)}</details>"
+        f"{_answers(operation)}{_example(origin + path, method, operation)}</details>"
     )
 
 
@@ -81,8 +81,8 @@ def _content(response: Schema) -> str:
     return kinds[0] if kinds else ""
 
 
-def _example(path: str, method: str, operation: Schema) -> str:
-    lines = [f"curl -X {method.upper()} http://127.0.0.1:8000{path}"]
+def _example(url: str, method: str, operation: Schema) -> str:
+    lines = [f"curl -X {method.upper()} {url}"]
     if operation.get("security"):
         lines.append("-H 'Authorization: Bearer mts_…'")
     if "requestBody" in operation:

@@ -39,11 +39,13 @@ def routes(
     standing: Standing,
     described: Callable[[], dict[str, Any]],
     version: str,
+    origin: str,
     front: Front | None,
 ) -> Router:
-    """Without a *front* `/` answers everybody as it answers a program."""
+    """*origin* is where the world reaches us. Without a *front* `/` answers everybody as it
+    answers a program."""
     document = cache(lambda: msgspec.json.encode(described()))
-    reference = cache(lambda: docs.render(described()).encode())
+    reference = cache(lambda: docs.render(described(), origin).encode())
 
     @get("/", opt={"public": True})
     async def landing(request: Request[Any, Any, Any]) -> Response[Any]:

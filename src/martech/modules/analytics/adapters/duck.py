@@ -1,5 +1,6 @@
 """The event store in DuckDB: cursors and rows move in one transaction of one file."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import ClassVar
@@ -44,6 +45,9 @@ class DuckStore(Asking):
     def keep_messages(self, tenant: UUID, kind: Kind, facts: Sequence[MessageFact]) -> None:
         raise _NothingHeard
 
+    async def check(self) -> None:
+        await asyncio.to_thread(self.file.check)
+
     async def place(self, subscription: str) -> Place:
         if subscription not in self._places:
             found = await self.file.write(lambda c: _place(c, subscription))
@@ -56,14 +60,10 @@ class DuckStore(Asking):
         yield writing
 
         def commit(connection: DuckDBPyConnection) -> None:
-            position, item, label = _place(connection, subscription)
-            if (position, item) != begin:
-                raise Overtaken
+            label = _advance(connection, subscription, begin, end)
             if begin.item == 0:
-                label = begin.position
                 connection.execute("INSERT INTO steps VALUES (?, ?)", [subscription, label])
             writing.insert(connection, subscription, label)
-            _move(connection, subscription, end, label)
 
         self._places.pop(subscription, None)  # until it is known how the commit ended
         await self.file.write(commit)
@@ -100,6 +100,36 @@ class DuckStore(Asking):
 _NothingHeard = RuntimeError(
     "Rows are kept by who hears of them, in a transaction, and never else."
 )
+
+
+def _advance(connection: DuckDBPyConnection, subscription: str, begin: Place, end: Place) -> int:
+    """Move the cursor and return the label of what is written with it: a new one where a whole
+    event begins. Raises `Overtaken` if the cursor is not at *begin*."""
+    query = """
+        UPDATE cursors SET position = $position, item = $item,
+            label = CASE WHEN item = 0 THEN position ELSE label END
+        WHERE subscription = $subscription AND position = $begin AND item = $begin_item
+        RETURNING label
+    """
+    bound = {
+        "subscription": subscription,
+        "position": end.position,
+        "item": end.item,
+        "begin": begin.position,
+        "begin_item": begin.item,
+    }
+    moved: list[tuple[int]] = connection.execute(query, bound).fetchall()
+    if moved:
+        return moved[0][0]
+    if begin != (0, 0) or _known(connection, subscription):
+        raise Overtaken
+    connection.execute("INSERT INTO cursors VALUES (?, ?, ?, 0)", [subscription, *end])
+    return 0
+
+
+def _known(connection: DuckDBPyConnection, subscription: str) -> bool:
+    query = "SELECT count(*) FROM cursors WHERE subscription = ?"
+    return connection.execute(query, [subscription]).fetchall() != [(0,)]
 
 
 def _place(connection: DuckDBPyConnection, subscription: str) -> tuple[int, int, int]:

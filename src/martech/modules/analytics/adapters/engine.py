@@ -83,6 +83,11 @@ class File:
         finally:
             _break_off(answer, running)
 
+    def check(self) -> None:
+        """Raise `Unavailable` unless it answers."""
+        with self._translated(), self._connection().cursor() as connection:
+            connection.execute("SELECT count(*) FROM cursors").fetchall()
+
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
 
