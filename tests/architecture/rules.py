@@ -164,7 +164,12 @@ def an_init_is_empty(path: Path, source: str) -> list[str]:
 
 def a_name_says_something(path: Path, source: str) -> list[str]:
     classes = [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
-    return [name for name in [path.stem, path.parent.name, *classes] if _words(name) & NAMELESS]
+    names = [path.stem, path.parent.name, *classes]
+    return [
+        f"{name}: name what it does, not that it is {word!r}"
+        for name in names
+        for word in sorted(_words(name) & NAMELESS)
+    ]
 
 
 # --- everything ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r"```python\n# (src/martech/modules/loyalty/\w+\.py)\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"```python\n# ([\w/]+/modules/loyalty/\w+\.py)\n(.*?)```", re.DOTALL)
 
 USE = """
 import asyncio, sys
@@ -51,11 +51,13 @@ async def main(folder: str) -> None:
 asyncio.run(main(sys.argv[1]))
 """
 
+TEST = ("tests/modules/loyalty", "-k", "sqlite")
+
 
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
     """A copy of the tree with the module of CONTRIBUTING.md in it."""
-    for folder in ("src", "migrations"):
+    for folder in ("src", "migrations", "tests"):
         shutil.copytree(
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
@@ -64,7 +66,7 @@ def house(tmp_path: Path) -> Path:
     for path, text in BLOCK.findall((ROOT / "CONTRIBUTING.md").read_text()):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
-    (tmp_path / "src/martech/modules/loyalty/__init__.py").touch()
+        (tmp_path / path).with_name("__init__.py").touch()
     return tmp_path
 
 
@@ -83,11 +85,14 @@ def run(house: Path, *command: str) -> str:
 
 def test_the_module_of_the_guide_works_and_keeps_the_house_rules(house: Path) -> None:
     assert run(house, "-c", USE, str(house / "var")).strip().splitlines()[-1] == "36"
-    run(house, "-m", "ruff", "check", "src/martech/modules/loyalty")
-    run(house, "-m", "ruff", "format", "--check", "src/martech/modules/loyalty")
+    files = ("src/martech/modules/loyalty", "tests/modules/loyalty")
+    run(house, "-m", "ruff", "check", *files)
+    run(house, "-m", "ruff", "format", "--check", *files)
+    assert "1 passed" in run(house, "-m", "pytest", "-v", "-p", "no:cacheprovider", *TEST)
     run(house, "-c", "from importlinter.cli import lint_imports_command as c; c(['--no-cache'])")
 
 
 def test_the_guide_names_every_file_of_the_module() -> None:
     named = {Path(path).stem for path, _ in BLOCK.findall((ROOT / "CONTRIBUTING.md").read_text())}
-    assert named == {"contract", "domain", "tables", "service", "handlers", "http", "module"}
+    files = {"contract", "domain", "tables", "service", "handlers", "http", "module"}
+    assert named == {*files, "test_points"}
