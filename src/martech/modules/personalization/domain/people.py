@@ -12,7 +12,6 @@ from martech.modules.personalization.domain.behaviour import LONGEST_VALUE, Done
 from martech.modules.personalization.domain.catalog import Catalog, Measured
 from martech.modules.personalization.domain.conditions import LONGEST_NAME
 from martech.modules.personalization.domain.tallies import (
-    Contribution,
     Tally,
     add,
     is_true,
@@ -65,8 +64,12 @@ class Person:
     """Measures to be counted from the past."""
 
     def waking(self) -> int | None:
-        ends = [tally.until for tally in self.tallies.values() if tally.until is not None]
-        return min(ends) if ends else None
+        wake = None
+        for tally in self.tallies.values():
+            until = tally.until
+            if until is not None and (wake is None or until < wake):
+                wake = until
+        return wake
 
 
 def tallies_of(stored: bytes) -> dict[int, Tally]:
@@ -138,7 +141,7 @@ class Following:
             if measured.within is None:
                 self._add(person, measured, amount)
             else:
-                self._add_within(person, measured, measured.within, Contribution(at, amount))
+                self._add_within(person, measured, at, amount)
 
     def changed(self, profile_id: UUID, traits: Mapping[str, msgspec.Raw]) -> None:
         """Traits of somebody who was merged are old news: what is left of them was told again."""
@@ -181,24 +184,23 @@ class Following:
         if before != after:
             person.asked.update(*measured.between(before, after))
 
-    def _add_within(
-        self, person: Person, measured: Measured, within: int, given: Contribution
-    ) -> None:
-        tally = person.tallies.get(measured.number)
+    def _add_within(self, person: Person, measured: Measured, at: int, amount: int) -> None:
+        number, within, steps = measured.number, measured.within or 0, measured.steps
+        tally = person.tallies.get(number)
         if tally is None:
             since = self._now - within
-            if given.at <= since:
+            if at <= since:
                 return
-            tally = person.tallies[measured.number] = Tally(since=since)
-        before = bisect_right(measured.steps, tally.total)
-        add(tally, given)
-        after = bisect_right(measured.steps, tally.total)
+            tally = person.tallies[number] = Tally(since=since)
+        before = bisect_right(steps, tally.total)
+        add(tally, at, amount)
+        after = bisect_right(steps, tally.total)
         if before == after and not tally.negatives:
             return
-        if measured.number in person.stale or not is_true(tally, within, self._now):
-            person.stale.setdefault(measured.number, before)
+        if number in person.stale or not is_true(tally, within, self._now):
+            person.stale.setdefault(number, before)
         else:
-            trust(tally, within, measured.steps)
+            trust(tally, within, steps)
             person.asked.update(*measured.between(before, after))
 
     def _join(self, stays: Person, goes: Person) -> None:

@@ -79,7 +79,7 @@ class Counting:
     def _add(self, measured: Measured, at: int, members: Mapping[str, object]) -> None:
         tally = self.tallies[measured.number]
         if amount := measured.amount(members):
-            add(tally, Contribution(at, amount))
+            add(tally, at, amount)
 
 
 class Settling:

@@ -55,14 +55,16 @@ def passed(steps: Sequence[int], total: int) -> int:
     return bisect_right(steps, total)
 
 
-def add(tally: Tally, given: Contribution) -> None:
-    """Add *given*, if it counts."""
+def add(tally: Tally, at: int, amount: int) -> None:
+    """Add what was contributed at *at*, if it counts."""
     if tally.since is None:
-        tally.total += given.amount
-    elif given.at > tally.since:
-        tally.total += given.amount
-        tally.negatives += given.amount < 0
-        tally.first = given.at if tally.first is None else min(tally.first, given.at)
+        tally.total += amount
+    elif at > tally.since:
+        tally.total += amount
+        if amount < 0:
+            tally.negatives += 1
+        if tally.first is None or at < tally.first:
+            tally.first = at
 
 
 def is_true(tally: Tally, within: int, now: int) -> bool:
