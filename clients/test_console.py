@@ -205,6 +205,22 @@ def test_a_campaign_is_told_from_its_audience_to_what_it_brought(
         is_quiet(page)
 
 
+def test_that_mails_are_printed_and_none_leaves_is_told_plainly(
+    tmp_path: Path, page: Browser
+) -> None:
+    with platform(tmp_path) as served:
+        launch(served, page)
+        page.until("#printed", "none leave: set MARTECH_DELIVERY_SMTP_URL")
+        page.until("#campaign .pill", "completed")
+        page.until("#story", "was printed for 3")
+        assert not page.sees("#campaign .problem")
+        is_quiet(page)
+    with platform(tmp_path, MARTECH_DELIVERY_SMTP_URL="smtp://127.0.0.1:9?tls=none") as again:
+        page.go(f"{again.url}/#key={served.secret_key}")
+        page.until("#campaign .problem", "Mails are printed to the log, none leave")
+        assert not page.sees("#printed")
+
+
 def test_a_mail_server_that_does_not_answer_is_told_plainly(tmp_path: Path, page: Browser) -> None:
     with platform(tmp_path, MARTECH_DELIVERY_SMTP_URL="smtp://127.0.0.1:9?tls=none") as served:
         launch(served, page)

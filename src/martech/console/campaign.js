@@ -3,6 +3,7 @@ import { Columns, Curve, Table } from "./charts.js";
 import { h, keep, say, set, show, size } from "./dom.js";
 import { axis, compact, label, many, money, number, percent, period, share, time, when } from "./format.js";
 import { choice } from "./incoming.js";
+import { printed } from "./story.js";
 
 export const OVER = ["completed", "cancelled", "failed"];
 export const WITHIN = { days: 14, text: "P14D" };
@@ -107,7 +108,8 @@ export class Campaign {
       since(status),
     ];
     say(this.about, facts.filter(Boolean).join(" · "));
-    const problem = status.problem ?? trouble(server, status.status);
+    const said = printed(server) && status.problem?.startsWith(printed(server)); // at the top of the page
+    const problem = said ? null : (status.problem ?? trouble(server, status.status));
     say(this.problem, problem ?? "");
     show(this.problem, !!problem);
     const done = status.progress ?? 0;
@@ -173,9 +175,7 @@ function since(status) {
 }
 
 function trouble(server, status) {
-  if (!server || server.reachable !== false || OVER.includes(status)) return null;
-  const why = server.error ? ` (${server.error})` : "";
-  return `The mail server does not answer${why}. Nothing is lost: sending goes on when it does.`;
+  return server?.reachable === false && !OVER.includes(status) ? server.problem : null;
 }
 
 function stages({ conversions, currency }, { counts, expected }) {

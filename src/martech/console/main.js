@@ -6,7 +6,7 @@ import { daysAgo, time, today, ZONE } from "./format.js";
 import { House } from "./house.js";
 import { Incoming } from "./incoming.js";
 import { Segments } from "./segments.js";
-import { closed, story, tell } from "./story.js";
+import { closed, printed, story, tell } from "./story.js";
 
 const SECOND = 1000;
 const FIGURES = 2.5 * SECOND; // between questions to analytics, which cost more than the others
@@ -202,14 +202,15 @@ async function currency() {
   );
 }
 
-// What the mail says in its subject, once a campaign; how the mail server is, while it sends.
+// How the mail server is, and what the mail says in its subject, once a campaign.
 async function mail() {
-  const { campaign, status } = state;
-  if (!key || !campaign) return;
+  const { campaign } = state;
+  if (!key) return;
+  await ask("server", "/delivery/v1/status");
+  if (!campaign) return;
   if (campaign.content_version && state.mail?.version !== campaign.content_version) {
     await ask("mail", `/content/v1/templates/${campaign.content_id}/versions/${campaign.content_version}`);
   }
-  if (!OVER.includes(status?.status)) await ask("server", "/delivery/v1/status");
 }
 
 // The campaign's progress, pushed as it changes; whenever that ends, status is asked each second.
@@ -299,6 +300,8 @@ function draw() {
   show(at("console"), true);
   show(at("welcome"), !key);
   show(at("leave"), !!key);
+  say(at("printed"), printed(state.server) ?? "");
+  show(at("printed"), !!printed(state.server));
   tell(at("story"), key && state.people !== undefined ? story(state) : key && state.errors.people ? story(state) : closed(state));
   const there = {
     incoming: key && (state.tracking || state.people),

@@ -3,6 +3,8 @@ import { h } from "./dom.js";
 import { behind } from "./house.js";
 import { many, money, number, when } from "./format.js";
 
+const PURPOSE = ["Hear what customers do, write to the right ones, and see what it brought."];
+
 const b = (text) => h("b", {}, text);
 const name = (text) => h("em", {}, text);
 
@@ -12,19 +14,23 @@ export function story(state) {
 }
 
 export function closed({ modules }) {
-  if (!modules) return [["This is martech, a marketing platform."]];
+  if (!modules) return [PURPOSE];
   const away = modules.filter((one) => one.available === false).map((one) => one.name);
   if (away.length) return [["martech is running, but the database of ", b(away.join(" and ")), " does not answer."]];
   const late = behind(modules);
   return [
+    PURPOSE,
     ["martech is running: ", b(many(modules.length, "module")), ", ",
       late ? `${many(late, "item")} on their way.` : "everything told has been heard."],
   ];
 }
 
+// That mails leave nowhere, where that is so: a server that takes them, and still a problem.
+export const printed = (server) => (server && server.reachable !== false && server.problem) || null;
+
 function people({ people, series, currency, errors }) {
   if (!people) return errors.people ? [["The people here are not this key’s to see."]] : [];
-  if (people.people === 0) return [["Nobody is known yet. Send the first event, and this page begins to move."]];
+  if (people.people === 0) return [PURPOSE, ["Nobody is known yet: send the first event, and this page begins to move."]];
   const known = [b(number(people.people)), people.people === 1 ? " person is known" : " people are known"];
   const orders = series?.month.orders.total;
   if (!orders) return [[...known, "."]];
@@ -48,7 +54,8 @@ function campaign(state) {
   const counts = status?.counts ?? {};
   const left = number(counts.delivered);
   const whole = number(Math.max(counts.audience ?? 0, status?.expected ?? 0));
-  const waits = status?.problem || state.server?.reachable === false;
+  const nowhere = printed(state.server);
+  const waits = state.server?.reachable === false || (status?.problem && !nowhere);
   switch (shown.status) {
     case "draft":
       return [[...mail, " is a draft."]];
@@ -67,7 +74,7 @@ function campaign(state) {
     case "paused":
       return [[...mail, " is paused after ", b(left), ` of ${whole}`, ...heard(counts), "."], ...bought(conversions, currency)];
     default: {
-      const end = shown.status === "cancelled" ? " was stopped after " : " went to ";
+      const end = shown.status === "cancelled" ? " was stopped after " : nowhere ? " was printed for " : " went to ";
       return [[...mail, end, b(left), ...heard(counts), "."], ...bought(conversions, currency)];
     }
   }
