@@ -72,7 +72,7 @@ def decode(body: bytes, shape: type[T]) -> T:
     try:
         value = msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
-        raise refused_field(str(error)) from None
+        raise refused_field(str(error), shape=shape) from None
     except UnicodeDecodeError:
         raise Malformed("The body is not UTF-8. Encode the JSON as UTF-8.") from None
     except RecursionError:

@@ -5,6 +5,7 @@
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +28,8 @@ from martech.kernel.idempotency import Answer
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+
+_MISSING = re.compile(r"Missing required \w+ parameter '(?P<name>[^']+)'")
 
 
 class FieldProblem(msgspec.Struct, frozen=True):
@@ -174,11 +177,9 @@ def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[
             slug="method-not-allowed",
             headers={"allow": allow},
         )
-    if isinstance(error, ValidationException):
-        several = [_complaint(item) for item in error.extra or () if isinstance(item, dict)]
-        if several:
-            first = errors.Invalid(several[0].detail, field=several[0].field)
-            return response(first, several=several if len(several) > 1 else None)
+    if isinstance(error, ValidationException) and (wrong := _complaints(request, error)):
+        first = errors.Invalid(wrong[0].detail, field=wrong[0].field)
+        return response(first, several=wrong if len(wrong) > 1 else None)
     if error.status_code == 413:
         limit = request.route_handler.resolve_request_max_body_size()
         return response(errors.TooLarge(f"The body is larger than {limit:,} bytes. Send less."))
@@ -199,12 +200,25 @@ def _unforeseen(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     return _failed(request, RuntimeError(error.detail).with_traceback(error.__traceback__))
 
 
-def _complaint(item: Mapping[str, Any]) -> FieldProblem:
+def _complaints(request: Request[Any, Any, Any], error: ValidationException) -> list[FieldProblem]:
+    """What is wrong with the parameters, each said alone."""
+    if missing := _MISSING.match(error.detail):
+        name = missing["name"]
+        return [FieldProblem(f"{name} is missing. It is required: send it.", name)]
+    extra = error.extra or ()
+    return [_complaint(request, item) for item in extra if isinstance(item, dict)]
+
+
+def _complaint(request: Request[Any, Any, Any], item: Mapping[str, Any]) -> FieldProblem:
     """One of Litestar's, about a parameter: ``{"message": …, "key": "limit"}``."""
-    key = item.get("key")
+    key = str(item.get("key") or "")
     if key == "data":
         return FieldProblem("The body is missing. Send JSON.")
-    refused = refused_field(str(item.get("message", "")), inside=str(key) if key else "")
+    asked = request.route_handler.parsed_fn_signature.parameters.get(key)
+    sent_as = getattr(asked.kwarg_definition, "name", None) if asked else None
+    refused = refused_field(
+        str(item.get("message", "")), inside=sent_as or key, shape=asked.raw if asked else None
+    )
     return FieldProblem(refused.detail, refused.field)
 
 
