@@ -5,7 +5,7 @@ from datetime import date, datetime
 from functools import partial
 from io import StringIO
 from types import NoneType
-from typing import Any, TextIO, cast
+from typing import Any, TextIO
 from uuid import UUID
 
 from liquid import BoundTemplate, Markup, RenderContext, Token
@@ -23,8 +23,8 @@ SINGLE = frozenset(
         *(range, Undefined, for_tag.ForLoop, tablerow_tag.TableRow),
     }
 )
-HOLDING = frozenset({list, tuple, dict})
-"""What a template may see, and what may hold it. Anything else is as if it were not there."""
+"""What a template may see; what may hold it is a list, a tuple or a dict. Anything else is as if it
+were not there."""
 
 
 def plain(value: object) -> bool:
@@ -32,10 +32,13 @@ def plain(value: object) -> bool:
     held = [value]
     while held:
         one = held.pop()
-        kind = type(one)
-        if kind in HOLDING:
-            held += one.values() if isinstance(one, dict) else cast("list[object]", one)
-        elif kind not in SINGLE:
+        if type(one) in SINGLE:
+            continue
+        if type(one) is dict:
+            held += one.values()
+        elif type(one) is list or type(one) is tuple:
+            held += one
+        else:
             return False
     return True
 
