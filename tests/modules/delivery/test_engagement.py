@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
-from martech.modules.delivery.contract import Counts
+from martech.modules.delivery.contract import Counts, MessageOpened
 from martech.modules.delivery.domain.links import Signer, link_id, opened
+from martech.modules.delivery.domain.telling import occurrence
 from martech.modules.delivery.service.engaging import Hit
+from martech.modules.profiles.contract import Identity
 from tests.modules.delivery.stand import BASE
 from tests.modules.delivery.visiting import ONE_CLICK, PERSON, Received, Visitors, visitors
 from tests.sinks.smtp import Sink
@@ -119,6 +122,50 @@ async def test_looking_changes_nothing(people: Visitors) -> None:
             assert answer.status_code == status, (method, url)
             assert (answer.content == b"") == (method == "HEAD")
     assert await people.rows() == before
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"sec-purpose": "prefetch;prerender"},
+        {"purpose": "prefetch"},
+        {"x-purpose": "preview"},
+        {"x-moz": "prefetch"},
+    ],
+)
+async def test_what_is_fetched_before_anybody_asks_counts_nothing(
+    people: Visitors, header: dict[str, str]
+) -> None:
+    mail = await one_mail(people)
+    before = await people.rows()
+    assert (await people.call("GET", mail.links[0], headers=header)).status_code == 302
+    assert (await people.call("GET", mail.picture, headers=header)).status_code == 200
+    assert await people.rows() == before
+
+
+@pytest.mark.parametrize(
+    ("agent", "machine"),
+    [
+        ("Mozilla/5.0", True),
+        ("Mozilla/5.0 Firefox/11.0 (via ggpht.com GoogleImageProxy)", False),
+        ("Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko)", False),
+        ("", False),
+    ],
+)
+async def test_an_opening_says_whether_a_program_loads_every_picture(
+    people: Visitors, agent: str, machine: bool
+) -> None:
+    mail = await one_mail(people)
+    await people.call("GET", mail.picture, headers={"user-agent": agent})
+    assert (await counts(people)).opened == 1
+    feed = people.served.host.feed("delivery")
+    (record,) = await feed.read(after=0, types=["delivery.message_opened.v1"], items=10)
+    (told,) = msgspec.json.decode(record.data, type=MessageOpened).items
+    assert told.machine is machine
+    async with people.served.host.unit("delivery", people.stand.tenant) as service:
+        noted = [fact for fact, _ in await service.noted(10) if fact.kind == "opened"]
+    tracked = [occurrence(fact, Identity("user_id", "ada")).properties for fact in noted]
+    assert [one["machine_open"] for one in tracked] == [machine]
 
 
 async def test_the_page_asks_with_one_button_and_no_script(people: Visitors) -> None:

@@ -211,7 +211,10 @@ class Bounce(MessageFact, frozen=True, kw_only=True):
     reason: str
 
 
-class Open(MessageFact, frozen=True, kw_only=True): ...
+class Open(MessageFact, frozen=True, kw_only=True):
+    machine: bool = False
+    """Loaded by a program that loads every picture, whether or not anybody looks (Apple's Mail
+    Privacy Protection), as far as it shows itself. It is counted like any other."""
 
 
 class Click(MessageFact, frozen=True, kw_only=True):
@@ -240,7 +243,8 @@ class MessageOpened(Folded, frozen=True, kw_only=True):
 
 
 class LinkClicked(Folded, frozen=True, kw_only=True):
-    """Links in them were followed; every time."""
+    """Links in them were followed; every time. Mail gateways that look at links before people do
+    come as browsers, and cannot be told apart."""
 
     items: list[Click]
 

@@ -185,7 +185,7 @@ engagements = Table(  # facts that tracking (and profiles) are still to be told
     Column("send_id", Id, nullable=False),
     Column("profile_id", Id, nullable=False),
     Column("at", UtcDateTime, nullable=False),
-    Column("detail", String),  # the URL of a click, the reason of a bounce
+    Column("detail", String),  # the URL of a click, the reason of a bounce, machine
 )
 
 servers = Table(  # the mail server, as the last attempts found it

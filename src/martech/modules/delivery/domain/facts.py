@@ -18,8 +18,8 @@ def bounce(fact: MessageFact, settled: Settled) -> Bounce:
     return Bounce(**said, code=settled.code or 0, reason=settled.reason or "")
 
 
-def opening(fact: MessageFact) -> Open:
-    return Open(**msgspec.structs.asdict(fact))
+def opening(fact: MessageFact, *, machine: bool) -> Open:
+    return Open(**msgspec.structs.asdict(fact), machine=machine)
 
 
 def click(fact: MessageFact, url: str) -> Click:

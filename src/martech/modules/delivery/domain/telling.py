@@ -9,6 +9,8 @@ from martech.modules.delivery.contract import MessageFact
 from martech.modules.profiles.contract import Identity
 from martech.modules.tracking.contract import Occurrence
 
+MACHINE = "machine"
+
 Kind = Literal["delivered", "bounced", "opened", "clicked", "unsubscribed"]
 
 EVENTS: Mapping[Kind, str] = {
@@ -24,7 +26,7 @@ class Engagement(NamedTuple):
     kind: Kind
     fact: MessageFact
     detail: str | None = None
-    """The URL of a click, the reason of a bounce."""
+    """The URL of a click, the reason of a bounce, `MACHINE` for an opening by a program."""
 
 
 class Noted(NamedTuple):
@@ -58,6 +60,8 @@ def occurrence(noted: Noted, identity: Identity) -> Occurrence:
     }
     if noted.kind == "clicked":
         properties["link_url"] = noted.detail
+    elif noted.kind == "opened":
+        properties["machine_open"] = noted.detail == MACHINE
     elif noted.detail is not None:
         properties["reason"] = noted.detail
     return Occurrence(

@@ -6,7 +6,8 @@ for them (RFC 8058), and has no key: the token in the link is all they show.
     GET  /u/…  a page with one button    changes nothing: programs look at links before people do
     POST /u/…  no more mails
 
-HEAD counts nothing, and neither does what stood in a preview.
+HEAD counts nothing, and neither does what stood in a preview, or is fetched before anybody asked
+for it.
 """
 
 from base64 import b64decode
@@ -22,6 +23,7 @@ from litestar.types import OperationIDCreator
 
 from martech.kernel.errors import NotFound
 from martech.modules.delivery.domain.links import opened
+from martech.modules.delivery.domain.visitors import is_ahead, loads_all
 from martech.modules.delivery.http.pages import ASK, DONE, PREVIEW, UNKNOWN
 from martech.modules.delivery.service.engaging import Reception
 
@@ -74,7 +76,7 @@ class LinkController(Controller):
         shown = opened("c", token)
         if shown is not None and shown.previews:
             return _answer(request, PREVIEW, SEALED)
-        url = await reception.take(shown, counts=request.method == "GET")
+        url = await reception.take(shown, counts=_counts(request))
         if url is None:
             return _unknown(request)
         return _answer(request, b"", PRIVATE | {"location": url}, status=302)
@@ -93,7 +95,9 @@ class PictureController(Controller):
         shown = opened("o", token)
         if shown is not None and shown.previews:
             return _answer(request, PICTURE, PRIVATE, media_type="image/gif")
-        known = await reception.take(shown, counts=request.method == "GET")
+        known = await reception.take(
+            shown, counts=_counts(request), machine=loads_all(request.headers.get("user-agent"))
+        )
         if known is None:
             return _unknown(request)
         return _answer(request, PICTURE, PRIVATE, media_type="image/gif")
@@ -124,6 +128,10 @@ class UnsubscribeController(Controller):
             return _answer(request, PREVIEW, SEALED)
         known = await reception.take(shown, counts=request.method == "POST")
         return _unknown(request) if known is None else _answer(request, page, SEALED)
+
+
+def _counts(request: Anyone) -> bool:
+    return request.method == "GET" and not is_ahead(request.headers)
 
 
 def _unknown(request: Anyone) -> ASGIResponse:

@@ -33,6 +33,9 @@ class Hit(NamedTuple):
     counts: bool
     """False when somebody only looks: nothing is changed then."""
 
+    machine: bool = False
+    """Whether a program did it on its own."""
+
 
 class Done(NamedTuple):
     """A hit that counts, and where it led."""
@@ -40,6 +43,7 @@ class Done(NamedTuple):
     kind: Kind
     message_id: UUID
     url: str
+    machine: bool
 
 
 class Engaging(Settling):
@@ -61,7 +65,7 @@ class Engaging(Settling):
         for hit, url in zip(hits, answers, strict=True):
             if hit.counts and url is not None:
                 id_ = hit.token.message_id
-                done.setdefault(sends[id_], []).append(Done(hit.token.kind, id_, url))
+                done.setdefault(sends[id_], []).append(Done(hit.token.kind, id_, url, hit.machine))
         sends_held = [await self.hold(send_id) for send_id in sorted(done)]
         # all are held before anything is written, and addresses are written in one order for all
         # of them: no two wait in a circle
@@ -149,7 +153,11 @@ class Engaging(Settling):
         today = await self._merged(ids)
         whose = {id_: today.get(row.profile_id, row.profile_id) for id_, row in rows.items()}
         told = {id_: self._fact(held, id_, profile_id) for id_, profile_id in whose.items()}
-        opened = [facts.opening(told[each.message_id]) for each in done if each.kind == "o"]
+        opened = [
+            facts.opening(told[each.message_id], machine=each.machine)
+            for each in done
+            if each.kind == "o"
+        ]
         clicked = [
             facts.click(told[each.message_id], each.url) for each in done if each.kind == "c"
         ]
@@ -158,7 +166,10 @@ class Engaging(Settling):
         self.tx.publish(Unsubscribed(items=[facts.opt_out(told[id_]) for id_ in sorted(optouts)]))
         await self._note(
             [
-                *(telling.Engagement("opened", fact) for fact in opened),
+                *(
+                    telling.Engagement("opened", fact, telling.MACHINE if fact.machine else None)
+                    for fact in opened
+                ),
                 *(telling.Engagement("clicked", fact, fact.url) for fact in clicked),
                 *(telling.Engagement("unsubscribed", told[id_]) for id_ in sorted(heard)),
             ]
@@ -171,9 +182,9 @@ class Reception:
     def __init__(self, groups: Groups) -> None:
         self._group = groups.of(Engaging.engage, limit=WAITING)
 
-    async def take(self, token: Token | None, *, counts: bool) -> str | None:
+    async def take(self, token: Token | None, *, counts: bool, machine: bool = False) -> str | None:
         """See `Engaging.engage`; it is durable when this returns. Raises `TooMany` and
         `Unavailable`."""
         if token is None:
             return None
-        return await self._group.submit(token.tenant, Hit(token, counts))
+        return await self._group.submit(token.tenant, Hit(token, counts, machine))
