@@ -131,6 +131,8 @@ def test_what_is_no_plain_value_is_not_there() -> None:
         ("{% raw %}", 1, 1, "{% endraw %}"),
         ("x\n{{ 1 | divided_by: 0 }}", 2, 8, "divide"),
         ("x\n\n{{ 'a' | upcase: 'b' }}", 3, 10, "argument"),
+        ("{{ 'a-b' | split }}", 1, 12, "arguments must be 1, and are 0"),
+        ("{{ items | sort: 1, 2 }}", 1, 12, "arguments must be 0 to 1, and are 2"),
         ("{{ name | truncate: 5, context: name }}", 1, 11, "'context'"),
         ("{% liquid\n assign x = 1\n echo x | nope\n%}", 3, 11, "'nope'"),
         ("a\n{% break %}", 2, 4, "break"),

@@ -1,6 +1,7 @@
 """The REST API of content, as its callers see it."""
 
 import asyncio
+import json
 from pathlib import Path
 from uuid import UUID
 
@@ -56,6 +57,8 @@ async def test_a_change_says_what_it_is_based_on(desk: Desk) -> None:
 
     assert problem(await desk.call("PUT", path, TEMPLATE))[:2] == (422, "revision")
     assert problem(await desk.call("PUT", path, TEMPLATE, if_match="*"))[:2] == (422, "If-Match")
+    both = await desk.call("PUT", path, TEMPLATE | {"revision": 1}, if_match='"2"')
+    assert problem(both)[:2] == (422, "revision")
     same = await desk.call("PUT", path, TEMPLATE, if_match='"1"')
     assert same.json()["revision"] == 1, "what changes nothing is no change"
 
@@ -91,12 +94,14 @@ async def test_it_is_withdrawn_and_brought_back(desk: Desk) -> None:
     path = await desk.made()
     early = await desk.call("POST", f"{path}/withdraw")
     await desk.call("POST", f"{path}/publish")
-    gone = await desk.call("POST", f"{path}/withdraw")
+    stale = await desk.call("POST", f"{path}/withdraw", if_match='"2"')
+    gone = await desk.call("POST", f"{path}/withdraw", if_match='"1"')
     twice = await desk.call("POST", f"{path}/withdraw")
     kept = await desk.call("GET", f"{path}/versions/1")
     back = await desk.call("POST", f"{path}/publish")
 
     assert problem(early)[0] == 409
+    assert problem(stale)[:2] == (409, "revision")
     assert (gone.json()["status"], gone.json()["version"]) == ("withdrawn", 1)
     assert twice.json() == gone.json()
     assert kept.status_code == 200
@@ -202,6 +207,31 @@ async def test_what_is_wrong_is_said_with_its_field(
 )
 async def test_what_is_not_there_is_said(desk: Desk, path: str, status: int) -> None:
     assert problem(await desk.call("GET", path))[0] == status
+
+
+@pytest.mark.parametrize(
+    ("html", "sample"),
+    [
+        ("{{ profile.x }}{{ profile.x | plus: 1 }}", {"x": 10**400}),
+        ("{{ profile.x }}{{ profile.y }}{{ profile.z }}", {"x": 1e308, "y": 5e-324, "z": -0.0}),
+        ("{{ profile }}", json.loads('{"a":' * 50 + "1" + "}" * 50)),
+        ('{{ "\\ud800" }}{{ profile["\\ud800"] }}&#xD800;&#0;', {}),
+        ("{{ '%ED%A0%80%00' | url_decode }}{{ '7aCA' | base64_decode }}", {}),
+        ("{% for i in (1..3) limit: 99999999999999999999 %}{{ i }}{% endfor %}", {}),
+        ("\ufeff<p>\u2028\x0b\x85\u202e", {}),
+    ],
+)
+async def test_odd_values_are_kept_as_they_are_and_answered(
+    desk: Desk, html: str, sample: dict[str, object]
+) -> None:
+    draft = TEMPLATE | {"mjml": None, "html": html, "sample": {"profile": sample}}
+    path = await desk.made(**draft)
+    for act, body in (("lint", None), ("preview", {}), ("publish", None)):
+        assert (await desk.call("POST", f"{path}/{act}", body)).status_code in (200, 422)
+    same = await desk.call("PUT", path, draft | {"revision": 1})
+
+    assert same.json()["sample"] == {"profile": sample}
+    assert same.json()["revision"] == 1
 
 
 async def test_a_version_that_never_was_is_not_found(desk: Desk) -> None:

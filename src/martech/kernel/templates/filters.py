@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from inspect import Parameter, signature
 from typing import Any
 
 from liquid import Markup, Token, escape
@@ -36,6 +37,7 @@ def bounded(function: Filter) -> Filter:
     """*function* as `Context` calls it: with itself and the place first; never out of bounds."""
     wants_environment = getattr(function, "with_environment", False)
     wants_context = getattr(function, "with_context", False)
+    least, most = _arguments(function)
 
     def call(
         context: Context, token: Token | None, left: object, *args: object, **named: object
@@ -44,6 +46,10 @@ def bounded(function: Filter) -> Filter:
             context.spent.check()
             if named.keys() - {"allow_false"}:
                 raise Refused(f"A filter knows no {min(named)!r}. Leave it out.", token=token)
+            if not least <= len(args) <= most:
+                wanted = f"{least} to {most}" if least < most else least
+                sentence = f"Its arguments must be {wanted}, and are {len(args)}. Give it so many."
+                raise Refused(sentence, token=token)
             for value in (left, *args):
                 weight(value)
             if wants_environment:
@@ -60,6 +66,17 @@ def bounded(function: Filter) -> Filter:
         return made
 
     return call
+
+
+def _arguments(function: Filter) -> tuple[int, int]:
+    """How many it takes after the value, at least and at most."""
+    _, *after = [
+        parameter
+        for parameter in signature(function).parameters.values()
+        if parameter.kind is Parameter.POSITIONAL_OR_KEYWORD
+    ]
+    needed = sum(parameter.default is Parameter.empty for parameter in after)
+    return needed, len(after)
 
 
 @string_filter

@@ -151,8 +151,10 @@ class TemplateController(Controller):
     @post(
         "/{content_id:uuid}/withdraw", operation_id="withdrawTemplate", opt=WRITE, status_code=200
     )
-    async def withdraw(self, content_id: FromPath[UUID], service: Service) -> Response[Template]:
-        return _tagged(await service.withdraw(content_id))
+    async def withdraw(
+        self, content_id: FromPath[UUID], service: Service, if_match: IfMatch = None
+    ) -> Response[Template]:
+        return _tagged(await service.withdraw(content_id, revision=_tagged_with(if_match)))
 
     @get("/{content_id:uuid}/versions", operation_id="listVersions", opt=READ)
     async def versions(
@@ -178,7 +180,13 @@ def _tagged(template: Template, status: int = 200) -> Response[Template]:
 
 def _revision(said: int | None, if_match: str | None) -> int:
     """What a change is based on, as the body or the header says."""
-    based_on = said if said is not None else _tagged_with(if_match)
+    tagged = _tagged_with(if_match)
+    if said is not None and tagged not in (None, said):
+        raise Invalid(
+            f"revision is {said}, and If-Match says {tagged}. Send the one that you have changed.",
+            field="revision",
+        )
+    based_on = said if said is not None else tagged
     if based_on is None:
         raise Invalid(
             "Send the revision that you have changed, or its ETag as If-Match.", field="revision"

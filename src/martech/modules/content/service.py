@@ -119,9 +119,12 @@ class ContentService(Content):
         self.tx.audit("template.publish", f"template:{content_id}", version=version.version)
         return version
 
-    async def withdraw(self, content_id: UUID) -> Template:
-        """Nobody is to be shown it any more. Doing it twice is harmless."""
+    async def withdraw(self, content_id: UUID, *, revision: int | None = None) -> Template:
+        """Nobody is to be shown it any more. Doing it twice is harmless. Raises `Conflict` if it is
+        not at *revision*, where one is named."""
         row = await self._row(content_id, lock=True)
+        if revision is not None:
+            _expect(row, revision)
         if row["version"] is None:
             raise Conflict("Nothing of this template is published. There is nothing to withdraw.")
         if row["withdrawn_at"] is None:
