@@ -106,6 +106,7 @@ export class Campaign {
       segment ? `to ${segment.name}` : null,
       mail?.subject ? `“${mail.subject.replace(LIQUID, "…")}”` : null,
       since(status),
+      status.counts?.audience === 0 ? status.remark : null, // else the list below says who was left out
     ];
     say(this.about, facts.filter(Boolean).join(" · "));
     const said = printed(server) && status.problem?.startsWith(printed(server)); // at the top of the page
