@@ -56,7 +56,8 @@ class Counts(View, frozen=True, kw_only=True):
     """Nobody of that id, or without an address."""
 
     duplicate: int = 0
-    """The address is somebody else's in the same audience."""
+    """The address is somebody else's in the same audience, or has a message of another send with
+    this source, occasion and step."""
 
     cancelled: int = 0
     opened: int = 0
@@ -294,6 +295,9 @@ class Delivery(Protocol):
     async def add_recipients(self, send_id: UUID, profile_ids: list[UUID]) -> Send:
         """Add up to 1,000 people; those who are in it already stay as they are. Sending begins at
         once. Raises `NotFound`, and `Conflict` when the send is sealed or over.
+
+        Whom an earlier send of the same source, occasion and step was cancelled for is written to
+        by this one; `Unavailable` while that is being cancelled.
 
         Of people who are news to us we may hear in a moment: within ten minutes of the opening
         they are `Unavailable`, afterwards unreachable."""
