@@ -51,6 +51,16 @@ class LooksOnce(DeliveryService):
         return {}
 
 
+class LooksAtMessagesOnly(DeliveryService):
+    """Claims what is due, whatever became of its send meanwhile (E1)."""
+
+    async def claim(self, held: Held, lane: int, most: int) -> Claim:
+        status, held.status = held.status, "open"
+        claim = await super().claim(held, lane, most)
+        held.status = status
+        return claim
+
+
 class CountsAtOnce(DeliveryService):
     """Counts messages as delivered when they are settled, whatever became of them (E17)."""
 

@@ -144,10 +144,22 @@ class Mailing:
             found: Send = await service.send(self.send_id)
             return found
 
+    async def cancel(self) -> datetime:
+        """Call it off; returns when that was answered."""
+        async with self.host.unit("delivery", self.tenant) as service:
+            await service.cancel_send(self.send_id)
+        return datetime.now(UTC)
+
+    async def claimed_after(self, moment: datetime) -> int:
+        """Messages that somebody took into their hands later than that."""
+        async with self.host.unit("delivery", self.tenant, write=False) as service:
+            page = await service.messages(send_id=self.send_id, limit=100_000)
+        return sum(m.claimed_at is not None and m.claimed_at > moment for m in page.data)
+
     async def until_nothing_waits(self, child: Child, patience: float = 120) -> Send:
         """Wait until nothing is pending or deferred; then end the child."""
         async with asyncio.timeout(patience):
-            while (send := await self.look()).counts.pending or send.counts.deferred:
+            while (send := await self.look()).counts.pending > 0 or send.counts.deferred > 0:
                 await self.news()
         await child.kill()
         return send

@@ -9,7 +9,13 @@ import pytest
 
 from martech.modules.delivery.service import DeliveryService
 from tests import databases
-from tests.chaos.careless import ChecksOffWhatItReads, CountsAtOnce, LooksOnce, SendsAgain
+from tests.chaos.careless import (
+    ChecksOffWhatItReads,
+    CountsAtOnce,
+    LooksAtMessagesOnly,
+    LooksOnce,
+    SendsAgain,
+)
 from tests.chaos.history import GuaranteeBroken, insist
 from tests.chaos.mailing import Mailing, mailing, modules
 
@@ -112,6 +118,43 @@ async def test_a_sender_that_does_not_finish_what_it_began_is_found_out(
     async with mailing(url, tmp_path, delay=(5, 60)) as trial:
         with pytest.raises(GuaranteeBroken, match=r"[1-9][0-9]* ambiguous"):
             await stopped(trial, 500, 2, signal.SIGKILL)
+
+
+async def called_off(trial: Mailing, people: int, kills: int) -> None:
+    """Cancel in the middle, and kill those who write that down."""
+    await trial.begin(people)
+    child = await trial.child()
+    while trial.sink.accepted < 20:
+        await trial.news()
+    answered = await trial.cancel()
+    await trial.news()
+    await child.kill()
+    done = 0
+    while done < kills and (await trial.look()).counts.pending:
+        await trial.die_at_a_place()
+        done += 1
+    send = await trial.until_nothing_waits(await trial.child())
+    if late := await trial.claimed_after(answered):
+        raise GuaranteeBroken(f"{late} messages were claimed after the send was cancelled")
+    counts, logged = send.counts, len(trial.logged())
+    settled = counts.delivered + counts.ambiguous + counts.cancelled
+    if settled != people or not counts.delivered <= logged <= counts.delivered + counts.ambiguous:
+        raise GuaranteeBroken(f"the log has {logged}, the send says {counts}")
+    insist(faults=done, wanted=kills, tried=counts.cancelled, planned=people // 2)
+
+
+async def test_nothing_is_claimed_of_a_send_that_was_cancelled_whoever_is_killed(
+    url: str, tmp_path: Path, full: bool
+) -> None:
+    people, kills = (50_000, 20) if full else (3000, 1)
+    async with mailing(url, tmp_path, delay=(5, 60)) as trial:
+        await called_off(trial, people, kills)
+
+
+async def test_a_sender_that_looks_at_messages_only_is_found_out(url: str, tmp_path: Path) -> None:
+    async with mailing(url, tmp_path, delay=(5, 60), service=LooksAtMessagesOnly) as trial:
+        with pytest.raises(GuaranteeBroken, match=r"[1-9][0-9]* messages were claimed after"):
+            await called_off(trial, 3000, 0)
 
 
 async def refused(trial: Mailing, people: int) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from martech.modules.delivery.contract import Counts
-from martech.modules.delivery.domain import ledger, paging, people
+from martech.modules.delivery.domain import ledger, people
 from martech.modules.delivery.domain.logs import message_ids
 from martech.modules.delivery.domain.outcomes import Accepted, Ambiguous, NotTried, Refused
 from martech.modules.delivery.domain.pacing import TICK, pace, used
@@ -189,12 +189,6 @@ def test_whoever_was_merged_before_follows_when_it_is_merged_again() -> None:
     people.hear(known, merges)
     assert [known[id_].merged_into for id_ in IDS[:3]] == [IDS[2], IDS[2], None]
     assert known[IDS[2]].identity == Identity("anonymous_id", IDS[2].hex)
-
-
-@given(st.uuids(), st.integers(0, 10**15).map(lambda n: NOW + timedelta(microseconds=n)))
-def test_a_page_goes_on_where_it_ended(id_: UUID, at: datetime) -> None:
-    number, found = paging.place(paging.cursor(paging.micros(at), id_), tuple[int, UUID])
-    assert (paging.moment(number), found) == (at, id_)
 
 
 @given(st.lists(st.uuids(), max_size=5), st.lists(st.text(max_size=60), max_size=5))

@@ -100,6 +100,49 @@ async def test_messages_are_found_by_send_by_status_and_by_person(counter: Count
     assert (await counter.call("GET", f"/messages/{uuid4()}")).status_code == 404
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"status": "delivered"},
+        {"status": "bounced"},
+        {"status": "failed"},
+        {"send_id": 1, "status": "delivered"},
+        {"send_id": 1, "status": "ambiguous"},
+        {"profile_id": 1},
+        {"profile_id": 1, "status": "delivered"},
+        {"profile_id": 1, "send_id": 1},
+        {"profile_id": 1, "send_id": 1, "status": "delivered"},
+    ],
+)
+async def test_a_page_looks_through_few_messages_however_many_there_are(
+    counter: Counter, wanted: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "WALKED", 3)
+    stand = counter.stand
+    stand.sink.faults.plant("rcpt:550:b*@*")
+    send = await stand.to("ada", "bob", "eve", "kim", "lea", "mia", "ben", "tom")
+    await stand.work()
+    rows = await counter.pages("/messages")
+    ada = next(row for row in rows if row["address"] == "ada@example.com")
+    ids = {"send_id": str(send.id), "profile_id": str(ada["profile_id"])}
+    said = {name: ids.get(name, value) for name, value in wanted.items()}
+    fits = [row for row in rows if all(row[name] == value for name, value in said.items())]
+    assert await counter.pages("/messages", limit=2, **said) == fits
+    assert len(fits) == {"bounced": 2, "failed": 0, "ambiguous": 0}.get(
+        str(wanted.get("status")), 1 if "profile_id" in wanted else 6
+    )
+
+
+async def test_what_is_rare_is_not_looked_for_among_millions(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "WALKED", 3)
+    await counter.stand.to("ada", "bob", "eve", "kim")
+    page = await counter.get("/messages", status="failed")
+    assert page["data"] == []
+    assert (await counter.get("/messages", status="failed", after=page["next"]))["next"] is None
+
+
 async def test_a_send_is_paused_changed_resumed_and_cancelled(counter: Counter) -> None:
     stand = counter.stand
     send = await stand.to("ada", "bob")

@@ -55,7 +55,7 @@ async def test_a_log_that_lacks_what_the_server_accepted_is_refused_unless_it_is
 async def test_a_log_that_knows_one_send_is_not_believed_about_another(stand: Stand) -> None:
     first = await handed_over(stand, "ada", "bob", known="a")
     await handed_over(stand, "eve", "kim", known="e", occasion="2")
-    log = await ids(stand, first, "ada bob".split())
+    log = await ids(stand, first, ["ada", "bob"])
     with pytest.raises(Conflict):
         async with stand.service() as service:
             await service.reconcile(log, stand.clock.now())

@@ -20,6 +20,9 @@ State = Literal[
 ]
 
 
+Reason = Literal["unsubscribed", "bounced", "manual"]
+
+
 class Counts(View, frozen=True, kw_only=True):
     """``audience`` is the sum of ``pending, deferred, ambiguous, delivered, bounced, failed,
     suppressed, unreachable, duplicate, cancelled``: everybody who was asked for stands in one of
@@ -144,7 +147,7 @@ class Suppression(View, frozen=True, kw_only=True):
     """An address that nothing is sent to."""
 
     address: str
-    reason: Literal["unsubscribed", "bounced", "manual"]
+    reason: Reason
     since: datetime
     source: str
     """Where that comes from: a message, the API, an import."""

@@ -3,9 +3,10 @@ who must not be written to."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from martech.modules.delivery.domain.claims import Claim, Claimed, Forbidden, feedback, forbidden
 from martech.modules.delivery.domain.commands import Deliver
@@ -15,13 +16,32 @@ from martech.modules.delivery.domain.sends import WITHDRAWN, Held
 from martech.modules.delivery.domain.writing import Person, Texts
 from martech.modules.delivery.service.rows import Rows
 from martech.modules.delivery.tables import contents, messages, recipients, suppressions
+from martech.modules.profiles.contract import Status
 
-PERSON_COLUMNS = ("profile_id", "traits", "address", "consent", "merged_into")
 NOTHING = Texts("", "", "")
-PERSON = tuple(recipients.c[name] for name in PERSON_COLUMNS)
-DUE = tuple(messages.c[name] for name in ("id", "profile_id", "address", "state"))
 
-Found = Row[*tuple[object, ...]]
+
+class Due(NamedTuple):
+    """A message that may be claimed."""
+
+    id: UUID
+    profile_id: UUID
+    address: str
+    state: Kept
+
+
+class Known(NamedTuple):
+    """What a mail says of a person, and whether there may be one."""
+
+    profile_id: UUID
+    traits: bytes
+    consent: Status | None
+    address: str | None
+    merged_into: UUID | None
+
+
+DUE = tuple(messages.c[name] for name in Due._fields)
+KNOWN = tuple(recipients.c[name] for name in Known._fields)
 
 
 class Claiming(Rows):
@@ -81,7 +101,7 @@ class Claiming(Rows):
             return Pace(most, self.tx.now, None)
         return pace(held.rate, held.used_until, self.tx.now, most)
 
-    async def _due(self, held: Held, most: int) -> Sequence[Found]:
+    async def _due(self, held: Held, most: int) -> list[Due]:
         """The longest waiting first."""
         if not most:
             return []
@@ -91,7 +111,8 @@ class Claiming(Rows):
             messages.c.due_at.is_not(None),
             messages.c.due_at <= self.tx.now,
         )
-        return (await self.tx.execute(waiting.order_by(messages.c.due_at).limit(most))).all()
+        rows = await self.tx.execute(waiting.order_by(messages.c.due_at).limit(most))
+        return [Due._make(row) for row in rows]
 
     async def _next(self, held: Held) -> datetime | None:
         """When the next one is due; None if none is waiting."""
@@ -103,20 +124,20 @@ class Claiming(Rows):
         moment: datetime | None = (await self.tx.execute(soonest)).scalar_one()
         return moment
 
-    async def _today(self, ids: Iterable[UUID]) -> dict[UUID, Found]:
+    async def _today(self, ids: Iterable[UUID]) -> dict[UUID, Known]:
         """Those of *ids* whom we know, as who they are today."""
         found = await self._persons(ids)
-        gone = {row.merged_into for row in found.values()} - found.keys() - {None}
-        found |= await self._persons(gone)
-        return {id_: found.get(row.merged_into, row) for id_, row in found.items()}
+        gone = {row.merged_into for row in found.values() if row.merged_into is not None}
+        found |= await self._persons(gone - found.keys())
+        return {id_: found.get(row.merged_into or id_, row) for id_, row in found.items()}
 
-    async def _persons(self, ids: Iterable[UUID]) -> dict[UUID, Found]:
-        mine = select(*PERSON).where(self._mine(recipients))
+    async def _persons(self, ids: Iterable[UUID]) -> dict[UUID, Known]:
+        mine = select(*KNOWN).where(self._mine(recipients))
         rows = await self.tx.among(mine, recipients.c.profile_id, sorted(ids))
-        return {row.profile_id: row for row in rows}
+        return {row.profile_id: Known._make(row) for row in rows}
 
     async def _barred(
-        self, due: Sequence[Found], people: Mapping[UUID, Found]
+        self, due: Sequence[Due], people: Mapping[UUID, Known]
     ) -> dict[UUID, Forbidden]:
         """Messages that must not be sent, and why."""
         mine = select(suppressions.c.address, suppressions.c.reason).where(self._mine(suppressions))
@@ -132,7 +153,7 @@ class Claiming(Rows):
         return barred
 
     async def _suppress(
-        self, held: Held, due: Sequence[Found], barred: Mapping[UUID, Forbidden]
+        self, held: Held, due: Sequence[Due], barred: Mapping[UUID, Forbidden]
     ) -> None:
         if not barred:
             return
@@ -152,7 +173,7 @@ class Claiming(Rows):
             if row.id in barred:
                 held.move("suppressed", out_of=row.state)
 
-    async def _take(self, held: Held, taken: Sequence[Found], lane: int) -> None:
+    async def _take(self, held: Held, taken: Sequence[Due], lane: int) -> None:
         if not taken:
             return
         claimed: Kept = "claimed"
@@ -178,7 +199,7 @@ class Claiming(Rows):
         return Claim(claimed, self.tx.now, texts, said, again_at, more)
 
 
-def person_of(today: Found | None, profile_id: UUID, address: str) -> Person:
+def person_of(today: Known | None, profile_id: UUID, address: str) -> Person:
     """Whom it is to, as they are today; nobody we know has no traits."""
     if today is None:
         return Person(profile_id, address, b"{}")

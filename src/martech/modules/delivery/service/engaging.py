@@ -1,10 +1,11 @@
 """What people do with their mails: they open them, follow links, and want no more of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from martech.kernel.grouping import Groups
 from martech.modules.delivery.contract import LinkClicked, MessageOpened, Unsubscribed
@@ -18,12 +19,23 @@ WAITING = 384
 """Hits that may wait for a commit; what is more is turned away."""
 
 NUMBERS: Mapping[Kind, str] = {"o": "opened", "c": "clicked", "u": "unsubscribed"}
-COLUMNS = tuple(
-    messages.c[name]
-    for name in ("id", "profile_id", "address", *(f"{number}_at" for number in NUMBERS.values()))
-)
 
-Found = Row[*tuple[object, ...]]
+
+class Received(NamedTuple):
+    """A message, and when something was first done with it."""
+
+    id: UUID
+    profile_id: UUID
+    address: str
+    opened_at: datetime | None
+    clicked_at: datetime | None
+    unsubscribed_at: datetime | None
+
+    def first(self, kind: Kind) -> datetime | None:
+        return {"o": self.opened_at, "c": self.clicked_at, "u": self.unsubscribed_at}[kind]
+
+
+RECEIVED = tuple(messages.c[name] for name in Received._fields)
 
 
 class Hit(NamedTuple):
@@ -89,12 +101,13 @@ class Engaging(Settling):
         mine = select(links.c.id, links.c.url).where(self._mine(links))
         return {row.id: row.url for row in await self.tx.among(mine, links.c.id, sorted(ids))}
 
-    async def _rows(self, ids: Iterable[UUID]) -> dict[UUID, Found]:
-        mine = select(*COLUMNS).where(self._mine(messages))
-        return {row.id: row for row in await self.tx.among(mine, messages.c.id, sorted(ids))}
+    async def _rows(self, ids: Iterable[UUID]) -> dict[UUID, Received]:
+        mine = select(*RECEIVED).where(self._mine(messages))
+        rows = await self.tx.among(mine, messages.c.id, sorted(ids))
+        return {row.id: Received._make(row) for row in rows}
 
     async def _record(
-        self, held: Held, done: Sequence[Done], found: Mapping[UUID, Found], barred: set[str]
+        self, held: Held, done: Sequence[Done], found: Mapping[UUID, Received], barred: set[str]
     ) -> None:
         """Everything that follows from it, in the one transaction."""
         rows = {each.message_id: found[each.message_id] for each in done}
@@ -106,12 +119,12 @@ class Engaging(Settling):
             await self.finish(held)
 
     async def _mark(
-        self, held: Held, kind: Kind, done: Sequence[Done], rows: Mapping[UUID, Found]
+        self, held: Held, kind: Kind, done: Sequence[Done], rows: Mapping[UUID, Received]
     ) -> set[UUID]:
         """Messages to which this happens for the first time: they are counted."""
         column = f"{NUMBERS[kind]}_at"
         ids = {each.message_id for each in done if each.kind == kind}
-        first = {id_ for id_ in ids if rows[id_]._mapping[column] is None}
+        first = {id_ for id_ in ids if rows[id_].first(kind) is None}
         if first:
             changed = update(messages).where(
                 self._mine(messages), messages.c.id == bindparam("b_id")
@@ -122,7 +135,10 @@ class Engaging(Settling):
         return first
 
     async def _unsubscribe(
-        self, sends: Sequence[Held], done: Mapping[UUID, Sequence[Done]], rows: Mapping[UUID, Found]
+        self,
+        sends: Sequence[Held],
+        done: Mapping[UUID, Sequence[Done]],
+        rows: Mapping[UUID, Received],
     ) -> set[str]:
         """Nothing more for their addresses; those that this was news for."""
         fixed = {"tenant": self.tx.tenant, "reason": "unsubscribed", "since": self.tx.now}
@@ -143,7 +159,7 @@ class Engaging(Settling):
         self,
         held: Held,
         done: Sequence[Done],
-        rows: Mapping[UUID, Found],
+        rows: Mapping[UUID, Received],
         *,
         optouts: set[UUID],
         heard: set[UUID],

@@ -8,7 +8,7 @@ from sqlalchemy import Row, bindparam, delete, select, update
 
 from martech.modules.content.contract import ContentPublished, ContentWithdrawn
 from martech.modules.delivery.domain.people import Granted, Heard, Recipient, hear
-from martech.modules.delivery.service.rows import Rows, recipient
+from martech.modules.delivery.service.rows import COPIED, Copied, Rows, recipient
 from martech.modules.delivery.tables import contents, recipients, sends, suppressions
 from martech.modules.profiles.contract import ProfilesMerged
 
@@ -52,9 +52,9 @@ class Hearing(Rows):
             else:
                 ids.add(fact.profile_id)
         people = await self._recipients(ids)
-        mine = select(recipients).where(self._mine(recipients))
+        mine = select(*COPIED).where(self._mine(recipients))
         for row in await self.tx.among(mine, recipients.c.merged_into, sorted(gone)):
-            people[row.profile_id] = recipient(row)
+            people[row.profile_id] = recipient(Copied._make(row))
         return {id_: Recipient() for id_ in ids} | people
 
     def _written(self, id_: UUID, person: Recipient) -> dict[str, object]:

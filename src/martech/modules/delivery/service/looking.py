@@ -14,7 +14,7 @@ from martech.modules.delivery.domain.ledger import COUNTED, Kept
 from martech.modules.delivery.domain.sends import unreachable
 from martech.modules.delivery.domain.server import MailServer
 from martech.modules.delivery.service.claiming import NOTHING, Claiming, person_of
-from martech.modules.delivery.service.rows import held_of
+from martech.modules.delivery.service.rows import HEAD, SEND, Opened, held_of
 from martech.modules.delivery.tables import messages, recipients, sends, servers
 
 WALKED = 10_000
@@ -63,7 +63,7 @@ class Wanted(NamedTuple):
 class Looking(Claiming):
     async def sends(self, *, after: str | None = None, limit: int = 100) -> Sends:
         """The newest first."""
-        mine = select(sends).where(self._mine(sends))
+        mine = select(*SEND).where(self._mine(sends))
         if after is not None:
             at, id_ = place(after, tuple[Moment, UUID])
             older = (sends.c.opened_at == at) & (sends.c.id < id_)
@@ -74,7 +74,8 @@ class Looking(Claiming):
         if len(rows) > limit:
             last = rows[limit - 1]
             end = cursor(last.opened_at, last.id)
-        return Sends(data=[held_of(row).view() for row in rows[:limit]], next=end)
+        shown = [held_of(Opened._make(row[:HEAD]), row[HEAD:]).view() for row in rows[:limit]]
+        return Sends(data=shown, next=end)
 
     async def messages(
         self,

@@ -12,7 +12,7 @@ from martech.modules.delivery.contract import Reconciled
 from martech.modules.delivery.domain.ledger import Kept
 from martech.modules.delivery.domain.sends import Held
 from martech.modules.delivery.domain.settling import Settled
-from martech.modules.delivery.service.settling import COLUMNS, Settling
+from martech.modules.delivery.service.settling import OPEN, Open, Settling
 from martech.modules.delivery.tables import messages, sends
 
 BATCH = 1000
@@ -81,10 +81,11 @@ class Reconciling(Settling):
 
     async def _deliver(self, held: Held, logged: Sequence[UUID], most: int) -> Counter[Kept]:
         """What the log has was delivered."""
-        doubtful = select(*COLUMNS).where(
+        doubtful = select(*OPEN).where(
             self._mine(messages), messages.c.send_id == held.id, messages.c.state == "ambiguous"
         )
-        rows = (await self.tx.among(doubtful, messages.c.id, logged))[:most]
+        found = await self.tx.among(doubtful, messages.c.id, logged)
+        rows = [Open._make(row) for row in found[:most]]
         settled = {row.id: Settled("delivered", row.attempts) for row in rows}
         await self._conclude(held, rows, settled, out_of="ambiguous")
         return Counter(each.state for each in settled.values())
@@ -93,13 +94,13 @@ class Reconciling(Settling):
         self, held: Held, logged: Logged, until: datetime, most: int, *, force: bool
     ) -> Counter[Kept]:
         """What is ambiguous now is not in the log, so it was not delivered."""
-        doubtful = select(*COLUMNS).where(
+        doubtful = select(*OPEN).where(
             self._mine(messages),
             messages.c.send_id == held.id,
             messages.c.state == "ambiguous",
             messages.c.settled_at <= until,
         )
-        rows = (await self.tx.execute(doubtful.limit(most))).all()
+        rows = [Open._make(row) for row in await self.tx.execute(doubtful.limit(most))]
         if rows and not force:
             await self._doubt(held, logged)
         over = held.status == "cancelled"

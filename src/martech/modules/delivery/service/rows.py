@@ -1,20 +1,62 @@
 """The rows that several use cases read and write."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Table, select, update
+from sqlalchemy import ColumnElement, Table, select, update
 
 from martech.kernel.db import Transaction
 from martech.kernel.errors import NotFound
-from martech.modules.delivery.contract import Send
+from martech.modules.delivery.contract import Channel, Send, Status
 from martech.modules.delivery.domain.commands import Deliver, lanes
 from martech.modules.delivery.domain.ledger import NUMBERS, Key
 from martech.modules.delivery.domain.people import Recipient
-from martech.modules.delivery.domain.sends import Held, Problem
+from martech.modules.delivery.domain.sends import Held, Kind, Problem
 from martech.modules.delivery.tables import recipients, sends
-from martech.modules.profiles.contract import Identity
+from martech.modules.profiles import contract as profiles
+
+
+class Opened(NamedTuple):
+    """A send's row."""
+
+    tenant: UUID
+    id: UUID
+    source: str
+    occasion: str
+    step: str
+    channel: Channel
+    name: str
+    content_id: UUID
+    content_version: int
+    rate: float | None
+    used_until: datetime | None
+    status: Status
+    sealed: bool
+    problem: Kind | None
+    problem_text: str
+    problem_at: datetime
+    opened_at: datetime
+    completed_at: datetime | None
+
+
+class Copied(NamedTuple):
+    """A recipient's row."""
+
+    profile_id: UUID
+    traits: bytes
+    address: str | None
+    identity_kind: profiles.Kind | None
+    identity_value: str
+    consent: profiles.Status | None
+    merged_into: UUID | None
+
+
+HEAD = len(Opened._fields)
+SEND = tuple(sends.c[name] for name in (*Opened._fields, *NUMBERS))
+COPIED = tuple(recipients.c[name] for name in Copied._fields)
 
 _traits = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -34,9 +76,9 @@ class Rows:
         return held
 
     async def _find(self, send_id: UUID, *, hold: bool = False) -> Held | None:
-        query = select(sends).where(self._mine(sends), sends.c.id == send_id)
+        query = select(*SEND).where(self._mine(sends), sends.c.id == send_id)
         row = (await self.tx.execute(query.with_for_update() if hold else query)).one_or_none()
-        return None if row is None else held_of(row)
+        return None if row is None else held_of(Opened._make(row[:HEAD]), row[HEAD:])
 
     async def finish(self, held: Held) -> Send:
         """Write down what was changed, and tell of it."""
@@ -84,17 +126,19 @@ class Rows:
         return people
 
     async def _recipients(self, ids: Iterable[UUID]) -> dict[UUID, Recipient]:
-        mine = select(recipients).where(self._mine(recipients))
+        mine = select(*COPIED).where(self._mine(recipients))
         rows = await self.tx.among(mine, recipients.c.profile_id, sorted(set(ids)))
-        return {row.profile_id: recipient(row) for row in rows}
+        return {row.profile_id: recipient(Copied._make(row)) for row in rows}
 
 
-def recipient(row: Row[*tuple[object, ...]]) -> Recipient:
-    identity = Identity(row.identity_kind, row.identity_value) if row.identity_kind else None
+def recipient(row: Copied) -> Recipient:
+    identity = (
+        profiles.Identity(row.identity_kind, row.identity_value) if row.identity_kind else None
+    )
     return Recipient(_traits(row.traits), row.address, identity, row.consent, row.merged_into)
 
 
-def held_of(row: Row[*tuple[object, ...]]) -> Held:
+def held_of(row: Opened, numbers: Sequence[int]) -> Held:
     problem = row.problem and Problem(row.problem, row.problem_text, row.problem_at)
     held = Held(
         key=Key(row.tenant, row.source, row.occasion, row.step, row.channel),
@@ -110,7 +154,7 @@ def held_of(row: Row[*tuple[object, ...]]) -> Held:
         problem=problem,
         opened_at=row.opened_at,
         completed_at=row.completed_at,
-        numbers={name: row._mapping[name] for name in NUMBERS},
+        numbers=dict(zip(NUMBERS, numbers, strict=True)),
     )
     held.loaded = held.state()
     return held

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 
 from martech.kernel.columns import new_id
 from martech.modules.delivery.contract import (
@@ -24,11 +25,20 @@ from martech.modules.delivery.domain.telling import Engagement
 from martech.modules.delivery.service.rows import Rows
 from martech.modules.delivery.tables import engagements, messages, recipients, suppressions
 
-COLUMNS = tuple(messages.c[name] for name in ("id", "profile_id", "address", "attempts"))
 SOON = timedelta(seconds=1)
 """How long facts for tracking wait for company."""
 
-Found = Row[*tuple[object, ...]]
+
+class Open(NamedTuple):
+    """A message of which it is to be said what became of it."""
+
+    id: UUID
+    profile_id: UUID
+    address: str
+    attempts: int
+
+
+OPEN = tuple(messages.c[name] for name in Open._fields)
 
 
 class Settling(Rows):
@@ -42,10 +52,10 @@ class Settling(Rows):
         retry: timedelta,
     ) -> None:
         """Whatever *lane* holds leaves its hands, each with its result or *otherwise*."""
-        mine = select(*COLUMNS).where(
+        mine = select(*OPEN).where(
             self._mine(messages), messages.c.send_id == held.id, messages.c.lane == lane
         )
-        rows = (await self.tx.execute(mine)).all()
+        rows = [Open._make(row) for row in await self.tx.execute(mine)]
         if not rows:
             return
         settled = {
@@ -62,7 +72,7 @@ class Settling(Rows):
         await self._conclude(held, rows, settled, out_of="pending")
 
     async def _conclude(
-        self, held: Held, rows: Sequence[Found], settled: Mapping[UUID, Settled], *, out_of: State
+        self, held: Held, rows: Sequence[Open], settled: Mapping[UUID, Settled], *, out_of: State
     ) -> None:
         if not settled:
             return
@@ -97,7 +107,7 @@ class Settling(Rows):
         await self.tx.insert_new(suppressions, rows, returning=["address"])
 
     async def _tell(
-        self, held: Held, rows: Sequence[Found], settled: Mapping[UUID, Settled]
+        self, held: Held, rows: Sequence[Open], settled: Mapping[UUID, Settled]
     ) -> None:
         """The modules that listen, and (later) tracking."""
         said = [row for row in rows if settled[row.id].state in ("delivered", "bounced")]
@@ -155,6 +165,6 @@ class Settling(Rows):
             for each in told
         ]
         if rows:
-            await self.tx.execute(insert(engagements), rows)
+            await self.tx.insert(engagements, rows)
             tell = Tell()
             self.tx.enqueue(tell, at=self.tx.now + SOON, key=tell.key)

@@ -1,13 +1,28 @@
 """Addresses that nothing is sent to."""
 
-from sqlalchemy import Row, delete, or_, select
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import delete, or_, select
 
 from martech.kernel.errors import Invalid, NotFound
-from martech.modules.delivery.contract import Suppression, Suppressions
-from martech.modules.delivery.domain import paging
+from martech.kernel.paging import Word, cursor, place
+from martech.modules.delivery.contract import Reason, Suppression, Suppressions
 from martech.modules.delivery.domain.people import known_address
 from martech.modules.delivery.service.rows import Rows
 from martech.modules.delivery.tables import suppressions
+
+
+class Barred(NamedTuple):
+    """Why nothing is sent to an address."""
+
+    address: str
+    reason: Reason
+    since: datetime
+    source: str
+
+
+BARRED = tuple(suppressions.c[name] for name in Barred._fields)
 
 
 class Suppressing(Rows):
@@ -27,24 +42,25 @@ class Suppressing(Rows):
 
     async def suppressed(self, address: str) -> list[Suppression]:
         """Why nothing is sent there, the oldest reason first."""
-        mine = select(suppressions).where(
+        mine = select(*BARRED).where(
             self._mine(suppressions), suppressions.c.address == _normalised(address)
         )
-        rows = (await self.tx.execute(mine.order_by(suppressions.c.since))).all()
+        found = await self.tx.execute(mine.order_by(suppressions.c.since))
+        rows = [Barred._make(row) for row in found]
         return [_suppression(row) for row in rows]
 
     async def suppressions(self, *, after: str | None = None, limit: int = 100) -> Suppressions:
         """By address."""
-        mine = select(suppressions).where(self._mine(suppressions))
+        mine = select(*BARRED).where(self._mine(suppressions))
         if after is not None:
-            address, reason = paging.place(after, tuple[str, str])
+            address, reason = place(after, tuple[Word, Word])
             same = (suppressions.c.address == address) & (suppressions.c.reason > reason)
             mine = mine.where(or_(suppressions.c.address > address, same))
         ordered = mine.order_by(suppressions.c.address, suppressions.c.reason).limit(limit + 1)
-        rows = (await self.tx.execute(ordered)).all()
+        rows = [Barred._make(row) for row in await self.tx.execute(ordered)]
         end = None
         if len(rows) > limit:
-            end = paging.cursor(rows[limit - 1].address, rows[limit - 1].reason)
+            end = cursor(rows[limit - 1].address, rows[limit - 1].reason)
         return Suppressions(data=[_suppression(row) for row in rows[:limit]], next=end)
 
     async def lift_suppression(self, address: str) -> None:
@@ -64,5 +80,5 @@ def _normalised(address: str) -> str:
     return found.text
 
 
-def _suppression(row: Row[*tuple[object, ...]]) -> Suppression:
+def _suppression(row: Barred) -> Suppression:
     return Suppression(address=row.address, reason=row.reason, since=row.since, source=row.source)
