@@ -44,6 +44,7 @@ def _entering(kind: str, seconds: float, modules: str | None, beside: str) -> An
         report = asyncio.run(load_now)
         running.caught_up()
         times = running.lags(f"entry {made[0]['id']}")  # that of everybody's first event
+        before = percentile(running.lags("activity"), 0.99)
     p99 = percentile(times, 0.99)
     report["entries"], report["lag_p50_ms"] = sum(times.values()), percentile(times, 0.5)
     return Answer(
@@ -52,6 +53,7 @@ def _entering(kind: str, seconds: float, modules: str | None, beside: str) -> An
         "p99 ≤ 1 s",
         f"p50 {report['lag_p50_ms']} ms, p99 {p99} ms",
         p99 <= 1000 and not report["misses"] and report["entries"] > 0,
+        limit=f"p99 {before} ms (the same events, heard from profiles by the same listener)",
         details=report,
     )
 
@@ -65,6 +67,7 @@ def status(kind: str, seconds: float) -> Answer:
             load(running, "get", seconds=seconds, path=path, key=running.secret_key, connections=8)
         )
         sent = running.get(path)["counts"]["sent"] - before
+        bare = asyncio.run(load(running, "get", seconds=3, path="/health/live", connections=8))
     rate, p99 = report["requests_per_second"], report["p99_ms"]
     report["sent_meanwhile"] = sent
     return Answer(
@@ -73,6 +76,7 @@ def status(kind: str, seconds: float) -> Answer:
         "≥ 2,000 reads/s, p99 ≤ 10 ms",
         f"{rate:,.0f} reads/s, p50 {report['p50_ms']} ms, p99 {p99} ms",
         rate >= 2000 and p99 <= 10 and sent > 0 and not report["misses"],
+        limit=f"{bare['requests_per_second']:,.0f} reads/s (/health/live, mails still being sent)",
         details=report,
     )
 
