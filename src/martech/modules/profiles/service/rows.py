@@ -1,11 +1,11 @@
 """The rows that several use cases read."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, Table, insert, select
+from sqlalchemy import ColumnElement, Table, select
 
 from martech.kernel.db import Transaction
 from martech.kernel.errors import NotFound
@@ -18,7 +18,18 @@ T = TypeVar("T")
 
 KINDS: tuple[Kind, ...] = ("user_id", "email", "anonymous_id")
 FACT = tuple(consents.c[name] for name in ("identity", *Fact._fields))
-NAME = tuple(identities.c[name] for name in ("id", "kind", "value", "profile_id"))
+
+
+class Name(NamedTuple):
+    """An identity's row: one name of a person."""
+
+    id: int
+    kind: Kind
+    value: str
+    profile_id: UUID
+
+
+NAME = tuple(identities.c[name] for name in Name._fields)
 
 stored = msgspec.json.Decoder(dict[str, domain.Written])
 
@@ -46,12 +57,12 @@ class Rows:
             raise NotFound(f"There is no person {profile_id}.")
         return row.merged_into or profile_id
 
-    async def _names(self, people: Sequence[UUID]) -> dict[UUID, list[Row[*tuple[object, ...]]]]:
+    async def _names(self, people: Sequence[UUID]) -> dict[UUID, list[Name]]:
         """The rows of everybody's names, the strongest first."""
-        names: dict[UUID, list[Row[*tuple[object, ...]]]] = {number: [] for number in people}
+        names: dict[UUID, list[Name]] = {number: [] for number in people}
         mine = select(*NAME).where(*self._mine(identities))
         for row in await self.tx.among(mine, identities.c.profile_id, people):
-            names[row.profile_id].append(row)
+            names[row.profile_id].append(Name._make(row))
         for rows in names.values():
             rows.sort(key=lambda row: (KINDS.index(row.kind), row.id))
         return names
@@ -69,8 +80,7 @@ class Rows:
     async def _keep_facts(self, facts: Sequence[tuple[int, Fact]]) -> None:
         fixed = {"tenant": self.tx.tenant, "recorded_at": self.tx.now}
         rows = [{"identity": number, **fixed, **fact._asdict()} for number, fact in facts]
-        if rows:
-            await self.tx.execute(insert(consents), rows)
+        await self.tx.insert(consents, rows)
 
     def _tell(self, profile_id: UUID, fact: Fact) -> None:
         self.tx.publish(
