@@ -1,8 +1,8 @@
 """Figures through the API beside the same SQL run directly, over ten million events.
 
-The events are made by SQL in a file of the store's own form (a hundred thousand people, a year,
-baskets of two lines), and a platform is started on it. The direct runs are plain DuckDB on that
-file, with its own defaults, in a process that does nothing else.
+The events are made by SQL in a file of the store's own form (a hundred thousand people of whom a
+few were merged, a year, baskets of two lines), and a platform is started on it. The direct runs are
+plain DuckDB on that file, with its own defaults, in a process that does nothing else.
 """
 
 import os
@@ -43,6 +43,12 @@ FILL = """
     FROM range($events) made(i)
 """
 
+MERGE = """
+    INSERT INTO merges SELECT $tenant, md5(i::VARCHAR)::UUID, md5((i + 50000)::VARCHAR)::UUID,
+        md5((i + 50000)::VARCHAR)::UUID, 'keep_what_people_did', 0
+    FROM range(1000) merged(i)
+"""
+
 COUNTS = f"SELECT date_trunc('day', timestamp), count(*) FROM events WHERE {MINE} GROUP BY 1"
 SUMS = f"""
     SELECT date_trunc('day', timezone('Europe/Berlin', timezone('UTC', timestamp))),
@@ -50,9 +56,9 @@ SUMS = f"""
     FROM events WHERE {MINE} GROUP BY 1
 """
 PEOPLE = f"""
-    SELECT date_trunc('month', timestamp) AS month, count(DISTINCT coalesce(kept, profile))
+    SELECT date_trunc('month', timestamp) AS slot, count(DISTINCT coalesce(kept, profile))
     FROM events LEFT JOIN merges ON merges.merged = profile AND merges.tenant = events.tenant
-    WHERE {MINE.replace("tenant =", "events.tenant =")} GROUP BY GROUPING SETS ((month), ())
+    WHERE {MINE.replace("tenant =", "events.tenant =")} GROUP BY GROUPING SETS ((slot), ())
 """
 GROUPS = f"""
     SELECT line->>'$.category', sum(TRY_CAST(line->>'$.total' AS DECIMAL(18, 6))) FROM (
@@ -61,12 +67,14 @@ GROUPS = f"""
 """
 BERLIN = {**YEAR, "measure": "sum", "property": "revenue", "timezone": "Europe/Berlin"}
 MONTHS = {**YEAR, "measure": "people", "interval": "month"}
+DAYS = {**MONTHS, "interval": "day"}
 LINES = {**YEAR, "by": "products.category", "measure": "sum", "property": "products.total"}
 
 QUESTIONS: dict[str, tuple[str, dict[str, str], str]] = {
     "count a day": ("series", YEAR, COUNTS),
     "sum a day of Berlin": ("series", BERLIN, SUMS),
     "people a month": ("series", MONTHS, PEOPLE),
+    "people a day": ("series", DAYS, PEOPLE.replace("month", "day")),
     "sum by products.category": ("breakdown", LINES, GROUPS),
 }
 """Each as it is asked through the API, and as plain SQL."""
@@ -110,6 +118,7 @@ def _fill(store: Path, tenant: UUID) -> None:
         for statement in TABLES:
             file.execute(statement)
         file.execute(FILL, {"tenant": tenant, "events": EVENTS})
+        file.execute(MERGE, {"tenant": tenant})
 
 
 def _ask(running: Platform, name: str) -> None:

@@ -29,7 +29,7 @@ async def counter(url: str, tmp_path: Path) -> AsyncIterator[Counter]:
     app = application(host, keyring, follower)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-        stand = Counter(host, client)
+        stand = Counter(host, app, client)
         for name in ("acme", "globex"):
             async with host.unit("access", tenant_id(name)) as access:
                 stand.keys[name] = (await access.open_tenant(name)).keys[1].token

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid5
 
 import httpx
@@ -111,8 +112,9 @@ def fact(
 class Counter:
     """Tells, and asks for figures as two tenants' owners."""
 
-    def __init__(self, host: Host, client: httpx.AsyncClient) -> None:
+    def __init__(self, host: Host, app: Any, client: httpx.AsyncClient) -> None:
         self.host = host
+        self.app = app
         self.client = client
         self.keys: dict[str, str] = {}
 
@@ -143,6 +145,40 @@ class Counter:
         assert answer.status_code == 200, answer.text
         body: dict[str, object] = answer.json()
         return body
+
+    async def hang_up(self, path: str, tenant: str = "acme") -> list[int]:
+        """Ask and be gone; the statuses that nobody reads."""
+        coming = [
+            {"type": "http.request", "body": b"", "more_body": False},
+            {"type": "http.disconnect"},
+        ]
+        statuses = list[int]()
+
+        async def receive() -> dict[str, object]:
+            return coming.pop(0)
+
+        async def send(message: dict[str, Any]) -> None:
+            statuses.extend([message["status"]] if "status" in message else [])
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [
+                (b"host", b"x"),
+                (b"authorization", f"Bearer {self.keys[tenant]}".encode()),
+            ],
+            "client": ("127.0.0.1", 1),
+            "server": ("x", 80),
+        }
+        await self.app(scope, receive, send)
+        return statuses
 
 
 async def tell(host: Host, source: str, *events: Event, tenant: str = "acme") -> None:

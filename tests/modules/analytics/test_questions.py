@@ -16,6 +16,7 @@ import pytest
 
 from martech.kernel.errors import Timeout, TooMany, Unavailable
 from martech.kernel.host import Host
+from martech.kernel.http.leaving import LEFT
 from martech.kernel.settings import Settings, SettingsError
 from martech.modules.access.domain import tenant_id
 from martech.modules.analytics.adapters import DuckStore
@@ -229,6 +230,16 @@ async def test_a_question_whose_caller_has_gone_is_broken_off(patient: DuckStore
     await given_up(await Slow().asked(patient), await Slow().asked(patient, GLOBEX))
     for tenant in (ACME, GLOBEX, UUID(int=1)):
         assert (await patient.kept(tenant)).events == 0, "both threads are free again"
+
+
+async def test_a_caller_who_hangs_up_waits_no_longer(counter: Counter) -> None:
+    """Behind a question without end: without looking for the caller it would be a timeout."""
+    store = counter.host.stores["analytics"]
+    assert isinstance(store, DuckStore)
+    endless = await Slow().asked(store)
+    statuses = await counter.hang_up("/analytics/v1/kept")
+    assert (statuses, endless.done()) == ([LEFT], False)
+    await given_up(endless)
 
 
 async def test_a_question_is_broken_off_between_its_statements_too(patient: DuckStore) -> None:

@@ -16,7 +16,6 @@ log = logging.getLogger(__name__)
 
 POLL = 1.0  # seconds, when nobody wakes us
 GIVEN = 0.002  # seconds of rest a request, up to half of the time: the loops share an interpreter
-PACE = 0.05  # seconds between batches that are not full: what trickles in is handled together
 LONGEST_WAIT = 5.0  # seconds between looks while something is away
 
 
@@ -63,9 +62,9 @@ class Bus:
                     handled = await _to_the_end(delivery)
                     wait = POLL
                     if handled:
-                        took, full = loop.time() - began, handled >= delivery.batch
+                        took, full = loop.time() - began, handled >= delivery.enough
                         given = GIVEN * (self.host.process.asked - asked)
-                        await asyncio.sleep(min(took, given) if full else PACE - took)
+                        await asyncio.sleep(min(took, given) if full else delivery.pace - took)
                         continue
                 except Unavailable as exc:
                     wait = min(wait * 2, LONGEST_WAIT)

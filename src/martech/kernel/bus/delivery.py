@@ -20,7 +20,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 import msgspec
@@ -52,6 +52,9 @@ Key = tuple[UUID, str]
 class Delivery:
     """One subscription. `step` moves it on; the bus decides when."""
 
+    pace: ClassVar[float] = 0.05
+    """Seconds between batches that are not full: what trickles in is handled together."""
+
     def __init__(
         self,
         host: Host,
@@ -79,6 +82,11 @@ class Delivery:
     @property
     def name(self) -> str:
         return f"{self.module}.{self.subscription.name}"
+
+    @property
+    def enough(self) -> int:
+        """Who handled so many items in a step goes on at once: more may be there."""
+        return self.batch
 
     async def step(self) -> int:
         """Try again what is due, then handle the next batch. How much that was; 0 for nothing.

@@ -16,7 +16,7 @@ A replay takes out of the store what is to be heard again: nothing needs to be e
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import Row
@@ -35,15 +35,36 @@ from martech.kernel.store import Engine, StoredCursors
 
 log = logging.getLogger(__name__)
 
+BATCH = 2000  # items
+
 
 class StoredDelivery(Delivery):
-    """A subscription of a module that has a store."""
+    """A subscription of a module that has a store.
 
+    A column store takes two thousand rows in four times the time that it needs for twenty: it is
+    told rarely, and much at a time. (At 5,000 events a second a third of the work for each.)
+    """
+
+    pace: ClassVar[float] = 0.25
     cursors: StoredCursors
 
-    def __init__(self, host: Host, module: str, subscription: Subscription, **limits: Any) -> None:
-        super().__init__(host, module, subscription, **limits)
+    def __init__(
+        self,
+        host: Host,
+        module: str,
+        subscription: Subscription,
+        *,
+        batch: int = BATCH,
+        **limits: Any,
+    ) -> None:
+        super().__init__(host, module, subscription, batch=batch, **limits)
         self._writing: object = None
+
+    @property
+    def enough(self) -> int:
+        """A folded event is read whole or not at all, so few batches are full to the last item, and
+        a pause after one that is not would be a backlog's."""
+        return self.batch // 2
 
     @property
     def engine(self) -> Engine:

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
 from martech.kernel.errors import Invalid
+from martech.kernel.http.leaving import WhileThere
 from martech.modules.analytics import domain
 from martech.modules.analytics.contract import (
     Breakdown,
@@ -46,6 +47,8 @@ READ = {"scope": "analytics:read"}
 
 
 class FiguresController(Controller):
+    middleware = (WhileThere,)
+
     @get("/series", operation_id="getSeries", opt=READ)
     async def series(
         self,
