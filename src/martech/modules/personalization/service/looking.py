@@ -1,9 +1,11 @@
 """What segments there are and who belongs to them."""
 
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from martech.kernel.errors import NotFound, Unavailable
 from martech.kernel.paging import cursor, place
@@ -18,22 +20,40 @@ from martech.modules.personalization.service.rows import Rows
 from martech.modules.personalization.tables import members, people, registers, segments
 
 
+class Kept(NamedTuple):
+    """A segment's row."""
+
+    id: UUID
+    name: str
+    condition: bytes
+    version: int
+    ready: bool
+    looked_at: int
+    size: int
+    created_at: datetime
+    updated_at: datetime
+
+
+KEPT = tuple(segments.c[name] for name in Kept._fields)
+
+
 class Looking(Rows):
     async def segment(self, segment_id: UUID) -> Segment:
-        mine = select(segments).where(
+        mine = select(*KEPT).where(
             *self._mine(segments), segments.c.id == segment_id, segments.c.deleted.is_(False)
         )
         row = (await self.tx.execute(mine)).one_or_none()
         if row is None:
             raise NotFound(f"There is no segment {segment_id}.")
-        return _segment(row, 0 if row.ready else await self._population())
+        return _segment(Kept._make(row), 0 if row.ready else await self._population())
 
     async def segments(self, *, after: str | None = None, limit: int = 100) -> SegmentPage:
         """In the order in which they were made."""
-        mine = select(segments).where(*self._mine(segments), segments.c.deleted.is_(False))
+        mine = select(*KEPT).where(*self._mine(segments), segments.c.deleted.is_(False))
         if after is not None:
             mine = mine.where(segments.c.id > place(after, tuple[UUID])[0])
-        rows = (await self.tx.execute(mine.order_by(segments.c.id).limit(limit + 1))).all()
+        found = await self.tx.execute(mine.order_by(segments.c.id).limit(limit + 1))
+        rows = [Kept._make(row) for row in found]
         everybody = await self._population()
         return SegmentPage(
             data=[_segment(row, everybody) for row in rows[:limit]],
@@ -83,7 +103,7 @@ class Looking(Rows):
         return (await self.tx.execute(mine)).scalar_one_or_none() or 0
 
 
-def _segment(row: Row[*tuple[object, ...]], everybody: int) -> Segment:
+def _segment(row: Kept, everybody: int) -> Segment:
     done = 1.0 if row.ready else min(row.looked_at / max(everybody, 1), 0.99)
     return Segment(
         id=row.id,

@@ -14,7 +14,7 @@ from martech.modules.personalization.domain.catalog import Catalog, Defined, def
 from martech.modules.personalization.domain.people import Person
 from martech.modules.personalization.domain.reckoning import counted, countings
 from martech.modules.personalization.service.looking import Looking
-from martech.modules.personalization.service.rows import PERSON, person_of
+from martech.modules.personalization.service.rows import PERSON, Stored, person_of
 from martech.modules.personalization.tables import measures, people
 
 PAGE = 50  # people
@@ -75,7 +75,7 @@ class Previewing(Looking):
         if before is not None:
             mine = mine.where(people.c.id < before)
         rows = await self.tx.execute(mine.order_by(people.c.id.desc()).limit(PAGE))
-        return [person_of(row) for row in rows]
+        return [person_of(Stored._make(row)) for row in rows]
 
     async def _count_all(self, page: Sequence[Person], plan: "Plan", most: int) -> int:
         """Count what is not kept of them; how many rows were read."""

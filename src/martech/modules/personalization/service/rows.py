@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Table, and_, case, or_, select, union_all, update
+from sqlalchemy import ColumnElement, Table, and_, case, or_, select, union_all, update
 from sqlalchemy import literal as value
 
 from martech.kernel.db import Transaction
@@ -26,13 +26,25 @@ TOGETHER = 64  # sources whose past is read in one statement
 MUCH = 8_000  # rows; who did more is read by pages
 PAGE = 256  # rows of one source
 BRANCHES = 50  # SELECTs in one UNION
-PERSON = tuple(
-    people.c[name] for name in ("id", "kept", "known", "traits", "tallies", "inside", "wake")
-)
 STANDING = tuple(
     segments.c[name]
     for name in ("number", "id", "version", "condition", "ready", "looked_to", "deleted")
 )
+
+
+class Stored(NamedTuple):
+    """A person's row."""
+
+    id: UUID
+    kept: UUID | None
+    known: int
+    traits: bytes
+    tallies: bytes
+    inside: bytes
+    wake: int | None
+
+
+PERSON = tuple(people.c[name] for name in Stored._fields)
 
 
 class Register(NamedTuple):
@@ -96,18 +108,18 @@ class Rows:
         """All of them, made ready."""
         mine = select(*STANDING).where(*self._mine(segments)).order_by(segments.c.number)
         rows = (await self.tx.execute(mine)).all()
-        numbers: Sequence[Row[*tuple[object, ...]]] = []
+        numbers: list[tuple[bytes, int]] = []
         if rows:
             numbered = select(measures.c.definition, measures.c.number)
             found = await self.tx.execute(
                 numbered.where(*self._mine(measures)).order_by(measures.c.number)
             )
-            numbers = found.all()
+            numbers = [(row.definition, row.number) for row in found]
         defined = tuple(
             Defined(r.number, r.id, r.version, r.condition) for r in rows if not r.deleted
         )
         return Segments(
-            catalog(defined, tuple((row.definition, row.number) for row in numbers)),
+            catalog(defined, tuple(numbers)),
             {r.id: Standing(r.number, r.version, r.ready, r.looked_to, r.deleted) for r in rows},
         )
 
@@ -115,11 +127,12 @@ class Rows:
         """Those of *ids* who are on record, and whoever answers for them."""
         mine = select(*PERSON).where(*self._mine(people))
         found = {
-            row.id: person_of(row) for row in await self.tx.among(mine, people.c.id, sorted(ids))
+            row.id: person_of(Stored._make(row))
+            for row in await self.tx.among(mine, people.c.id, sorted(ids))
         }
         others = {p.kept for p in found.values() if p.kept is not None} - found.keys()
         for row in await self.tx.among(mine, people.c.id, sorted(others)):
-            found[row.id] = person_of(row)
+            found[row.id] = person_of(Stored._make(row))
         return found
 
     async def _sources(self, ids: Sequence[UUID]) -> dict[UUID, list[UUID]]:
@@ -208,7 +221,7 @@ def chunks(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield things[start : start + size]
 
 
-def person_of(row: Row[*tuple[object, ...]]) -> Person:
+def person_of(row: Stored) -> Person:
     return Person(
         id=row.id,
         kept=row.kept,

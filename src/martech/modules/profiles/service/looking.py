@@ -1,9 +1,11 @@
 """Who people are."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from martech.kernel.paging import cursor, place
 from martech.modules.profiles import domain
@@ -11,16 +13,25 @@ from martech.modules.profiles.contract import Counts, Identity, Kind, People, Pr
 from martech.modules.profiles.service.rows import Rows, stored
 from martech.modules.profiles.tables import counts, identities, profiles
 
-COLUMNS = tuple(profiles.c[name] for name in ("id", "first_seen", "traits"))
+
+class Known(NamedTuple):
+    """A profile's row."""
+
+    id: UUID
+    first_seen: datetime
+    traits: bytes
+
+
+KNOWN = tuple(profiles.c[name] for name in Known._fields)
 
 
 class Looking(Rows):
     async def get(self, profile_id: UUID) -> Profile:
         kept = await self._kept(profile_id)
         rows = await self.tx.execute(
-            select(*COLUMNS).where(*self._mine(profiles), profiles.c.id == kept)
+            select(*KNOWN).where(*self._mine(profiles), profiles.c.id == kept)
         )
-        (profile,) = await self._views(rows.all())
+        (profile,) = await self._views([Known._make(row) for row in rows])
         return profile
 
     async def find(self, kind: Kind, value: str) -> Profile | None:
@@ -34,10 +45,11 @@ class Looking(Rows):
         return None if profile_id is None else await self.get(profile_id)
 
     async def members(self, *, after: str | None = None, limit: int = 100) -> People:
-        people = select(*COLUMNS).where(*self._mine(profiles), profiles.c.merged_into.is_(None))
+        people = select(*KNOWN).where(*self._mine(profiles), profiles.c.merged_into.is_(None))
         if after is not None:
             people = people.where(profiles.c.id > place(after, tuple[UUID])[0])
-        rows = (await self.tx.execute(people.order_by(profiles.c.id).limit(limit + 1))).all()
+        found = await self.tx.execute(people.order_by(profiles.c.id).limit(limit + 1))
+        rows = [Known._make(row) for row in found]
         end = cursor(rows[limit - 1].id) if len(rows) > limit else None
         return People(data=await self._views(rows[:limit]), next=end)
 
@@ -47,7 +59,7 @@ class Looking(Rows):
             return Counts(people=0, identities=0, activities=0)
         return Counts(people=row.people, identities=row.identities, activities=row.activities)
 
-    async def _views(self, rows: Sequence[Row[*tuple[object, ...]]]) -> list[Profile]:
+    async def _views(self, rows: Sequence[Known]) -> list[Profile]:
         people = [row.id for row in rows]
         names = await self._names(people)
         merged: dict[UUID, list[UUID]] = {}

@@ -1,19 +1,36 @@
 """What people did: one person's timeline, and everybody's."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, and_, or_, select, union_all
+from sqlalchemy import ColumnElement, and_, or_, select, union_all
 
 from martech.kernel.paging import Moment, Number, cursor, place
 from martech.modules.profiles import domain
 from martech.modules.profiles.contract import EMPTY, Entries, Entry, Identity
-from martech.modules.profiles.service.rows import NAME, Rows, chunks
+from martech.modules.profiles.service.rows import NAME, Name, Rows, chunks
 from martech.modules.profiles.tables import activities, identities
 
 BRANCHES = 50  # SELECTs in one UNION
-COLUMNS = tuple(column for column in activities.c if column.name != "tenant")
+
+
+class Done(NamedTuple):
+    """An activity's row."""
+
+    position: int
+    identity: int
+    type: str
+    event: str | None
+    timestamp: datetime
+    received_at: datetime
+    message_id: str
+    body: bytes | None
+
+
+DONE = tuple(activities.c[name] for name in Done._fields)
 
 
 class Remembering(Rows):
@@ -34,7 +51,7 @@ class Remembering(Rows):
             at, position = place(after, tuple[Moment, Number])
             earlier = and_(activities.c.timestamp == at, activities.c.position < position)
             shown += [activities.c.timestamp <= at, or_(activities.c.timestamp < at, earlier)]
-        found: list[Row[*tuple[object, ...]]] = []
+        found: list[Done] = []
         for chunk in chunks(names, BRANCHES):
             found += await self._newest([name.id for name in chunk], shown, limit + 1)
         found.sort(key=lambda row: (row.timestamp, row.position), reverse=True)
@@ -45,18 +62,19 @@ class Remembering(Rows):
 
     async def _newest(
         self, names: Sequence[int], shown: Sequence[ColumnElement[bool]], limit: int
-    ) -> Sequence[Row[*tuple[object, ...]]]:
+    ) -> list[Done]:
         """Up to *limit* of each name: each walks its index and stops."""
         newest = activities.c.timestamp.desc(), activities.c.position.desc()
         branches = [
-            select(*COLUMNS)
+            select(*DONE)
             .where(*self._mine(activities), activities.c.identity == name, *shown)
             .order_by(*newest)
             .limit(limit)
             .subquery()
             for name in names
         ]
-        return (await self.tx.execute(union_all(*(select(b) for b in branches)))).all()
+        rows = await self.tx.execute(union_all(*(select(b) for b in branches)))
+        return [Done._make(row) for row in rows]
 
     async def activities(
         self,
@@ -67,24 +85,25 @@ class Remembering(Rows):
         limit: int = 100,
     ) -> Entries:
         """What everybody did, in the order in which it was recorded."""
-        done = select(*COLUMNS).where(*self._mine(activities))
+        done = select(*DONE).where(*self._mine(activities))
         if event is not None:
             done = done.where(activities.c.event == event)
         if after is not None:
             done = done.where(activities.c.position > place(after, tuple[Number])[0])
         found = await self.tx.execute(done.order_by(activities.c.position).limit(limit + 1))
-        rows = found.all()
+        rows = [Done._make(row) for row in found]
         end = cursor(rows[limit - 1].position) if len(rows) > limit else None
         mine = select(*NAME).where(*self._mine(identities))
         numbers = sorted({row.identity for row in rows})
-        owners = {row.id: row for row in await self.tx.among(mine, identities.c.id, numbers)}
+        names = await self.tx.among(mine, identities.c.id, numbers)
+        owners = {row.id: Name._make(row) for row in names}
         data = [_entry(row, owners[row.identity], properties) for row in rows[:limit]]
         return Entries(data=data, next=end)
 
 
 def _entry(
-    row: Row[*tuple[object, ...]],
-    name: Row[*tuple[object, ...]],
+    row: Done,
+    name: Name,
     properties: Sequence[str] | None,
 ) -> Entry:
     body = EMPTY if row.body is None else domain.sparse(msgspec.Raw(row.body), properties)
