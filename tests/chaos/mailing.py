@@ -40,7 +40,8 @@ from martech.modules.profiles.contract import (
 )
 from tests.chaos.history import GuaranteeBroken, Vacuous
 from tests.chaos.processes import KILLED, Child, Say
-from tests.sinks.smtp import Mail, Manners, Sink, read
+from tests.sinks.manners import Manners
+from tests.sinks.smtp import Mail, Sink, read
 
 NAMES = ("tracking", "profiles", "content", "delivery")
 LEASE = timedelta(seconds=1)
