@@ -49,6 +49,9 @@ class Trial:
     turns: int = 4
     """A place is reached so often at most before it strikes."""
 
+    sulky: int = 23
+    """One event in so many is hard to digest."""
+
     history: History = field(default_factory=History)
     kills: int = 0
 
@@ -59,7 +62,7 @@ class Trial:
             while first < events:
                 after = min(events, first + self.seed.randint(1, 40))
                 items = [
-                    did(n, f"p{n % 50}", SULKS if n % 23 == 0 else "Viewed")
+                    did(n, f"p{n % 50}", SULKS if n % self.sulky == 0 else "Viewed")
                     for n in range(first, after)
                 ]
                 await tell(host, "profiles", ActivityRecorded(items=items))
@@ -140,7 +143,8 @@ async def test_a_retry_settled_before_its_effect_is_found_out(
 ) -> None:
     events, kills = (20_000, 60) if full else (1500, 4)
     places = ("store.after_once",)
-    trial = Trial(url, tmp_path, SettlesFirst, random.Random(4), places, LONG, 1)
+    # each kill takes a retry that ends well, so there must be many to try again
+    trial = Trial(url, tmp_path, SettlesFirst, random.Random(4), places, LONG, 1, sulky=5)
     await trial.tell(events)
     with pytest.raises(GuaranteeBroken, match=r"lost [1-9]"):
         await trial.run(kills)
