@@ -52,7 +52,7 @@ Key = tuple[UUID, str]
 class Delivery:
     """One subscription. `step` moves it on; the bus decides when."""
 
-    pace: ClassVar[float] = 0.05
+    pace: ClassVar[float] = 0.1
     """Seconds between batches that are not full: what trickles in is handled together."""
 
     def __init__(
