@@ -61,12 +61,6 @@ class StoredDelivery(Delivery):
         self._writing: object = None
 
     @property
-    def enough(self) -> int:
-        """A folded event is read whole or not at all, so few batches are full to the last item, and
-        a pause after one that is not would be a backlog's."""
-        return self.batch // 2
-
-    @property
     def engine(self) -> Engine:
         """The host has it as soon as it is entered."""
         return self.cursors.engine
