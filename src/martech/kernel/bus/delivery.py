@@ -33,14 +33,14 @@ from martech.kernel.cursors import Cursor, Overtaken, Place
 from martech.kernel.db import Transaction, Unit
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
-from martech.kernel.messages import Fact
+from martech.kernel.messages import FOLD, Fact
 from martech.kernel.module import Subscription
 from martech.kernel.outbox import Origin
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 8  # attempts before a fact is parked
-BATCH = 500  # items
+BATCH = 2 * FOLD  # items
 FIRST_RETRY = timedelta(milliseconds=100)
 LONGEST_RETRY = timedelta(minutes=1)
 DEADLINE = 30.0  # seconds for a whole batch
@@ -52,7 +52,7 @@ Key = tuple[UUID, str]
 class Delivery:
     """One subscription. `step` moves it on; the bus decides when."""
 
-    pace: ClassVar[float] = 0.1
+    pace: ClassVar[float] = 0.2
     """Seconds between batches that are not full: what trickles in is handled together."""
 
     def __init__(
@@ -85,10 +85,9 @@ class Delivery:
 
     @property
     def enough(self) -> int:
-        """Who handled so many items in a step goes on at once: more may be there. A folded event is
-        read whole or not at all, so few batches are full to the last item, and a pause after one
-        that is not would be a backlog's."""
-        return self.batch // 2
+        """Who handled so many items in a step goes on at once: there may be more, for which there
+        was no room. A folded event is read whole or not at all."""
+        return max(1, self.batch - FOLD)
 
     async def step(self) -> int:
         """Try again what is due, then handle the next batch. How much that was; 0 for nothing.

@@ -93,13 +93,14 @@ def _sqlite(url: str, module: str) -> AsyncEngine:
         connect_args={"timeout": BUSY_SECONDS},
         poolclass=AsyncAdaptedQueuePool,
         pool_size=4,
+        pool_use_lifo=True,  # what another connection has written empties a connection's cache
         max_overflow=12,
         pool_timeout=10,
     )
 
     events = engine.sync_engine
     event.listen(events, "connect", partial(_attach, file, module))
-    event.listen(events, "begin", _begin)
+    event.listen(events, "begin", _says)
     event.listen(events, "before_execute", _wall)
     return engine
 
@@ -118,10 +119,10 @@ def _attach(file: Path, module: str, connection: Any, record: object) -> None:
     cursor.close()
 
 
-def _begin(connection: Connection) -> None:
-    write = connection.get_execution_options().get("write", True)
-    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if write else 'ON'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+def _says(connection: Connection) -> None:
+    """What kind of transaction the dialect is to begin."""
+    raw: Any = connection.connection.dbapi_connection
+    raw.writes = connection.get_execution_options().get("write", True)
 
 
 def _wall(

@@ -31,8 +31,19 @@ class InlineConnection(sqlite3.Connection):
     committed = 0
     """`total_changes` at the last commit: whether there is anything to wait for the disk for."""
 
+    writes = True
+    """Whether the next transaction may; it has the write lock from its beginning then."""
+
+    _query_only = False
+
     def cursor(self, factory: type[sqlite3.Cursor] | None = None) -> sqlite3.Cursor:  # type: ignore[override]
         return super().cursor(factory or Cursor)
+
+    def begin(self) -> None:
+        if self._query_only == self.writes:
+            self._query_only = not self.writes
+            self.execute(f"PRAGMA query_only={'OFF' if self.writes else 'ON'}")
+        self.execute("BEGIN IMMEDIATE" if self.writes else "BEGIN")
 
 
 class InlineDialect(SQLiteDialect_pysqlite):
@@ -49,6 +60,9 @@ class InlineDialect(SQLiteDialect_pysqlite):
     def create_connect_args(self, url: URL) -> Any:
         positional, named = super().create_connect_args(url)
         return positional, {**named, "factory": InlineConnection, "check_same_thread": False}
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        dbapi_connection.driver_connection.begin()
 
     def do_execute(self, cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
         cursor.execute(statement, parameters)

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel.tenancy import Rows
 
-STEPS = (64, 8, 1)
+STEPS = tuple(2**n for n in reversed(range(9)))
 """Rows of one statement on SQLite: few different statements, each prepared once a connection."""
 
 Process = Callable[[Any], Any]
