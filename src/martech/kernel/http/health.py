@@ -17,8 +17,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from martech.kernel import migrate
 from martech.kernel.admission import Admission
 from martech.kernel.auth import Keyring
-from martech.kernel.bus import Bus, Delivery
-from martech.kernel.cursors import Place
 from martech.kernel.errors import Error
 from martech.kernel.host import Host
 from martech.kernel.migrate import DatabaseUnfit
@@ -52,37 +50,11 @@ class Readiness(msgspec.Struct, frozen=True):
     """What was looked at, and ``ok`` or what is wrong with it."""
 
 
-class Feeding:
-    """Whether what a store is to hold gets there: its cursor moves, or there is nothing to hear."""
-
-    def __init__(self, delivery: Delivery, *, patience: float = 60.0) -> None:
-        """*patience* is how many seconds it may stand still."""
-        self._delivery = delivery
-        self._patience = patience
-        self._place: Place | None = None
-        self._moved = 0.0
-
-    async def look(self) -> str:
-        async with self._delivery.database.across(write=False) as connection:
-            place = (await self._delivery.cursors.load(connection)).place
-        behind = await self._delivery.lag()
-        if not behind or place != self._place:
-            self._place, self._moved = place, monotonic()
-            return "ok"
-        still = monotonic() - self._moved
-        if still < self._patience:
-            return "ok"
-        return (
-            f"{self._delivery.name} has taken nothing in for {still:.0f} s; {behind:,} items wait"
-        )
-
-
 class Readier:
     def __init__(self, host: Host, pulse: Pulse | None) -> None:
         self._host = host
         self._pulse = pulse
         self._migrated: set[str] = set()
-        self._feedings = [(d.module, Feeding(d)) for d in Bus(host).deliveries]
 
     async def look(self) -> Readiness:
         checks = {name: await self._database(name) for name in self._host.modules}
@@ -98,12 +70,9 @@ class Readier:
         try:
             async with asyncio.timeout(LONGEST_LOOK):
                 await self._host.stores[name].check()
-                said = [
-                    await feeding.look() for module, feeding in self._feedings if module == name
-                ]
-        except (Error, OSError, SQLAlchemyError):  # a time-out is an OSError
+        except (Error, OSError):  # a time-out is an OSError
             return "The store does not answer."
-        return next((one for one in said if one != "ok"), "ok")
+        return "ok"
 
     async def _database(self, name: str) -> str:
         database = self._host.databases[name]
