@@ -6,8 +6,8 @@ So one tenant's slow questions hold one thread, and what they ask meanwhile wait
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from martech.kernel.errors import TooMany, Unavailable
@@ -18,22 +18,40 @@ WAITING = 8
 """Of one tenant; and of all tenants as many for each thread."""
 
 
-class _Question:
-    def __init__(self, do: Callable[[], object]) -> None:
-        self.answer = Future[Any]()
+class _Waiting(Protocol):
+    def begin(self, pool: Executor, over: Callable[[], None]) -> None: ...
+    def leave(self) -> None: ...
+    def gone(self) -> bool: ...
+
+
+class _Question(Generic[T]):
+    def __init__(self, do: Callable[[], T]) -> None:
+        self.answer = Future[T]()
         self._do = do
 
-    def work(self) -> object:
-        """Nothing for whoever has gone."""
-        return self._do() if self.answer.set_running_or_notify_cancel() else None
+    def begin(self, pool: Executor, over: Callable[[], None]) -> None:
+        """Have it done, and *over* called when it is answered."""
+        work = pool.submit(self._work)
+        work.add_done_callback(self._settle)
+        work.add_done_callback(lambda _: over())
 
-    def settle(self, worked: "Future[object]") -> None:
-        if self.answer.cancelled():
-            return
+    def leave(self) -> None:
+        """Of one that is being answered, nothing."""
+        self.answer.cancel()
+
+    def gone(self) -> bool:
+        return self.answer.cancelled()
+
+    def _work(self) -> list[T]:
+        """Nothing for whoever has gone."""
+        return [self._do()] if self.answer.set_running_or_notify_cancel() else []
+
+    def _settle(self, worked: Future[list[T]]) -> None:
         if error := worked.exception():
             self.answer.set_exception(error)
-        else:
-            self.answer.set_result(worked.result())
+            return
+        for done in worked.result():
+            self.answer.set_result(done)
 
 
 class Turns:
@@ -43,7 +61,7 @@ class Turns:
         self._pool = ThreadPoolExecutor(threads, "analytics answers")
         self._most = threads * (1 + WAITING)
         self._lock = threading.Lock()
-        self._lines: dict[UUID, deque[_Question]] = {}
+        self._lines: dict[UUID, deque[_Waiting]] = {}
         """Of each tenant who asks; the first of a line has its turn."""
 
     def ask(self, tenant: UUID, do: Callable[[], T]) -> "Future[T]":
@@ -70,17 +88,15 @@ class Turns:
         with self._lock:
             for line in self._lines.values():
                 for question in line:
-                    question.answer.cancel()  # of one that is being answered, nothing
+                    question.leave()
             self._drop_the_cancelled()
         self._pool.shutdown()
 
-    def _begin(self, tenant: UUID, question: _Question) -> None:
+    def _begin(self, tenant: UUID, question: _Waiting) -> None:
         """Without the lock: what is done at once ends in here."""
-        work = self._pool.submit(question.work)
-        work.add_done_callback(lambda worked: self._end(tenant, question, worked))
+        question.begin(self._pool, lambda: self._end(tenant))
 
-    def _end(self, tenant: UUID, question: _Question, worked: "Future[object]") -> None:
-        question.settle(worked)
+    def _end(self, tenant: UUID) -> None:
         with self._lock:
             self._drop_the_cancelled()
             line = self._lines[tenant]
@@ -93,5 +109,5 @@ class Turns:
     def _drop_the_cancelled(self) -> None:
         """All but the first of a line, which leaves it itself."""
         for tenant, (first, *others) in self._lines.items():
-            waiting = (question for question in others if not question.answer.cancelled())
+            waiting = (question for question in others if not question.gone())
             self._lines[tenant] = deque([first, *waiting])
