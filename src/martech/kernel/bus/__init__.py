@@ -62,9 +62,10 @@ class Bus:
                     handled = await _to_the_end(delivery)
                     wait = POLL
                     if handled:
-                        took, full = loop.time() - began, handled >= delivery.enough
+                        took = loop.time() - began
                         given = GIVEN * (self.host.process.asked - asked)
-                        await asyncio.sleep(min(took, given) if full else delivery.pace - took)
+                        rest = delivery.rest(handled) - took if delivery.had_room(handled) else 0.0
+                        await asyncio.sleep(max(rest, min(took, given)))
                         continue
                 except Unavailable as exc:
                     wait = min(wait * 2, LONGEST_WAIT)

@@ -20,7 +20,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 8  # attempts before a fact is parked
 BATCH = 2 * FOLD  # items
+SHORTEST_REST, LONGEST_REST = 0.05, 0.2  # seconds
 FIRST_RETRY = timedelta(milliseconds=100)
 LONGEST_RETRY = timedelta(minutes=1)
 DEADLINE = 30.0  # seconds for a whole batch
@@ -51,9 +52,6 @@ Key = tuple[UUID, str]
 
 class Delivery:
     """One subscription. `step` moves it on; the bus decides when."""
-
-    pace: ClassVar[float] = 0.2
-    """Seconds between batches that are not full: what trickles in is handled together."""
 
     def __init__(
         self,
@@ -83,11 +81,15 @@ class Delivery:
     def name(self) -> str:
         return f"{self.module}.{self.subscription.name}"
 
-    @property
-    def enough(self) -> int:
-        """Who handled so many items in a step goes on at once: there may be more, for which there
-        was no room. A folded event is read whole or not at all."""
-        return max(1, self.batch - FOLD)
+    def had_room(self, handled: int) -> bool:
+        """Whether a step that *handled* so many items left none behind for want of room. A folded
+        event is read whole or not at all."""
+        return handled <= self.batch - FOLD
+
+    def rest(self, handled: int) -> float:
+        """Seconds from the begin of a step that had room to that of the next. What trickles in is
+        handled together: the more comes in, the more of it."""
+        return max(SHORTEST_REST, LONGEST_REST * handled / FOLD)
 
     async def step(self) -> int:
         """Try again what is due, then handle the next batch. How much that was; 0 for nothing.

@@ -16,7 +16,7 @@ A replay takes out of the store what is to be heard again: nothing needs to be e
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
@@ -36,6 +36,7 @@ from martech.kernel.store import Engine, StoredCursors
 log = logging.getLogger(__name__)
 
 BATCH = 2000  # items
+REST = 0.25  # seconds
 
 
 class StoredDelivery(Delivery):
@@ -45,7 +46,6 @@ class StoredDelivery(Delivery):
     told rarely, and much at a time. (At 5,000 events a second a third of the work for each.)
     """
 
-    pace: ClassVar[float] = 0.25
     cursors: StoredCursors
 
     def __init__(
@@ -59,6 +59,9 @@ class StoredDelivery(Delivery):
     ) -> None:
         super().__init__(host, module, subscription, batch=batch, **limits)
         self._writing: object = None
+
+    def rest(self, handled: int) -> float:
+        return REST
 
     @property
     def engine(self) -> Engine:
