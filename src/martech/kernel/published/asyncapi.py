@@ -44,6 +44,9 @@ def asyncapi(module: Module) -> dict[str, Any]:
             **{name: _channel(name, f"{SOURCE}{module.name}") for name in names},
             **{name: _channel(name, f"{SOURCE}{name.split('.')[0]}") for name in heard},
         },
+        "x-commands": {
+            name: {"reach": reach, "summary": text} for name, reach, text in glance.does
+        },
         "operations": {
             **{f"tell.{name}": _operation("send", name) for name in names},
             **{

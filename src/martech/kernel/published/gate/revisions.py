@@ -1,0 +1,56 @@
+"""Contracts as they lie in the working tree, and as git has kept them."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from martech.kernel.published.gate.places import Document
+from martech.kernel.published.gate.verdict import JUDGES
+
+
+class UnknownRevision(Exception):
+    """Git does not know it here. The sentence is for the person who asked."""
+
+
+def in_tree(repository: Path) -> dict[str, Document]:
+    """The contracts of the working tree, committed or not: path in the repository -> document."""
+    return {
+        file.relative_to(repository).as_posix(): json.loads(file.read_bytes())
+        for file in sorted(repository.glob("contracts/*/*.json"))
+        if file.name in JUDGES
+    }
+
+
+def at_revision(repository: Path, revision: str) -> tuple[str, dict[str, Document]]:
+    """The commit that *revision* means, and the contracts in it."""
+    try:
+        said = _git(repository, "rev-parse", "--verify", f"{revision}^{{commit}}")
+    except UnknownRevision as refused:
+        raise UnknownRevision(
+            f"{revision}: no such revision in {repository.resolve()} ({refused}). Name a commit, a"
+            " branch or a tag; in a shallow clone, `git fetch --unshallow` first."
+        ) from None
+    commit = said.decode().strip()
+    listed = _git(repository, "ls-tree", "-r", "-z", "--name-only", commit, "--", "contracts/")
+    paths = [path for path in listed.decode().split("\0") if _judged(path)]
+    return commit, {
+        path: json.loads(_git(repository, "show", f"{commit}:./{path}")) for path in paths
+    }
+
+
+def _judged(path: str) -> bool:
+    """``contracts/<module>/<what>.json``"""
+    return path.count("/") == 2 and path.rpartition("/")[2] in JUDGES
+
+
+def _git(repository: Path, *arguments: str) -> bytes:
+    try:
+        return subprocess.run(  # noqa: S603 - no shell; with ^{commit} behind it a revision is no option
+            ["git", "-C", str(repository), *arguments],  # noqa: S607 - the git of whoever asks
+            capture_output=True,
+            check=True,
+        ).stdout
+    except FileNotFoundError:
+        raise UnknownRevision("git is not installed") from None
+    except subprocess.CalledProcessError as refused:
+        raise UnknownRevision(refused.stderr.decode().strip()) from None
