@@ -30,9 +30,23 @@ else:
     print("boots")
 """
 
+GRANT = """
+import sys
+from martech.app import installed
+from martech.kernel.settings import Settings
+from martech.modules.access.service import Catalogue
+assert installed() == sys.argv[1:], installed()
+Catalogue(Settings()).check(["profiles:read", "*:*"])
+"""
+
 
 def lift(module: str, to: Path, faces: list[str]) -> subprocess.CompletedProcess[str]:
     """Copy what *module* needs to stand alone, and nothing else; then start it."""
+    copy(module, to, faces)
+    return run(to, BOOT, module, str(to))
+
+
+def copy(module: str, to: Path, faces: list[str]) -> None:
     package = to / "martech"
     shutil.copytree(SRC / "kernel", package / "kernel")
     shutil.copytree(SRC / "console", package / "console")
@@ -44,8 +58,11 @@ def lift(module: str, to: Path, faces: list[str]) -> subprocess.CompletedProcess
         (package / "modules" / name).mkdir()
         for file in ["__init__.py", "contract.py"]:
             shutil.copy(SRC / "modules" / name / file, package / "modules" / name)
+
+
+def run(to: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", BOOT, module, str(to)],
+        [sys.executable, "-c", script, *arguments],
         cwd=to,
         env={**os.environ, "PYTHONPATH": str(to)},
         capture_output=True,
@@ -89,12 +106,15 @@ def test_a_module_that_reaches_behind_a_face_does_not_start(planted: str, tmp_pa
     assert started.stdout == "boots\n", started.stderr
     service = folder / "martech" / "modules" / "access" / "service.py"
     service.write_text(f"{service.read_text()}\n{planted}\n")
-    again = subprocess.run(
-        [sys.executable, "-c", BOOT, "access", str(folder)],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert again.returncode != 0
+    assert run(folder, BOOT, "access", str(folder)).returncode != 0
+
+
+@pytest.mark.parametrize(("beside", "faces"), [([], []), (["tracking"], ["profiles"])])
+def test_access_grants_what_left_it_and_what_it_has_left(
+    beside: list[str], faces: list[str], tmp_path: Path
+) -> None:
+    copy("access", tmp_path, faces)
+    for name in beside:
+        shutil.copytree(SRC / "modules" / name, tmp_path / "martech" / "modules" / name)
+    granted = run(tmp_path, GRANT, "access", *beside)
+    assert granted.returncode == 0, granted.stderr

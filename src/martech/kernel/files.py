@@ -18,8 +18,17 @@ def beside(package: str, name: str) -> str:
 
 def installed() -> list[str]:
     """Every folder under modules/ that has a manifest; one without is only a contract."""
+    return _modules_with("module.py")
+
+
+def faces() -> list[str]:
+    """Every folder under modules/ that has a contract, of those too that live elsewhere."""
+    return _modules_with("contract.py")
+
+
+def _modules_with(file: str) -> list[str]:
     folder = files("martech.modules")
-    return sorted(f.name for f in folder.iterdir() if f.joinpath("module.py").is_file())
+    return sorted(f.name for f in folder.iterdir() if f.joinpath(file).is_file())
 
 
 def secret(path: str) -> bytes:

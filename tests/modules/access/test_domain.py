@@ -28,31 +28,38 @@ def test_each_role_may_all_that_the_lower_ones_may_and_more() -> None:
 
 def test_roles_are_made_of_scopes() -> None:
     for scopes in domain.ROLES.values():
-        domain.check_scopes(scopes, [])
+        domain.check_scopes(scopes)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "profiles",
-        "profiles:",
-        ":read",
-        "profiles:read:x",
-        "Profiles:read",
-        "profiles:read ",
-        "**:read",
-        "profile:read",
-        "profiles:see",
-        "profiles:réad",
-        "\0:read",
-    ],
-)
-def test_what_no_route_can_ask_for_is_no_scope(text: str) -> None:
-    domain.check_scopes(["profiles:read", "*:manage", "profiles:*", "*:*"], ["profiles"])
+MISSHAPEN = [
+    "",
+    "profiles",
+    "profiles:",
+    ":read",
+    "profiles:read:x",
+    "Profiles:read",
+    "profiles:read ",
+    "profiles:read\n",
+    "**:read",
+    "profiles:see",
+    "profiles:réad",
+    "\0:read",
+]
+
+
+@pytest.mark.parametrize("modules", [(), ("profiles", "tracking")])
+@pytest.mark.parametrize("text", MISSHAPEN)
+def test_what_has_not_the_form_is_no_scope(text: str, modules: tuple[str, ...]) -> None:
+    domain.check_scopes(["profiles:read", "*:manage", "profiles:*", "*:*"], modules)
     with pytest.raises(Invalid) as refused:
-        domain.check_scopes(["profiles:read", text], ["profiles"])
+        domain.check_scopes(["profiles:read", text], modules)
     assert refused.value.field == "scopes"
+
+
+def test_a_module_is_misspelt_only_where_all_are_known() -> None:
+    domain.check_scopes(["loyalty:read", "loyalty_points:*"])
+    with pytest.raises(Invalid, match=r"'profile:read' is not .*: the modules are profiles"):
+        domain.check_scopes(["profile:read"], ["profiles"])
 
 
 @given(names)

@@ -15,8 +15,10 @@ from martech.kernel.clock import TestClock
 from martech.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from martech.kernel.host import Host
 from martech.kernel.messages import wire_name
+from martech.kernel.settings import Settings
 from martech.modules.access import tables
 from martech.modules.access.contract import KeyIssued, TenantOpened
+from martech.modules.access.service import Catalogue
 from tests.modules.access.conftest import Office
 
 pytestmark = pytest.mark.anyio
@@ -269,24 +271,28 @@ async def test_a_key_that_makes_no_sense_is_refused(
     assert refused.value.field == field
 
 
-async def test_an_unknown_scope_is_refused_with_those_that_there_are(office: Office) -> None:
-    await office.open()
-    async with office.asks() as access:
-        with pytest.raises(Invalid) as refused:
-            await access.issue("secret", name="x", scopes=["profile:read"])
+def test_a_key_may_have_each_scope_that_a_route_asks_for() -> None:
+    operations = [each for path in describe()["paths"].values() for each in path.values()]
+    asked = {one["x-scope"] for one in operations if ":" in one.get("x-scope", "")}
+    assert len(asked) > len(installed())
+    Catalogue(Settings()).check(asked)
+
+
+def test_an_unknown_scope_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(Invalid) as refused:
+        Catalogue(Settings()).check(["profile:read"])
     assert "'profile:read'" in refused.value.detail
     for known in (*installed(), "read", "write", "manage"):
         assert known in refused.value.detail
 
 
-async def test_a_key_may_have_each_scope_that_a_route_asks_for(office: Office) -> None:
-    operations = [each for path in describe()["paths"].values() for each in path.values()]
-    asked = {one["x-scope"] for one in operations if ":" in one.get("x-scope", "")}
-    assert len(asked) > len(installed())
+async def test_who_hosts_some_of_the_modules_grants_the_scopes_of_any(office: Office) -> None:
+    asked = ["loyalty:read", "personalization:read"]
+    Catalogue(Settings(modules=("access",))).check(asked)
     await office.open()
     async with office.asks() as access:
-        issued = await access.issue("secret", name="all", scopes=asked)
-    assert set(issued.key.scopes) == asked
+        issued = await access.issue("secret", name="elsewhere", scopes=asked)
+    assert issued.key.scopes == asked
 
 
 async def test_a_tenant_that_was_never_opened_gets_no_keys(office: Office) -> None:

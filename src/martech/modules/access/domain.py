@@ -24,6 +24,7 @@ ROLES: Final[dict[Role, frozenset[str]]] = {
 }
 
 VERBS: Final = ("read", "write", "manage")
+_SCOPE: Final = re.compile(rf"(?P<module>[a-z][a-z0-9_]*|\*):({'|'.join(VERBS)}|\*)")
 EVERYTHING: Final = ROLES["owner"]
 OVERLAP: Final = timedelta(days=1)
 LONGEST_OVERLAP: Final = timedelta(days=30)
@@ -58,15 +59,16 @@ def address(email: str) -> str:
     return email
 
 
-def check_scopes(scopes: Iterable[str], modules: Sequence[str]) -> None:
-    """Raise `Invalid` for a scope that no route of *modules* can ask for: it would be granted, and
-    be worth nothing."""
+def check_scopes(scopes: Iterable[str], modules: Sequence[str] = ()) -> None:
+    """Raise `Invalid` for a scope that no route can ask for: it would be granted, and be worth
+    nothing. *modules* are all that there are; where nobody knows them, any name may be one."""
     for scope in sorted(scopes):
-        module, _, verb = scope.partition(":")
-        if module not in (*modules, "*") or verb not in (*VERBS, "*"):
+        found = _SCOPE.fullmatch(scope)
+        if found is None or (modules and found["module"] not in (*modules, "*")):
+            there = f"the modules are {', '.join(modules)}; the verbs" if modules else "the verbs"
             raise Invalid(
-                f"{scope[:80]!r} is not a scope. Write MODULE:VERB, * for any: the modules are "
-                f"{', '.join(modules)}; the verbs {', '.join(VERBS)}.",
+                f"{scope[:80]!r} is not a scope. Write MODULE:VERB, * for any: {there} are "
+                f"{', '.join(VERBS)}.",
                 field="scopes",
             )
 

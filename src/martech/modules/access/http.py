@@ -21,9 +21,10 @@ from martech.modules.access.contract import (
     User,
     Users,
 )
-from martech.modules.access.service import AccessService
+from martech.modules.access.service import AccessService, Catalogue
 
 Service = NamedDependency[AccessService]
+Scopes = NamedDependency[Catalogue]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on a page.")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 
@@ -97,7 +98,10 @@ class KeyController(Controller):
     path = "/keys"
 
     @post(operation_id="issueKey", opt=MANAGE)
-    async def issue(self, data: JSONBody[IssueKey], service: Service) -> IssuedKey:
+    async def issue(
+        self, data: JSONBody[IssueKey], service: Service, catalogue: Scopes
+    ) -> IssuedKey:
+        catalogue.check(data.scopes)
         return await service.issue(
             data.kind,
             name=data.name,

@@ -11,5 +11,6 @@ module = Module(
         http.KeyController,
         http.AuditController,
     ],
+    resources=[service.Catalogue],
     issuer=True,
 )

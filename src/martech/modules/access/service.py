@@ -22,9 +22,10 @@ from martech.kernel.auth import (
 from martech.kernel.columns import new_id
 from martech.kernel.db import Transaction
 from martech.kernel.errors import Conflict, Forbidden, Invalid, NotFound
-from martech.kernel.files import installed
+from martech.kernel.files import faces, installed
 from martech.kernel.paging import Number, cursor, place
 from martech.modules.access import domain
+from martech.kernel.settings import Settings
 from martech.modules.access.contract import (
     Access,
     AuditEntries,
@@ -228,7 +229,7 @@ class AccessService(Access):
 
     async def _scopes(self, kind: KeyKind, wanted: Scopes, user_id: UUID | None) -> Scopes:
         """What a new key gets. Raises `Invalid` or `Forbidden`."""
-        domain.check_scopes(wanted, installed())
+        domain.check_scopes(wanted)
         if kind == "write":
             if wanted or user_id:
                 raise Invalid(
@@ -355,6 +356,20 @@ class AccessService(Access):
 
 def _user(row: RowMapping) -> User:
     return User(
+class Catalogue:
+    """Whose scopes there are, as far as a host can know it from its start: where only some of the
+    modules run, others may be anywhere."""
+
+    def __init__(self, settings: Settings) -> None:
+        known = faces()
+        everything = not settings.modules and known == installed() and len(known) > 1
+        self._modules = known if everything else ()
+
+    def check(self, scopes: Iterable[str]) -> None:
+        """Raises `Invalid` for what is misspelt."""
+        domain.check_scopes(scopes, self._modules)
+
+
         id=row["id"],
         email=row["email"],
         name=row["name"],
