@@ -15,6 +15,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("launch", sa.Integer(), server_default="0", nullable=False))
 
     # ### end Alembic commands ###
+    _read_from_the_beginning()
 
 
 def downgrade() -> None:
@@ -23,3 +24,11 @@ def downgrade() -> None:
         batch_op.drop_column("launch")
 
     # ### end Alembic commands ###
+    _read_from_the_beginning()
+
+
+def _read_from_the_beginning() -> None:
+    """Where a page of a segment ends is written in another way on the other side of this; delivery
+    knows whom it was given."""
+    campaigns = sa.table("campaigns", sa.column("page"), schema="campaigns")
+    op.execute(campaigns.update().where(campaigns.c.page.is_not(None)).values(page=None))

@@ -23,6 +23,7 @@ from martech.kernel.columns import Id, tenant_column
 from martech.kernel.db import Transaction, module_metadata
 from martech.kernel.errors import Conflict, NotFound, Unavailable
 from martech.kernel.module import Module
+from martech.kernel.paging import cursor, place
 from martech.modules.content.contract import Content, Published
 from martech.modules.delivery.contract import (
     Channel,
@@ -135,12 +136,12 @@ class Crowd(Personalization):
             members.c.tenant == self.tx.tenant, members.c.segment_id == segment_id
         )
         if after is not None:
-            mine = mine.where(members.c.profile_id > UUID(after))
+            mine = mine.where(members.c.profile_id > place(after, tuple[UUID])[0])
         found = (
             await self.tx.execute(mine.order_by(members.c.profile_id).limit(limit + 1))
         ).scalars()
         page = list(found)
-        more = str(page[limit - 1]) if len(page) > limit else None
+        more = cursor(page[limit - 1]) if len(page) > limit else None
         return Members(data=page[:limit], next=more)
 
     async def _ready(self, segment_id: UUID) -> bool:

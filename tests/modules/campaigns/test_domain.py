@@ -73,6 +73,7 @@ class World:
     def __init__(self, people: int) -> None:
         self.now = DRAFT
         self.people = people
+        self.order_of_pages = 0
         self.send: Sent = "none"
         self.sealed = self.gone = False
         self.given = set[int]()
@@ -111,12 +112,10 @@ class World:
         match move:
             case "a job sets out":
                 self.out.append(self.now)
-            case "it comes back" if self.out:
-                self.come_back(0)
+            case "it comes back" | "it is lost" if self.out:
+                self.come_back(0, lost=move == "it is lost")
             case "a later one comes back" if self.out:
                 self.come_back(-1)
-            case "it is lost" if self.out:
-                self.come_back(0, lost=True)
             case "all is sent" if self.send == "open" and self.sealed:
                 self.turn("completed")
             case "we hear" if self.news:
@@ -127,6 +126,8 @@ class World:
                 self.turn("cancelled")
             case "the segment is deleted":
                 self.gone = True
+            case "pages end elsewhere":
+                self.order_of_pages += 1
 
     def turn(self, send: SendStatus) -> None:
         if self.send != send:
@@ -160,9 +161,12 @@ class World:
     def _hand(self, before: Standing) -> Outcome:
         if self.sealed:
             return steering.Sealed()
-        place = int(before.page or 0)
-        self.given.add(place)
-        return steering.Handed(str(place + 1) if place + 1 < self.people else None)
+        ordered, _, place = (before.page or f"{self.order_of_pages}:0").partition(":")
+        if int(ordered) != self.order_of_pages:
+            return steering.Lost()
+        self.given.add(int(place))
+        more = int(place) + 1 < self.people
+        return steering.Handed(f"{ordered}:{int(place) + 1}" if more else None)
 
     def _steer(self, step: Step) -> Outcome:
         if step == "seal":
@@ -211,6 +215,7 @@ class World:
 MOVES = (
     *("a job sets out", "it comes back", "a later one comes back", "it is lost"),
     *("all is sent", "we hear", "paused there", "cancelled there", "the segment is deleted"),
+    "pages end elsewhere",
 )
 STEERING: tuple[Order, ...] = ("pause", "resume", "cancel")
 OFTEN = (*MOVES[:2] * 8, "we hear", "we hear", "all is sent", "pause", "resume", "resume")
@@ -241,7 +246,7 @@ def test_delivery_ends_where_the_orders_want_it_whatever_comes_late(
 RUNS = ("it runs",) * 12
 quiet = st.lists(
     st.sampled_from((*RUNS, "it is lost", "all is sent", "pause", "resume", "resume"))
-    | st.sampled_from(RUNS + STEERING + ("the segment is deleted",)),
+    | st.sampled_from(RUNS + STEERING + ("the segment is deleted", "pages end elsewhere")),
     max_size=60,
 )
 
@@ -256,7 +261,7 @@ def test_orders_are_carried_out_though_delivery_tells_nothing(
     for step in steps:
         if step in STEERING:
             world.order(step)  # type: ignore[arg-type]
-        elif step in ("all is sent", "the segment is deleted"):
+        elif step in ("all is sent", "the segment is deleted", "pages end elsewhere"):
             world.meet(step)
         else:
             world.meet("it comes back" if step == "it runs" else step)
@@ -296,6 +301,7 @@ def test_what_delivery_has_sealed_is_read_though_nobody_here_remembers() -> None
         steering.Fixed(1, 1),
         steering.Opened(going=True),
         steering.Handed(None),
+        steering.Lost(),
         steering.Sealed(),
         steering.Steered(),
         steering.Stopped(),

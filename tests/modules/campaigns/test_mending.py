@@ -6,12 +6,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
-from martech.kernel import parked
+from martech.kernel import migrate, parked
 from martech.kernel.clock import TestClock
 from martech.kernel.commands import ATTEMPTS
-from martech.kernel.errors import Conflict, Error
+from martech.kernel.errors import Conflict, Error, Invalid
+from martech.kernel.jobs.carrier import AWAY
 from martech.modules.campaigns.domain import send_of
+from martech.modules.campaigns.module import module
+from martech.modules.campaigns.tables import campaigns
 from tests.modules.campaigns.conftest import CONTENT, SEGMENT, Desk
 from tests.modules.campaigns.neighbours import Crowd, PostOffice
 from tests.modules.campaigns.test_under_way import advance, interrupted
@@ -19,6 +23,9 @@ from tests.modules.campaigns.test_under_way import advance, interrupted
 pytestmark = pytest.mark.anyio
 
 OTHER = UUID(int=10**6 + 1)
+YESTERDAY = UUID(int=999).hex
+"""Where the first page ends, as it was written down before the last upgrade."""
+
 ERRORS = (
     (RuntimeError("a column is missing"), "Something went wrong here (RuntimeError)"),
     (Error("The peer answered nonsense."), "The peer answered nonsense."),
@@ -48,6 +55,21 @@ async def lose(desk: Desk) -> None:
     """The segment is deleted."""
     async with desk.module("personalization") as crowd:
         await crowd.lose(SEGMENT)
+
+
+async def one_page(desk: Desk) -> str:
+    """A campaign that is paused as soon as delivery has a page of its people."""
+
+    async def pause() -> None:
+        (campaign,) = (await desk.do("GET", ""))["data"]
+        await desk.order(campaign["id"], "pause")
+
+    return await interrupted(desk, "add_recipients", pause)
+
+
+async def forget_the_page(desk: Desk) -> None:
+    async with desk.host.databases["campaigns"].across() as connection:
+        await connection.execute(update(campaigns).values(page=YESTERDAY))
 
 
 async def completed(desk: Desk, campaign: str) -> dict[str, Any]:
@@ -234,3 +256,52 @@ async def test_only_what_was_never_launched_is_deleted(ready: Desk) -> None:
     assert (await ready.call("DELETE", f"/{never}")).status_code == 204
     refused = await ready.call("DELETE", f"/{half}")
     assert (refused.status_code, "Leave it on record" in refused.json()["detail"]) == (409, True)
+
+
+async def test_who_no_longer_knows_the_end_of_a_page_is_asked_for_the_first(
+    ready: Desk, clock: TestClock
+) -> None:
+    campaign = await one_page(ready)
+    await forget_the_page(ready)
+    await ready.order(campaign, "resume")
+    await ready.settle()
+    clock.move(AWAY)
+    counts = await completed(ready, campaign)
+
+    assert counts["audience"] == counts["delivered"] == 2500, "nobody twice"
+    assert (await ready.asked(campaign)).count("add 1000") == 3
+    assert await parked.parked(ready.host) == []
+
+
+async def test_a_segment_that_denies_its_own_pages_is_not_asked_in_circles(
+    ready: Desk, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members, asked = Crowd.members, 0
+
+    async def deny(self: Crowd, segment_id: UUID, **page: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        if page["after"] is not None:
+            raise Invalid("This is no page's `next`.", field="after")
+        return await members(self, segment_id, **page)
+
+    monkeypatch.setattr(Crowd, "members", deny)
+    campaign = await ready.plan()
+    await ready.order(campaign, "launch")
+    await ready.settle()  # and the clock stands still
+    monkeypatch.undo()
+    clock.move(AWAY)
+
+    assert asked == 2
+    assert (await completed(ready, campaign))["delivered"] == 2500
+
+
+async def test_a_launch_goes_on_at_once_after_an_upgrade(ready: Desk, url: str) -> None:
+    campaign = await one_page(ready)
+    await migrate.downgrade(module, url)
+    await forget_the_page(ready)
+    await migrate.upgrade(module, url)
+    await ready.order(campaign, "resume")
+
+    assert (await completed(ready, campaign))["delivered"] == 2500
+    assert (await ready.asked(campaign)).count("add 1000") == 3

@@ -1,6 +1,6 @@
 """What campaigns does later, and with its neighbours."""
 
-from martech.kernel.errors import Conflict, NotFound, Unavailable
+from martech.kernel.errors import Conflict, Invalid, NotFound, Unavailable
 from martech.kernel.module import Unit, job
 from martech.modules.campaigns import domain
 from martech.modules.campaigns.domain import steering
@@ -42,6 +42,8 @@ async def advance(
             raise
         async with unit() as service:
             standing = await service.record(standing, outcome)
+        if isinstance(outcome, steering.Lost):  # in a moment: nobody runs in circles
+            raise Unavailable("The segment's pages begin elsewhere now; it is read once more.")
 
 
 async def _take(
@@ -104,6 +106,10 @@ async def _page(
         )
     except NotFound as missing:
         return steering.Failed(missing.detail)
+    except Invalid:
+        if standing.page is None:
+            raise
+        return steering.Lost()
     if members.data:
         await delivery.add_recipients(standing.send_id, members.data)
     return steering.Handed(members.next)

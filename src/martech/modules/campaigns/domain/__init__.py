@@ -43,7 +43,7 @@ def send_of(campaign_id: UUID, launch: int = 0) -> UUID:
 
 
 def title(name: str) -> str:
-    """A campaign's name, as lists and mail servers' logs show it: in one line. Raises `Invalid`."""
+    """A campaign's name, as lists show it and events tell it: in one line. Raises `Invalid`."""
     shown = name.strip()
     if not shown:
         raise Invalid("The name is blank. Send a word or two.", field="name")

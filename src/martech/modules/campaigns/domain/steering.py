@@ -104,6 +104,11 @@ class Handed(NamedTuple):
     page: str | None
 
 
+class Lost(NamedTuple):
+    """Where the last page ended means nothing any more, as after an upgrade of whoever keeps the
+    segment: the audience is read from its beginning. Whom delivery has is not given to it twice."""
+
+
 class Sealed(NamedTuple):
     """Delivery knows that it has everybody."""
 
@@ -122,7 +127,7 @@ class Failed(NamedTuple):
     reason: str
 
 
-Outcome = Fixed | Opened | Handed | Sealed | Steered | Stopped | Failed
+Outcome = Fixed | Opened | Handed | Lost | Sealed | Steered | Stopped | Failed
 
 
 def next_step(now: Standing) -> Step | None:
@@ -175,6 +180,8 @@ def after(now: Standing, before: Standing, outcome: Outcome) -> Standing:
             then = now._replace(stage="opened", settled=settled if going else now.settled)
         case Handed(page) if now.stage == "opened" and now.page == before.page:
             then = now._replace(stage="opened" if page else "read", page=page)
+        case Lost() if now.stage == "opened" and now.page == before.page:
+            then = now._replace(page=None)
         case Sealed() if now.stage == "read" or (now.stage == "opened" and now.page == before.page):
             then = now._replace(stage="sealed", status=states.learn("sealed", now.status))
         case Steered():
