@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from martech.kernel import audit
 from martech.kernel.columns import table
-from martech.modules.campaigns.contract import Counts
+from martech.modules.campaigns.contract import CampaignStatus, Counts
 from martech.modules.campaigns.domain import send_of
 from martech.modules.delivery import contract as delivery
 from tests.kernel.test_watching import listening
@@ -262,3 +262,10 @@ async def test_progress_is_the_status_at_once_and_whenever_it_changes_until_it_i
         assert await see("completed") == await ready.status(campaign)
         assert await stream.event() is None
         assert stream.headers["content-type"].startswith("text/event-stream")
+
+
+async def test_a_peer_of_today_understands_yesterdays_status(desk: Desk) -> None:
+    """Views travel between versions: what has come since has a default."""
+    status = await desk.status(await desk.plan())
+    del status["remark"]
+    assert msgspec.convert(status, CampaignStatus).remark is None

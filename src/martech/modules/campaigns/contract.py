@@ -102,7 +102,7 @@ class CampaignStatus(View, frozen=True, kw_only=True):
     name: str
     status: Status
     problem: str | None
-    remark: str | None
+    remark: str | None = None
     """What explains the counts and is no problem: an empty segment, people who were left out."""
 
     scheduled_at: datetime | None

@@ -171,7 +171,7 @@ class Reconciled(View, frozen=True, kw_only=True):
     ambiguous: int
     """Still: they became so after the time until which the log was read, or there were `more`."""
 
-    more: bool
+    more: bool = False
     """There were more than are settled at once: give the same again."""
 
 
