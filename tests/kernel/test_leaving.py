@@ -1,11 +1,16 @@
 """Nobody works for a caller who has hung up."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from litestar import Controller, get
 
 from martech.kernel.http.leaving import LEFT, WhileThere
+from martech.kernel.settings import Settings
+from tests.sample.shop.module import module as shop
+from tests.serving import serve
 
 pytestmark = pytest.mark.anyio
 
@@ -66,6 +71,26 @@ async def test_who_hangs_up_has_the_answer_broken_off() -> None:
     await asking
     assert app.ended.is_set()
     assert caller.said == [LEFT, b""]
+
+
+class BrokenOff(Controller):
+    middleware = (WhileThere,)
+
+    @get("/broken-off", opt={"public": True})
+    async def broken_off(self) -> None:
+        """As by a store that is closed: its questions are cancelled."""
+        question = asyncio.get_running_loop().create_future()
+        question.cancel()
+        await question
+
+
+async def test_who_stays_is_told_when_the_answer_is_broken_off() -> None:
+    async with serve([replace(shop, controllers=[BrokenOff], protocols=[])], Settings()) as served:
+        answer = await served.client.get("/shop/v1/broken-off")
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"]
+    assert answer.json()["type"] == "/problems/unavailable"
 
 
 async def test_what_goes_wrong_goes_on_its_way() -> None:

@@ -1,5 +1,7 @@
 """A store that cannot be asked is not ready."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -8,9 +10,11 @@ import pytest
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.clock import SystemClock
 from martech.kernel.host import Host
+from martech.kernel.http import health
 from martech.kernel.http.application import application
-from tests.modules.analytics.counting import MODULES, settings
-from tests.serving import alive
+from martech.modules.analytics.adapters import DuckStore
+from tests.modules.analytics.counting import MODULES, Counter, settings
+from tests.serving import alive, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -33,3 +37,44 @@ async def test_a_store_that_cannot_be_asked_is_not_ready_until_it_can(
     assert away.json()["checks"]["analytics.store"] == "The store does not answer."
     assert away.json()["checks"]["analytics"] == "ok"
     assert (back.status_code, back.json()["checks"]["analytics.store"]) == (200, "ok")
+
+
+async def test_a_store_that_has_lost_its_tables_is_not_ready(counter: Counter) -> None:
+    store = counter.host.stores["analytics"]
+    assert isinstance(store, DuckStore)
+    await store.file.write(lambda c: c.execute("DROP TABLE cursors").fetchall())
+    answer = await counter.client.get("/health/ready")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["analytics.store"] == "The store does not answer."
+
+
+class Hanging(DuckStore):
+    """Answers nobody before it is let."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.asked, self.answers = 0, asyncio.Event()
+
+    async def check(self) -> None:
+        self.asked += 1
+        await self.answers.wait()
+        await super().check()
+
+
+async def test_a_store_that_hangs_is_asked_once_however_many_look(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = [
+        replace(module, engines={"duckdb": Hanging}) if module.store else module
+        for module in MODULES
+    ]
+    async with serve(modules, settings(url, tmp_path)) as served:
+        store = served.host.stores["analytics"]
+        assert isinstance(store, Hanging)
+        with monkeypatch.context() as hurried:
+            hurried.setattr(health, "LONGEST_LOOK", 0)
+            looks = [await served.client.get("/health/ready") for _ in range(3)]
+        assert [look.status_code for look in looks] == [503] * 3
+        assert store.asked == 1
+        store.answers.set()
+        assert (await served.client.get("/health/ready")).status_code == 200

@@ -26,6 +26,8 @@ from martech.kernel.telemetry import RequestTimes
 LONGEST_LOOK = 5.0
 """Seconds in which a store is to answer."""
 
+SILENT = "The store does not answer."
+
 
 class Pulse:
     """Set by a loop that works beside this one, so that its standstill can be seen."""
@@ -55,6 +57,9 @@ class Readier:
         self._host = host
         self._pulse = pulse
         self._migrated: set[str] = set()
+        self._asking: dict[str, asyncio.Task[str]] = {}
+        """Which stores are being asked. One that hangs holds a thread; so nobody asks it again
+        before it has answered."""
 
     async def look(self) -> Readiness:
         checks = {name: await self._database(name) for name in self._host.modules}
@@ -67,11 +72,20 @@ class Readier:
         return Readiness(all(said == "ok" for said in checks.values()), checks)
 
     async def _store(self, name: str) -> str:
+        asking = self._asking.get(name)
+        if asking is None or asking.done():
+            asking = self._asking[name] = asyncio.create_task(self._ask(name))
         try:
             async with asyncio.timeout(LONGEST_LOOK):
-                await self._host.stores[name].check()
-        except (Error, OSError):  # a time-out is an OSError
-            return "The store does not answer."
+                return await asyncio.shield(asking)
+        except TimeoutError:
+            return SILENT
+
+    async def _ask(self, name: str) -> str:
+        try:
+            await self._host.stores[name].check()
+        except (Error, OSError):
+            return SILENT
         return "ok"
 
     async def _database(self, name: str) -> str:

@@ -10,12 +10,18 @@ from typing import Any
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from martech.kernel.errors import Unavailable
+
 LEFT = 499
 """What proxies count such a request as; nobody reads it."""
 
 
 class WhileThere:
-    """Answers while the caller is there. The request has no body."""
+    """Answers while the caller is there. The request has no body.
+
+    Raises `Unavailable` when the answer is broken off by somebody else, as by a store that is
+    closed: the caller is told so.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -28,15 +34,18 @@ class WhileThere:
         answer = asyncio.ensure_future(_answer(self.app, scope, send))
         try:
             await asyncio.wait((left, answer), return_when=asyncio.FIRST_COMPLETED)
+            gone = left.done()
         finally:
             left.cancel()
             answer.cancel()  # of one that has ended, nothing
             await asyncio.wait((left, answer))
-        if answer.cancelled():
+        if not answer.cancelled():
+            answer.result()
+        elif gone:
             await send({"type": "http.response.start", "status": LEFT, "headers": []})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
-            answer.result()
+            raise Unavailable("This was broken off on our side. Ask again.", retry_after=2)
 
 
 async def _left(receive: Receive) -> None:

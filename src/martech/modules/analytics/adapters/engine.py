@@ -85,8 +85,11 @@ class File:
 
     def check(self) -> None:
         """Raise `Unavailable` unless it answers."""
-        with self._translated(), self._connection().cursor() as connection:
-            connection.execute("SELECT count(*) FROM cursors").fetchall()
+        try:
+            with self._translated(), self._connection().cursor() as connection:
+                connection.execute("SELECT count(*) FROM cursors").fetchall()
+        except duckdb.Error as exc:
+            raise Unavailable(f"The store {self.path} cannot be asked: {_said(exc)}") from exc
 
     async def close(self) -> None:
         await asyncio.to_thread(self._close)
