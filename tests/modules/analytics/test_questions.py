@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from martech.kernel.http.leaving import LEFT
 from martech.kernel.settings import Settings, SettingsError
 from martech.modules.access.domain import tenant_id
 from martech.modules.analytics.adapters import DuckStore
-from martech.modules.analytics.adapters.turns import WAITING
+from martech.modules.analytics.adapters.turns import TENANTS, WAITING
 from martech.modules.analytics.adapters.wall import WALL
 from tests.modules.analytics.counting import (
     MODULES,
@@ -170,6 +170,35 @@ async def test_days_have_the_length_that_the_zone_gives_them(counter: Counter) -
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("interval", "night", "before", "after"),
+    [
+        ("day", "2010-11-07", "2010-11-06T00:00:00-02:30", "2010-11-07T00:00:00-02:30"),
+        ("month", "2009-11-01", "2009-10-01T00:00:00-02:30", "2009-11-01T00:00:00-02:30"),
+    ],
+)
+async def test_what_has_begun_goes_on_where_clocks_fall_back_across_midnight(
+    counter: Counter, interval: str, night: str, before: str, after: str
+) -> None:
+    """In St. John's one minute past midnight was followed by 23:01 of the day before."""
+    midnight = datetime.fromisoformat(f"{night}T02:30:00+00:00")
+    for number, minutes in enumerate((-1, 0, 1, 30, 59, 60)):
+        at = midnight + timedelta(minutes=minutes)
+        await counter.record(did(number, f"person {number % 4}", at=at))
+    zone = {"timezone": "America/St_Johns", "interval": interval, "to": f"{night}T12:00:00Z"}
+    wanted = {
+        ("count", before[:10]): ([(before, 1), (after, 5)], 6),
+        ("count", night): ([(after, 5)], 5),
+        ("count", f"{night}T03:00:00Z"): ([(after, 3)], 3),
+        ("people", before[:10]): ([(before, 1), (after, 4)], 4),
+        ("people", night): ([(after, 4)], 4),
+        ("people", f"{night}T03:00:00Z"): ([(after, 3)], 3),
+    }
+    for (measure, begin), answer in wanted.items():
+        found = await counter.get("series", measure=measure, **zone, **{"from": begin})
+        assert (values(found, "start", "value"), found["total"]) == answer, (measure, begin)
+
+
 SLOW = "SELECT count(*) FROM range(1000000000000) a, range(1000000) b WHERE a.range = 7 * b.range"
 
 
@@ -273,9 +302,23 @@ async def test_who_asks_much_stands_in_nobody_elses_way(patient: DuckStore) -> N
     assert (await mine).events == 0, "who left the line made room in it"
 
 
+async def test_who_has_been_answered_stands_behind_the_others(tmp_path: Path) -> None:
+    """One thread, and a tenant with as many questions without end as may wait."""
+    store = opened(tmp_path, "seconds=86400&questions=1")
+    first = await Slow().asked(store)
+    behind = [asyncio.create_task(store.file.ask(ACME, Slow())) for _ in range(WAITING)]
+    await asyncio.sleep(0)  # they stand in line
+    theirs = asyncio.create_task(store.kept(GLOBEX))
+    await asyncio.sleep(0)  # and so does this
+    await given_up(first)
+    assert (await theirs).events == 0
+    await given_up(*behind)
+    await store.close()
+
+
 async def test_of_too_many_tenants_some_are_told_to_come_back(patient: DuckStore) -> None:
     busy = [await Slow().asked(patient), await Slow().asked(patient, GLOBEX)]
-    others = [UUID(int=number) for number in range(2 * WAITING)]
+    others = [UUID(int=number) for number in range(TENANTS - len(busy))]
     waiting = [asyncio.create_task(patient.kept(tenant)) for tenant in others]
     await asyncio.sleep(0)  # they stand in line
     with pytest.raises(Unavailable, match="Too many questions"):

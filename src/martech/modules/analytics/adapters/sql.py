@@ -28,8 +28,10 @@ def naive(at: datetime) -> datetime:
 def slot(calendar: Calendar, column: str) -> str:
     """The key of the slot in which *column* lies."""
     pieces = calendar.pieces()
-    local = f"date_trunc('{calendar.interval}', {_local(column, pieces)})"
-    if calendar.interval != "hour" or _in_utc(pieces):
+    if calendar.interval != "hour":
+        return f"date_trunc('{calendar.interval}', {_in_days(column, pieces)})"
+    local = f"date_trunc('hour', {_local(column, pieces)})"
+    if _in_utc(pieces):
         return local
     offset = _offset(column, pieces)
     begins = ["TIMESTAMP '0001-01-01'", *(_literal(piece.since) for piece in pieces[1:])]
@@ -39,7 +41,7 @@ def slot(calendar: Calendar, column: str) -> str:
 def number_of_date(calendar: Calendar, first: datetime, column: str) -> str:
     """The number of the day, week or month in which *column* lies, counted from 0 at the slot whose
     key is *first*."""
-    local = _local(column, calendar.pieces())
+    local = _in_days(column, calendar.pieces())
     unit = "month" if calendar.interval == "month" else "day"
     number = f"date_diff('{unit}', {_literal(first)}, {local})"
     return f"{number} // 7" if calendar.interval == "week" else number
@@ -135,6 +137,15 @@ def _in_utc(pieces: Sequence[Piece]) -> bool:
 def _local(column: str, pieces: Sequence[Piece]) -> str:
     """What clocks showed."""
     return column if _in_utc(pieces) else f"({column} + {_offset(column, pieces)})"
+
+
+def _in_days(column: str, pieces: Sequence[Piece]) -> str:
+    """What clocks showed, but never a day earlier than one that had begun."""
+    local = _local(column, pieces)
+    if not any(piece.falls_back for piece in pieces):
+        return local
+    days = [f"TIMESTAMP '{piece.day}'" for piece in pieces]
+    return f"greatest({local}, {_by_piece(column, pieces, days)})"
 
 
 def _offset(column: str, pieces: Sequence[Piece]) -> str:

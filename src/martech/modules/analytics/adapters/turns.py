@@ -15,7 +15,10 @@ from martech.kernel.errors import TooMany, Unavailable
 T = TypeVar("T")
 
 WAITING = 8
-"""Of one tenant; and of all tenants as many for each thread."""
+"""Questions of a tenant behind the one whose turn it is, at most."""
+
+TENANTS = 100
+"""Who ask at once, at most: room enough that a few of them cannot take it from the others."""
 
 
 class _Waiting(Protocol):
@@ -59,15 +62,14 @@ class Turns:
 
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, "analytics answers")
-        self._most = threads * (1 + WAITING)
         self._lock = threading.Lock()
         self._lines: dict[UUID, deque[_Waiting]] = {}
         """Of each tenant who asks; the first of a line has its turn."""
 
     def ask(self, tenant: UUID, do: Callable[[], T]) -> "Future[T]":
         """Have *do* done when it is *tenant*'s turn. Whoever cancels the answer before leaves the
-        line. Raises `TooMany` when the tenant's line is full, `Unavailable` when all together ask
-        more than can be answered."""
+        line. Raises `TooMany` when the tenant's line is full, `Unavailable` when too many tenants
+        ask."""
         question = _Question(do)
         with self._lock:
             self._drop_the_cancelled()
@@ -76,7 +78,7 @@ class Turns:
                 raise TooMany(
                     "Too many of your questions wait for an answer; ask again.", retry_after=2
                 )
-            if sum(map(len, self._lines.values())) >= self._most:
+            if line is None and len(self._lines) >= TENANTS:
                 raise Unavailable("Too many questions at once; ask again.", retry_after=2)
             self._lines.setdefault(tenant, deque()).append(question)
         if line is None:

@@ -46,6 +46,13 @@ class Piece(NamedTuple):
 
     since: datetime
     seconds: int
+    day: date
+    """The one in which it begins; see `Calendar.pieces`."""
+
+    @property
+    def falls_back(self) -> bool:
+        """Whether its clocks show an earlier day at first."""
+        return (self.since + timedelta(seconds=self.seconds)).date() < self.day
 
 
 class Slot(NamedTuple):
@@ -70,13 +77,14 @@ class Calendar(Struct, frozen=True):
             )
 
     def pieces(self) -> list[Piece]:
-        """At least one; the first begins with the span."""
-        found = [Piece(self.span.since, self._offset(self.span.since))]
+        """At least one; the first begins with the span. A day that has begun goes on where clocks
+        fall back across its midnight."""
+        found = [self._piece(self.span.since)]
         at = self.span.since
         while at < self.span.until:
             after = min(at + timedelta(days=1), self.span.until)
-            if (seconds := self._offset(after)) != found[-1].seconds:
-                found.append(Piece(self._change(at, after), seconds))
+            if self._offset(after) != found[-1].seconds:
+                found.append(self._piece(self._change(at, after)))
             at = after
         return [piece for piece in found if piece.since < self.span.until]
 
@@ -100,7 +108,7 @@ class Calendar(Struct, frozen=True):
                 start = local - offset
 
     def _dates(self) -> Iterator[Slot]:
-        day = _first(self.span.since.astimezone(self.zone).date(), self.interval)
+        day = _first(self._day(self.span.since), self.interval)
         while (start := midnight(day, self.zone)) < self.span.until:
             yield Slot(datetime.combine(day, time()), start.astimezone(self.zone))
             day = (
@@ -108,6 +116,15 @@ class Calendar(Struct, frozen=True):
                 if self.interval == "month"
                 else (day + LENGTHS[self.interval])
             )
+
+    def _piece(self, since: datetime) -> Piece:
+        return Piece(since, self._offset(since), self._day(since))
+
+    def _day(self, at: datetime) -> date:
+        """The last that has begun."""
+        shown = at.astimezone(self.zone).date()
+        following = shown + timedelta(days=1)
+        return following if midnight(following, self.zone) <= at else shown
 
     def _offset(self, at: datetime) -> int:
         offset = at.astimezone(self.zone).utcoffset() or timedelta()
