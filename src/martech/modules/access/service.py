@@ -24,8 +24,8 @@ from martech.kernel.db import Transaction
 from martech.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from martech.kernel.files import faces, installed
 from martech.kernel.paging import Number, cursor, place
-from martech.modules.access import domain
 from martech.kernel.settings import Settings
+from martech.modules.access import domain
 from martech.modules.access.contract import (
     Access,
     AuditEntries,
@@ -354,8 +354,6 @@ class AccessService(Access):
         )
 
 
-def _user(row: RowMapping) -> User:
-    return User(
 class Catalogue:
     """Whose scopes there are, as far as a host can know it from its start: where only some of the
     modules run, others may be anywhere."""
@@ -370,6 +368,8 @@ class Catalogue:
         domain.check_scopes(scopes, self._modules)
 
 
+def _user(row: RowMapping) -> User:
+    return User(
         id=row["id"],
         email=row["email"],
         name=row["name"],
