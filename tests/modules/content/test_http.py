@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
 from martech.kernel.aside import MOST, WAITING
+from martech.modules.content.domain import Compiled
 from tests.gates import Gate, pass_gate
 from tests.modules.content.conftest import ACME, GLOBEX, MJML, TEMPLATE, Desk, problem
 
@@ -167,6 +169,23 @@ async def test_what_is_broken_can_be_kept_but_not_published(
     assert findings[0]["level"] == "error"
     assert (findings[0]["part"], findings[0]["line"], findings[0]["column"]) == (part, line, column)
     assert await desk.told() == []
+
+
+async def test_what_is_published_unchanged_stays_published_whatever_the_limits_are_by_now(
+    desk: Desk,
+) -> None:
+    path = await desk.made(subject="{{ nope")
+    async with desk.served.host.unit("content", ACME) as content:
+        made = Compiled(subject="Hi", html="<p>Hi</p>", text="Hi")
+        once = await content.publish(UUID(path[1:]), made, revision=1)
+    again = await desk.call("POST", f"{path}/publish", idempotency_key="once")
+    stale = await desk.call("POST", f"{path}/publish", if_match='"2"')
+    await desk.call("POST", f"{path}/withdraw")
+    anew = await desk.call("POST", f"{path}/publish")
+
+    assert (again.status_code, again.json()) == (200, msgspec.to_builtins(once))
+    assert problem(stale)[:2] == (409, "revision")
+    assert problem(anew)[:2] == (422, "subject")
 
 
 @pytest.mark.parametrize(

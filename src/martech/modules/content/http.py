@@ -142,11 +142,11 @@ class TemplateController(Controller):
         """A version of the draft. Publishing what has not changed gives the same one again. 409 if
         somebody changes it meanwhile."""
         revision = _tagged_with(if_match)
-        template = await watch.first(
-            lambda content: content.template(content_id, revision=revision)
-        )
-        made = await press.compiled(template)
-        return await service.publish(content_id, made, revision=template.revision)
+        found = await watch.first(lambda content: content.to_publish(content_id, revision=revision))
+        if isinstance(found, Published):
+            return found
+        made = await press.compiled(found)
+        return await service.publish(content_id, made, revision=found.revision)
 
     @post(
         "/{content_id:uuid}/withdraw", operation_id="withdrawTemplate", opt=WRITE, status_code=200

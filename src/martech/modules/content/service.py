@@ -61,12 +61,8 @@ class ContentService(Content):
         self.tx.audit("template.create", f"template:{content_id}", name=name)
         return await self.template(content_id)
 
-    async def template(self, content_id: UUID, *, revision: int | None = None) -> Template:
-        """Raises `Conflict` if it is not at *revision*, where one is named."""
-        row = await self._row(content_id)
-        if revision is not None:
-            _expect(row, revision)
-        return _template(row)
+    async def template(self, content_id: UUID) -> Template:
+        return _template(await self._row(content_id))
 
     async def templates(self, *, after: str | None = None, limit: int = 100) -> Templates:
         mine = select(*LISTED).where(templates.c.tenant == self.tx.tenant)
@@ -94,15 +90,23 @@ class ContentService(Content):
 
     # versions
 
+    async def to_publish(
+        self, content_id: UUID, *, revision: int | None = None
+    ) -> Template | Published:
+        """The draft, to be compiled; or the version that was made of it as it is. Raises `Conflict`
+        if it is not at *revision*, where one is named."""
+        row = await self._row(content_id)
+        if revision is not None:
+            _expect(row, revision)
+        return await self._published_of(row) or _template(row)
+
     async def publish(self, content_id: UUID, made: Compiled, *, revision: int) -> Published:
         """Make a version of *made*, which was compiled of the draft at *revision*; or give the one
         that was made of it. Raises `Conflict` if somebody has changed the draft meanwhile."""
         row = await self._row(content_id, lock=True)
         _expect(row, revision)
-        if row["version"] is not None and row["withdrawn_at"] is None:
-            latest = await self._version(content_id, row["version"])
-            if latest["revision"] == revision:
-                return _published(latest)
+        if published := await self._published_of(row):
+            return published
         version = Published(
             content_id=content_id,
             name=row["name"],
@@ -168,6 +172,13 @@ class ContentService(Content):
         if row is None:
             raise NotFound(f"There is no template {content_id}.")
         return row
+
+    async def _published_of(self, row: RowMapping) -> Published | None:
+        """The latest version, if it was made of the draft as it is and holds."""
+        if row["version"] is None or row["withdrawn_at"] is not None:
+            return None
+        latest = await self._version(row["id"], row["version"])
+        return _published(latest) if latest["revision"] == row["revision"] else None
 
     async def _version(self, content_id: UUID, version: int) -> RowMapping:
         mine = select(versions).where(
