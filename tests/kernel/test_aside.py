@@ -5,15 +5,18 @@ import os
 import signal
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import pytest
 
-from martech.kernel.aside import MOST, WAITING, Aside, start
-from martech.kernel.errors import Timeout, Unavailable
+from martech.kernel.aside import TENANTS, WAITING, Aside, start
+from martech.kernel.errors import Timeout, TooMany, Unavailable
 from tests.gates import Gate, pass_gate
 
 pytestmark = pytest.mark.anyio
+
+ACME, GLOBEX, INITECH = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
 class Basket(msgspec.Struct, frozen=True):
@@ -51,18 +54,18 @@ async def aside() -> AsyncIterator[Aside]:
 
 
 async def test_it_is_done_by_somebody_else_who_is_kept(aside: Aside) -> None:
-    first, again = await aside.do(chatter), await aside.do(chatter)
+    first, again = await aside.do(ACME, chatter), await aside.do(ACME, chatter)
 
     assert first != os.getpid()
     assert again == first
-    assert await aside.do(count, Basket("b", {"plum": 1}), {"pear": None}) == Basket(
+    assert await aside.do(ACME, count, Basket("b", {"plum": 1}), {"pear": None}) == Basket(
         "b\n\u2028é", {"plum": 1, "pear": 10**30}
     )
 
 
 async def test_the_loop_goes_on_meanwhile(aside: Aside, tmp_path: Path) -> None:
     gate = Gate(tmp_path)
-    working = asyncio.create_task(aside.do(pass_gate, str(gate.path)))
+    working = asyncio.create_task(aside.do(ACME, pass_gate, str(gate.path)))
     await came(gate)
     assert not working.done()
     gate.open()  # nobody else would
@@ -70,36 +73,85 @@ async def test_the_loop_goes_on_meanwhile(aside: Aside, tmp_path: Path) -> None:
     assert await working
 
 
-async def test_of_those_who_come_a_few_are_served_some_wait_and_others_are_sent_away(
-    aside: Aside, tmp_path: Path
-) -> None:
+async def test_who_asks_much_stands_in_nobody_elses_way(aside: Aside, tmp_path: Path) -> None:
     gate = Gate(tmp_path)
     waiting = [
-        asyncio.create_task(aside.do(pass_gate, str(gate.path))) for _ in range(MOST + WAITING)
+        asyncio.create_task(aside.do(ACME, pass_gate, str(gate.path))) for _ in range(1 + WAITING)
     ]
-    await asyncio.sleep(0)
-    assert aside.asked == MOST + WAITING
-    with pytest.raises(Unavailable) as refused:
-        await aside.do(chatter)
+    await asyncio.sleep(0)  # they stand in line
+    with pytest.raises(TooMany) as refused:
+        await aside.do(ACME, chatter)
+    assert await aside.do(GLOBEX, chatter)
     gate.open()
 
     assert refused.value.retry_after
     assert all(await asyncio.gather(*waiting))
-    assert await aside.do(chatter)
+    assert await aside.do(ACME, chatter)
+
+
+async def test_whose_work_is_done_stands_behind_the_others(aside: Aside, tmp_path: Path) -> None:
+    """Both children are busy, one of them without end, and so would be the other one."""
+    soon, never = gates(tmp_path, "soon", "never")
+    first = asyncio.create_task(aside.do(ACME, pass_gate, str(soon.path)))
+    await asyncio.sleep(0)  # it stands in line
+    behind = [
+        asyncio.create_task(aside.do(tenant, pass_gate, str(never.path)))
+        for tenant in (GLOBEX, ACME)
+    ]
+    await asyncio.sleep(0)  # they do, too
+    theirs = asyncio.create_task(aside.do(INITECH, chatter))
+    await asyncio.sleep(0)  # and so does this
+    soon.open()
+
+    assert await first
+    assert await theirs
+    never.open()
+    assert all(await asyncio.gather(*behind))
+
+
+async def test_of_too_many_tenants_some_are_told_to_come_back(aside: Aside, tmp_path: Path) -> None:
+    gate = Gate(tmp_path)
+    waiting = [
+        asyncio.create_task(aside.do(UUID(int=number), pass_gate, str(gate.path)))
+        for number in range(TENANTS)
+    ]
+    await asyncio.sleep(0)  # they stand in line
+    with pytest.raises(Unavailable) as refused:
+        await aside.do(UUID(int=TENANTS), chatter)
+    waiting.pop().cancel()
+    await asyncio.sleep(0)  # who leaves makes room
+    mine = asyncio.create_task(aside.do(UUID(int=TENANTS), chatter))
+    await asyncio.sleep(0)
+    gate.open()
+
+    assert refused.value.retry_after
+    assert all(await asyncio.gather(*waiting, mine))
+
+
+async def test_who_is_told_to_end_ends_with_the_parent_only(aside: Aside, tmp_path: Path) -> None:
+    """As a terminal and systemd tell all processes at once."""
+    gate = Gate(tmp_path)
+    working = asyncio.create_task(aside.do(ACME, pass_gate, str(gate.path)))
+    passer = await came(gate)
+    for told in (signal.SIGINT, signal.SIGTERM):
+        os.kill(passer, told)
+    gate.open()
+
+    assert await working
 
 
 async def test_what_never_ends_is_ended(tmp_path: Path) -> None:
     aside, gate = Aside(seconds=2), Gate(tmp_path)
     with pytest.raises(Timeout, match="2 s"):
-        await aside.do(pass_gate, str(gate.path))
+        await aside.do(ACME, pass_gate, str(gate.path))
 
-    assert await aside.do(chatter)
+    assert await aside.do(ACME, chatter)
     await aside.close()
 
 
 async def test_who_goes_away_leaves_nobody_working(aside: Aside, tmp_path: Path) -> None:
     gate = Gate(tmp_path)
-    working = asyncio.create_task(aside.do(pass_gate, str(gate.path)))
+    working = asyncio.create_task(aside.do(ACME, pass_gate, str(gate.path)))
     passer = await came(gate)
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -111,25 +163,25 @@ async def test_who_goes_away_leaves_nobody_working(aside: Aside, tmp_path: Path)
 
 async def test_who_falls_falls_alone(aside: Aside) -> None:
     with pytest.raises(Unavailable, match="fallen"):
-        await aside.do(fall)
+        await aside.do(ACME, fall)
 
-    child = await aside.do(chatter)
+    child = await aside.do(ACME, chatter)
     os.kill(child, signal.SIGKILL)  # while it had nothing to do
     with pytest.raises(Unavailable, match="fallen"):
-        await aside.do(chatter)
-    assert await aside.do(chatter) != child
+        await aside.do(ACME, chatter)
+    assert await aside.do(ACME, chatter) != child
 
 
 async def test_a_bug_there_is_a_bug_here(aside: Aside) -> None:
     with pytest.raises(RuntimeError, match="LookupError: a stone"):
-        await aside.do(stumble, "a stone")
-    assert await aside.do(chatter)
+        await aside.do(ACME, stumble, "a stone")
+    assert await aside.do(ACME, chatter)
 
 
 async def test_no_secret_of_ours_is_there(aside: Aside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARTECH_SECRET", "kronjuwelen")
 
-    assert "kronjuwelen" not in (await aside.do(environment)).values()
+    assert "kronjuwelen" not in (await aside.do(ACME, environment)).values()
 
 
 async def test_whose_parent_is_gone_goes_too() -> None:
@@ -141,10 +193,16 @@ async def test_whose_parent_is_gone_goes_too() -> None:
 
 async def test_nobody_is_left_when_it_is_closed() -> None:
     aside = Aside()
-    child = await aside.do(chatter)
+    child = await aside.do(ACME, chatter)
     await aside.close()
 
     assert not alive(child)
+
+
+def gates(folder: Path, *names: str) -> list[Gate]:
+    for name in names:
+        (folder / name).mkdir()
+    return [Gate(folder / name) for name in names]
 
 
 async def came(gate: Gate) -> int:

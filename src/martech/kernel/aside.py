@@ -3,25 +3,28 @@
 A thread would not free the loop: what inlines style sheets keeps Python's lock from its first step
 to its last, and listens to nobody. A child can be ended when it takes too long, takes nobody along
 when it falls, and holds none of our secrets.
+
+Of each tenant one piece of work is done at a time, and the tenants' in turn: what one of them asks
+for meanwhile waits behind their own.
 """
 
 import asyncio
 import os
-import signal
 import sys
 import traceback
 from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from inspect import signature
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple, cast, get_type_hints
+from uuid import UUID
 
 import msgspec
 
-from martech.kernel.errors import Timeout, Unavailable
+from martech.kernel.errors import Timeout, TooMany, Unavailable
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -29,16 +32,27 @@ Ts = TypeVarTuple("Ts")
 MOST = 2
 """Children. Each is started when it is needed first, and kept."""
 
-WAITING = 16
-"""Those who wait for a child, at most."""
+WAITING = 8
+"""Pieces of a tenant's work behind the one whose turn it is, at most."""
+
+TENANTS = 32
+"""Who have something done at once, at most."""
 
 SECONDS = 10.0
-"""For one piece of work; it waits before at most `WAITING` / `MOST` times as long."""
+"""For one piece of work; a tenant's first waits for at most one of each other's before."""
 
 LONGEST = 64 * 1024 * 1024
 """Bytes of an answer."""
 
-CHILD = "import sys; sys.path[:] = sys.argv[1:]; from martech.kernel import aside; aside.serve()"
+CHILD = """
+import sys
+sys.path[:] = sys.argv[1:]
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # sent to all of us: the parent ends in its own time,
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # and who asks no more ends us
+from martech.kernel import aside
+aside.serve()
+"""
 
 
 class Question(msgspec.Struct, frozen=True, array_like=True):
@@ -60,6 +74,14 @@ class Child(NamedTuple):
     answers: StreamReader
 
 
+class Line:
+    """A tenant's work."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.length = 0
+
+
 class Aside:
     """Has pure functions done by children, a few at once. What is given and what comes back is of
     the types that the function declares, and must have a form in JSON."""
@@ -67,26 +89,25 @@ class Aside:
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
         self._turns = asyncio.Semaphore(MOST)
+        self._lines: dict[UUID, Line] = {}
         self._idle: list[Child] = []
-        self.asked = 0
-        """How many are being done or wait."""
 
-    async def do(self, work: Callable[[*Ts], T], *given: *Ts) -> T:
-        """Raises `Unavailable` where too many wait, or when the child falls; and `Timeout`."""
-        if self.asked >= MOST + WAITING:
-            raise Unavailable("Too many ask for this at once; try again.", retry_after=2)
+    @property
+    def asked(self) -> int:
+        """How many are being done or wait."""
+        return sum(line.length for line in self._lines.values())
+
+    async def do(self, tenant: UUID, work: Callable[[*Ts], T], *given: *Ts) -> T:
+        """Have it done when it is *tenant*'s turn. Raises `TooMany` when much of theirs waits,
+        `Unavailable` when too many tenants ask or the child falls; and `Timeout`."""
         question = Question(
             f"{work.__module__}:{work.__qualname__}",
             [msgspec.Raw(msgspec.json.encode(each)) for each in given],
         )
-        self.asked += 1
-        try:
-            async with self._turns:
-                answer = msgspec.json.decode(
-                    await self._exchange(msgspec.json.encode(question)), type=Answer
-                )
-        finally:
-            self.asked -= 1
+        async with self._turn(tenant):
+            answer = msgspec.json.decode(
+                await self._exchange(msgspec.json.encode(question)), type=Answer
+            )
         if answer.failed is not None:
             raise RuntimeError(f"{question.work} failed aside:\n{answer.failed}")
         done: T = msgspec.json.decode(answer.value, type=get_type_hints(work)["return"])
@@ -95,6 +116,24 @@ class Aside:
     async def close(self) -> None:
         for child in self._idle:
             await _end(child)
+
+    @asynccontextmanager
+    async def _turn(self, tenant: UUID) -> AsyncIterator[None]:
+        """Both the line and the children are taken in the order in which they were asked for; so
+        whoever's piece is done stands behind the other tenants with their next one."""
+        if tenant not in self._lines and len(self._lines) >= TENANTS:
+            raise Unavailable("Too many ask for this at once; try again.", retry_after=2)
+        line = self._lines.setdefault(tenant, Line())
+        if line.length > WAITING:
+            raise TooMany("You ask for this too often at once; try again.", retry_after=2)
+        line.length += 1
+        try:
+            async with line.turn, self._turns:
+                yield
+        finally:
+            line.length -= 1
+            if not line.length:
+                del self._lines[tenant]
 
     async def _exchange(self, question: bytes) -> bytes:
         """The child's answer. One that owes an answer is not asked again, but ended."""
@@ -145,7 +184,6 @@ async def _end(child: Child) -> None:
 
 def serve() -> None:
     """The child: a question a line, an answer a line, until nobody is there to ask."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started it ends it
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
         for line in sys.stdin.buffer:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from martech.kernel.aside import MOST, WAITING
+from martech.kernel.aside import MOST, TENANTS, WAITING
 from martech.modules.content.domain import Compiled
 from tests.gates import Gate, pass_gate
 from tests.modules.content.conftest import ACME, GLOBEX, MJML, TEMPLATE, Desk, problem
@@ -337,7 +337,10 @@ async def test_who_compiles_holds_neither_the_loop_nor_the_database(
     desk: Desk, act: str, tmp_path: Path
 ) -> None:
     path, gate = await desk.made(), Gate(tmp_path)
-    busy = [asyncio.create_task(desk.aside.do(pass_gate, str(gate.path))) for _ in range(MOST)]
+    busy = [
+        asyncio.create_task(desk.aside.do(UUID(int=100 + number), pass_gate, str(gate.path)))
+        for number in range(MOST)
+    ]
     acting = asyncio.create_task(
         desk.call("POST", f"{path}/{act}", {} if act == "preview" else None, idempotency_key="once")
     )
@@ -357,18 +360,22 @@ async def test_who_compiles_holds_neither_the_loop_nor_the_database(
         assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("tenants", "status"),
+    [([ACME] * (1 + WAITING), 429), ([UUID(int=100 + n) for n in range(TENANTS)], 503)],
+)
 async def test_what_is_asked_when_too_much_is_asked_is_worth_another_try(
-    desk: Desk, tmp_path: Path
+    desk: Desk, tmp_path: Path, tenants: list[UUID], status: int
 ) -> None:
     path, gate = await desk.made(), Gate(tmp_path)
     busy = [
-        asyncio.create_task(desk.aside.do(pass_gate, str(gate.path))) for _ in range(MOST + WAITING)
+        asyncio.create_task(desk.aside.do(tenant, pass_gate, str(gate.path))) for tenant in tenants
     ]
     refused = await desk.call("POST", f"{path}/publish")
     gate.open()
     await asyncio.gather(*busy)
 
-    assert problem(refused)[0] == 503
+    assert problem(refused)[0] == status
     assert int(refused.headers["retry-after"]) >= 1
     assert (await desk.call("POST", f"{path}/publish")).status_code == 200
 

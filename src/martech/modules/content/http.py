@@ -116,7 +116,8 @@ class TemplateController(Controller):
         self, content_id: FromPath[UUID], service: Service, watch: Look, press: Pressing
     ) -> Findings:
         """What is wrong with the draft: errors keep it from being published."""
-        return await press.lint(await watch.first(lambda content: content.template(content_id)))
+        template = await watch.first(lambda content: content.template(content_id))
+        return await press.lint(service.tx.tenant, template)
 
     @post("/{content_id:uuid}/preview", operation_id="previewTemplate", opt=READ, status_code=200)
     async def preview(
@@ -128,7 +129,7 @@ class TemplateController(Controller):
         press: Pressing,
     ) -> Preview:
         template = await watch.first(lambda content: content.template(content_id))
-        return await press.preview(template, data.sample)
+        return await press.preview(service.tx.tenant, template, data.sample)
 
     @post("/{content_id:uuid}/publish", operation_id="publishTemplate", opt=WRITE, status_code=200)
     async def publish(
@@ -145,7 +146,7 @@ class TemplateController(Controller):
         found = await watch.first(lambda content: content.to_publish(content_id, revision=revision))
         if isinstance(found, Published):
             return found
-        made = await press.compiled(found)
+        made = await press.compiled(service.tx.tenant, found)
         return await service.publish(content_id, made, revision=found.revision)
 
     @post(

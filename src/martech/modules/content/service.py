@@ -201,25 +201,29 @@ class ContentService(Content):
 
 class Press:
     """What holds the processor: drafts are compiled, linted and filled in aside, and in no unit of
-    work. All of it raises `Unavailable` when too much is asked at once."""
+    work. All of it raises `TooMany` when a tenant asks too much at once, and `Unavailable` when
+    too many tenants do."""
 
     def __init__(self) -> None:
         self.aside = Aside()
 
-    async def compiled(self, template: Template) -> Compiled:
+    async def compiled(self, tenant: UUID, template: Template) -> Compiled:
         """Raises `TemplateError` for a draft that cannot be sent."""
-        return domain.outcome(await self.aside.do(domain.attempt_compiled, _texts(template)))
+        attempt = await self.aside.do(tenant, domain.attempt_compiled, _texts(template))
+        return domain.outcome(attempt)
 
-    async def lint(self, template: Template) -> Findings:
-        found = await self.aside.do(domain.lint, _texts(template), template.sample)
+    async def lint(self, tenant: UUID, template: Template) -> Findings:
+        found = await self.aside.do(tenant, domain.lint, _texts(template), template.sample)
         return Findings(data=found)
 
-    async def preview(self, template: Template, sample: Sample | None = None) -> Preview:
+    async def preview(
+        self, tenant: UUID, template: Template, sample: Sample | None = None
+    ) -> Preview:
         """The draft, filled in with *sample* or with its own. Raises `TemplateError`."""
         if sample is not None:
             domain.check_sample(sample)
         values = template.sample if sample is None else sample
-        attempt = await self.aside.do(domain.attempt_preview, _texts(template), values)
+        attempt = await self.aside.do(tenant, domain.attempt_preview, _texts(template), values)
         return domain.outcome(attempt)
 
     async def close(self) -> None:
