@@ -39,8 +39,8 @@ chaos: $(READY) ## the guarantees at full size: kills, lost brokers, stale lease
 	$(BIN)/python -m pytest tests/chaos --full --timeout=3600 $(ARGS)
 	$(BIN)/python -m demo.kills $(if $(SEED),--seed $(SEED))
 
-contracts: $(READY) ## write contracts/<module>/ anew: what we promise, as a diff to review
-	$(BIN)/python -m martech contracts
+contracts: $(READY) ## write contracts/<module>/ anew: what we promise, as a diff to review (AGAINST=HEAD to ask whether we keep it)
+	$(BIN)/python -m martech contracts $(if $(AGAINST),check --against "$(AGAINST)")
 
 migration: $(READY) ## a new migration from a module's tables (MODULE=profiles MESSAGE="add a column")
 	$(BIN)/python -m martech migration "$(MODULE)" "$(MESSAGE)"

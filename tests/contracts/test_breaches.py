@@ -76,6 +76,13 @@ def test_a_contract_that_is_gone_is_one_broken_promise() -> None:
     ]
 
 
+def test_a_file_that_did_not_say_a_word_yet_has_promised_nothing_by_it() -> None:
+    then = edited(CONTRACTS[PORT], {"/questions/members/reads": GONE})
+    assert verdict({PORT: then}, {PORT: CONTRACTS[PORT]}) == []
+    named = edited(CONTRACTS[EVENTS], {"/x-commands": GONE})
+    assert verdict({EVENTS: named}, {EVENTS: CONTRACTS[EVENTS]}) == []
+
+
 def test_a_header_that_is_gone_is_named() -> None:
     """None of our answers has one yet."""
     headers = f"{SEGMENT}/get/responses/200/headers"

@@ -58,14 +58,7 @@ def asyncapi(module: Module) -> dict[str, Any]:
             "schemas": {**schemas, "CloudEvent": CLOUDEVENT},
             "messages": {
                 **{
-                    name: {
-                        "name": name,
-                        "contentType": "application/json",
-                        "headers": {"$ref": "#/components/schemas/CloudEvent"},
-                        "payload": payload,
-                        "x-folded": issubclass(event, Folded),
-                        "x-subject": getattr(fact_type(event), "SUBJECT", ""),
-                    }
+                    name: _message(event, name, payload)
                     for event, name, payload in zip(told, names, payloads, strict=True)
                 },
                 **{name: {"name": name, "contentType": "application/json"} for name in heard},
@@ -103,6 +96,17 @@ def _channel(name: str, source: str) -> dict[str, Any]:
         "address": name,
         "description": f"From {source}.",
         "messages": {"event": {"$ref": f"#/components/messages/{name}"}},
+    }
+
+
+def _message(event: type[Event], name: str, payload: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "contentType": "application/json",
+        "headers": {"$ref": "#/components/schemas/CloudEvent"},
+        "payload": payload,
+        "x-folded": issubclass(event, Folded),
+        "x-subject": getattr(fact_type(event), "SUBJECT", ""),
     }
 
 

@@ -1,4 +1,7 @@
-"""port.json: what may be asked, by whoever was deployed before the answerer."""
+"""port.json: what may be asked, by whoever was deployed before the answerer.
+
+A word that the file did not say then (`reads` is younger than ports are) has promised nothing.
+"""
 
 from collections.abc import Iterator
 
@@ -15,7 +18,7 @@ def ports(then: Document, now: Document) -> Iterator[Broken]:
         if beside.here is None:
             yield Broken("question-removed", question.pointer, name, None)
             continue
-        if question.here["reads"] and not beside.here["reads"]:
+        if question.here.get("reads") and not beside.here.get("reads"):
             yield changed("reads-changed", question.at("reads"), beside.at("reads"))
         yield from _arguments(question.at("arguments"), beside.at("arguments"))
         yield from given(question.at("answer"), beside.at("answer"))

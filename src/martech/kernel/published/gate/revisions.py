@@ -8,16 +8,16 @@ from martech.kernel.published.gate.places import Document
 from martech.kernel.published.gate.verdict import JUDGES
 
 
-class UnknownRevision(Exception):
-    """Git does not know it here. The sentence is for the person who asked."""
+class Incomparable(Exception):
+    """There is nothing to compare with, or to compare. The sentence is for whoever asked."""
 
 
 def in_tree(repository: Path) -> dict[str, Document]:
     """The contracts of the working tree, committed or not: path in the repository -> document."""
     return {
-        file.relative_to(repository).as_posix(): json.loads(file.read_bytes())
+        path: _read(path, file.read_bytes())
         for file in sorted(repository.glob("contracts/*/*.json"))
-        if file.name in JUDGES
+        if _judged(path := file.relative_to(repository).as_posix())
     }
 
 
@@ -25,8 +25,8 @@ def at_revision(repository: Path, revision: str) -> tuple[str, dict[str, Documen
     """The commit that *revision* means, and the contracts in it."""
     try:
         said = _git(repository, "rev-parse", "--verify", f"{revision}^{{commit}}")
-    except UnknownRevision as refused:
-        raise UnknownRevision(
+    except Incomparable as refused:
+        raise Incomparable(
             f"{revision}: no such revision in {repository.resolve()} ({refused}). Name a commit, a"
             " branch or a tag; in a shallow clone, `git fetch --unshallow` first."
         ) from None
@@ -34,8 +34,18 @@ def at_revision(repository: Path, revision: str) -> tuple[str, dict[str, Documen
     listed = _git(repository, "ls-tree", "-r", "-z", "--name-only", commit, "--", "contracts/")
     paths = [path for path in listed.decode().split("\0") if _judged(path)]
     return commit, {
-        path: json.loads(_git(repository, "show", f"{commit}:./{path}")) for path in paths
+        path: _read(path, _git(repository, "show", f"{commit}:./{path}")) for path in paths
     }
+
+
+def _read(path: str, text: bytes) -> Document:
+    try:
+        document: Document = json.loads(text)
+    except ValueError as refused:
+        raise Incomparable(
+            f"{path} is no JSON: {refused}. Write it anew: make contracts."
+        ) from None
+    return document
 
 
 def _judged(path: str) -> bool:
@@ -51,6 +61,6 @@ def _git(repository: Path, *arguments: str) -> bytes:
             check=True,
         ).stdout
     except FileNotFoundError:
-        raise UnknownRevision("git is not installed") from None
+        raise Incomparable("git is not installed") from None
     except subprocess.CalledProcessError as refused:
-        raise UnknownRevision(refused.stderr.decode().strip()) from None
+        raise Incomparable(refused.stderr.decode().strip()) from None

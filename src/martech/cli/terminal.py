@@ -1,0 +1,72 @@
+"""What every command needs: somewhere to print, the settings, a host."""
+
+import os
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from importlib import import_module
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from martech import app
+from martech.kernel import failpoints, telemetry
+from martech.kernel.errors import Error
+from martech.kernel.failpoints import FailpointError
+from martech.kernel.migrate import DatabaseUnfit
+from martech.kernel.module import ManifestError
+from martech.kernel.published.gate import Incomparable
+from martech.kernel.settings import Settings, SettingsError
+
+T = TypeVar("T")
+
+FIRST = "first"
+"""The tenant that is there from the beginning."""
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Martech(click.Group):
+    """Whatever is refused is refused in a sentence: 2 for the set-up, 1 for the request."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (SettingsError, ManifestError, DatabaseUnfit, Incomparable) as refused:
+            err.print(f"martech: {escape(str(refused))}", soft_wrap=True)
+            context.exit(2)
+        except Error as refused:
+            err.print(f"martech: {escape(refused.detail)}", soft_wrap=True)
+            context.exit(1)
+
+
+def settings_of(command: Callable[..., None]) -> Callable[..., None]:
+    """Give *command* the settings; read only when it runs, so that --help always helps."""
+
+    @wraps(command)
+    def run(**arguments: Any) -> None:
+        settings = app.settings_of(os.environ)
+        telemetry.configure_logs(settings.log_level)
+        try:
+            failpoints.arm(settings.failpoints)
+        except FailpointError as refused:
+            raise SettingsError(f"MARTECH_FAILPOINTS: {refused}") from None
+        command(settings, **arguments)
+
+    return run
+
+
+async def with_host(settings: Settings, do: Callable[[Any], Awaitable[T]]) -> T:
+    async with app.opened(settings) as host:
+        return await do(host)
+
+
+async def ask_access(settings: Settings, tenant: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+    """What *ask* makes of the service of access, in a unit of work of *tenant*."""
+    if "access" not in {module.name for module in app.hosted(settings)}:
+        raise SettingsError("access is not hosted here. Ask where it is, or set MARTECH_MODULES.")
+    tenant_id = import_module("martech.modules.access.domain").tenant_id(tenant)
+    async with app.opened(settings) as host, host.unit("access", tenant_id) as access:
+        return await ask(access)

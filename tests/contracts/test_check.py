@@ -1,0 +1,144 @@
+"""`martech contracts check`: any revision of a repository against the files that lie in it."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from martech.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+EVENTS = "contracts/personalization/asyncapi.json"
+VERSION = "/components/schemas/SegmentChange/properties/version"
+CURE = (
+    "Keep the type, or add a field beside it with a default; or write V2 beside it, with an"
+    " upcaster from V1."
+)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Our contracts, committed as `released`."""
+    shutil.copytree(ROOT / "contracts", tmp_path / "contracts")
+    git(tmp_path, "init", "--quiet")
+    commit(tmp_path, "released")
+    return tmp_path
+
+
+def git(repository: Path, *arguments: str) -> str:
+    person = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.org"]
+    ran = subprocess.run(
+        ["git", "-C", str(repository), *person, *arguments],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return ran.stdout.strip()
+
+
+def commit(repository: Path, tag: str) -> None:
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--no-verify", "--allow-empty", "--message", tag)
+    git(repository, "tag", tag)
+
+
+def check(repository: Path, *arguments: str) -> Result:
+    command = ["contracts", "check", "--repository", str(repository), *arguments]
+    return CliRunner().invoke(main, command)
+
+
+def make_version_a_text(repository: Path) -> None:
+    file = repository / EVENTS
+    document = json.loads(file.read_text())
+    document["components"]["schemas"]["SegmentChange"]["properties"]["version"] = {"type": "string"}
+    file.write_text(json.dumps(document))
+
+
+def test_it_is_0_if_every_promise_is_kept(repository: Path) -> None:
+    done = check(repository, "--against", "released")
+    assert done.exit_code == 0
+    assert done.output.startswith("Every promise is kept, against released (")
+
+
+def test_it_is_1_with_the_place_the_rule_and_the_cure_of_each_breach(repository: Path) -> None:
+    make_version_a_text(repository)
+    done = check(repository, "--against", "released")
+    assert done.exit_code == 1
+    assert done.output.splitlines() == [
+        f"{EVENTS} {VERSION}",
+        "    type-changed",
+        '    was: {"type":"integer"}',
+        '    is:  {"type":"string"}',
+        f"    {CURE}",
+        f"1 broken promise, against released ({git(repository, 'rev-parse', 'released')[:12]}).",
+    ]
+
+
+def test_its_json_is_for_programs(repository: Path) -> None:
+    make_version_a_text(repository)
+    done = check(repository, "--against", "released", "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.output) == {
+        "against": git(repository, "rev-parse", "released"),
+        "breaches": [
+            {
+                "file": EVENTS,
+                "pointer": VERSION,
+                "rule": "type-changed",
+                "was": {"type": "integer"},
+                "is": {"type": "string"},
+                "instead": CURE,
+            }
+        ],
+    }
+
+
+def test_any_revision_will_do(repository: Path) -> None:
+    make_version_a_text(repository)
+    commit(repository, "later")
+    assert check(repository, "--against", "later").exit_code == 0
+    assert check(repository, "--against", "HEAD~1").exit_code == 1
+
+
+def test_a_module_that_was_not_there_has_promised_nothing(repository: Path) -> None:
+    shutil.copytree(repository / "contracts/profiles", repository / "contracts/loyalty")
+    assert check(repository, "--against", "released").exit_code == 0
+
+
+def test_a_module_that_is_there_no_more_has_broken_every_promise(repository: Path) -> None:
+    shutil.rmtree(repository / "contracts/profiles")
+    done = check(repository, "--against", "released", "--json")
+    assert [(found["file"], found["rule"]) for found in json.loads(done.output)["breaches"]] == [
+        (f"contracts/profiles/{name}.json", "contract-removed")
+        for name in ("asyncapi", "openapi", "port")
+    ]
+
+
+@pytest.mark.parametrize("revision", ["nowhere", "--help", "released:contracts"])
+def test_it_is_2_if_there_is_no_such_revision(repository: Path, revision: str) -> None:
+    done = check(repository, f"--against={revision}")
+    assert done.exit_code == 2
+    assert f"martech: {revision}: no such revision in" in done.output
+
+
+def test_it_is_2_where_git_keeps_nothing(tmp_path: Path) -> None:
+    done = check(tmp_path, "--against", "HEAD")
+    assert done.exit_code == 2
+    assert "no such revision" in done.output
+
+
+def test_it_is_2_if_a_file_cannot_be_read(repository: Path) -> None:
+    (repository / EVENTS).write_text("<<<<<<< HEAD")
+    done = check(repository, "--against", "released")
+    assert done.exit_code == 2
+    assert f"martech: {EVENTS} is no JSON: " in done.output
+
+
+def test_it_does_not_write_the_contracts_anew(repository: Path) -> None:
+    make_version_a_text(repository)
+    before = {file: file.read_bytes() for file in repository.glob("contracts/*/*")}
+    check(repository, "--against", "released")
+    assert {file: file.read_bytes() for file in repository.glob("contracts/*/*")} == before
