@@ -20,7 +20,7 @@ import msgspec
 
 from martech.app import load
 from martech.kernel import failpoints
-from martech.kernel.bus import Bus
+from martech.kernel.bus import Bus, Delivery
 from martech.kernel.host import Host
 from martech.kernel.jobs import Jobs
 from martech.kernel.module import Module
@@ -85,6 +85,9 @@ class Mailing:
     send_id: UUID = field(default_factory=uuid4)
     content_id: UUID = field(default_factory=uuid4)
     people: dict[str, UUID] = field(default_factory=dict)
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    delivery: type[Delivery] = Delivery
+    """How the bus carries what others tell."""
 
     async def begin(self, number: int, *, rate: float | None = None) -> None:
         """A send to *number* people, complete and not begun."""
@@ -166,7 +169,8 @@ class Mailing:
         return send
 
     async def forbid(self, address: str, way: int) -> None:
-        """Somebody says no: by one of three ways."""
+        """Somebody says no: by one of three ways. It is committed when this returns; of a consent
+        that is profiles' commit, and delivery is to hear of it by the bus."""
         message = Key(self.tenant, "campaign:1", "1", "", "email").message_id(address)
         match way % 3:
             case 0:
@@ -184,8 +188,18 @@ class Mailing:
                     status="denied",
                     at=self.host.clock.now(),
                 )
-                async with self.host.unit("delivery", self.tenant) as service:
-                    await service.remember([said])
+                async with self.host.databases["profiles"].transaction(self.tenant) as tx:
+                    tx.publish(said)
+
+    @asynccontextmanager
+    async def hearing(self) -> AsyncIterator[None]:
+        """Delivery hears what others tell."""
+        bus = asyncio.ensure_future(Bus(self.host, delivery=self.delivery).run())
+        try:
+            yield
+        finally:
+            bus.cancel()
+            await asyncio.wait([bus])
 
     async def news(self) -> None:
         """Wait until the server takes another mail, or a moment."""
@@ -207,7 +221,8 @@ class Mailing:
         more = True
         while more:
             async with self.host.unit("delivery", self.tenant) as service:
-                more = (await service.reconcile(accepted, until)).more
+                settled = await service.reconcile(accepted, since=self.began, until=until)
+                more = settled.more
 
     def logged(self) -> list[Mail]:
         return read(self.log)
@@ -222,6 +237,8 @@ class Mailing:
         self.judge_numbers(send)
 
     def judge_numbers(self, send: Send) -> None:
+        """They are the log's. (A cancelled send that another followed keeps its own: whom that one
+        took over stands in both.)"""
         counts = send.counts
         states = ("delivered", "bounced", "failed", "suppressed", "cancelled", "unreachable")
         settled = sum(getattr(counts, name) for name in states)

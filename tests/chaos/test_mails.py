@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from martech.kernel.bus import Delivery
 from martech.modules.delivery.service import DeliveryService
 from tests import databases
 from tests.chaos.careless import (
@@ -184,11 +185,12 @@ async def unsubscribing(trial: Mailing, people: int, leaving: int) -> None:
     gone: dict[str, datetime] = {}
     child = await trial.child()
     addresses = trial.dice.sample(sorted(trial.people), leaving)
-    for number, address in enumerate(addresses):
-        await trial.news()
-        await trial.forbid(address, number)
-        gone[address] = datetime.now(UTC)
-    send = await trial.until_nothing_waits(child)
+    async with trial.hearing():
+        for number, address in enumerate(addresses):
+            await trial.news()
+            await trial.forbid(address, number)
+            gone[address] = datetime.now(UTC)
+        send = await trial.until_nothing_waits(child)
     late = [
         mail
         for mail in trial.logged()
@@ -213,5 +215,20 @@ async def test_a_sender_that_looks_only_when_people_are_added_is_found_out(
 ) -> None:
     people, leaving = (10_000, 1000) if full else (800, 30)
     async with mailing(url, tmp_path, service=LooksOnce) as trial:
+        with pytest.raises(GuaranteeBroken, match=r"[1-9][0-9]* mails more than a second"):
+            await unsubscribing(trial, people, leaving)
+
+
+class HearsLate(Delivery):
+    """A bus that takes a minute's rest after whatever it hears (E5)."""
+
+    def rest(self, handled: int) -> float:
+        return 60.0
+
+
+async def test_a_bus_that_is_late_is_found_out(url: str, tmp_path: Path, full: bool) -> None:
+    people, leaving = (10_000, 1000) if full else (800, 30)
+    async with mailing(url, tmp_path) as trial:
+        trial.delivery = HearsLate
         with pytest.raises(GuaranteeBroken, match=r"[1-9][0-9]* mails more than a second"):
             await unsubscribing(trial, people, leaving)

@@ -54,7 +54,14 @@ CASES: dict[str, Case] = {
     "removeUser": Case(),
     "changeUser": Case({"name": "taken over", "role": "owner"}),
     "listKeys": Case(query={"user_id": "acme:user_id", **AFTER}),
-    "issueKey": Case({"kind": "secret", "name": "B", "user_id": "acme:user_id"}),
+    "issueKey": Case(
+        {
+            "kind": "secret",
+            "name": "B",
+            "user_id": "acme:user_id",
+            "expires_at": "2100-01-01T00:00:00Z",
+        }
+    ),
     "getKey": Case(),
     "revokeKey": Case(),
     "rotateKey": Case({"overlap_seconds": 0}),
@@ -63,7 +70,7 @@ CASES: dict[str, Case] = {
     "lookUpPerson": Case(query={"kind": "user_id", "value": CANARY}),
     "listPeople": Case(query={"email": f"{CANARY}@example.com", **AFTER}),
     "getPerson": Case(),
-    "recordConsent": Case({"status": "denied"}),
+    "recordConsent": Case({"status": "denied", "at": "2026-01-01T00:00:00Z"}),
     "getTimeline": Case(query={"event": f"Seen by {CANARY}", **AFTER}),
     "countPeople": Case(),
     "listActivities": Case(query={"event": f"Seen by {CANARY}", **AFTER}),
@@ -100,7 +107,13 @@ CASES: dict[str, Case] = {
         query={"send_id": "acme:send_id", "profile_id": "acme:profile_id", **AFTER}
     ),
     "getMessage": Case(),
-    "reconcile": Case({"accepted": ["acme:message_id"], "until": "2026-01-01T00:00:00Z"}),
+    "reconcile": Case(
+        {
+            "accepted": ["acme:message_id"],
+            "since": "2025-01-01T00:00:00Z",
+            "until": "2026-01-01T00:00:00Z",
+        }
+    ),
     "getDeliveryStatus": Case(),
     "listSuppressions": Case(query={"address": "acme:address", **AFTER}),
     "suppress": Case({"address": "acme:address"}, once=True),

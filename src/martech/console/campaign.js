@@ -20,7 +20,7 @@ const LEFT_OUT = {
   failed: "could not be made or delivered",
   suppressed: "left out: they want no mail",
   unreachable: "left out: no address",
-  duplicate: "left out: somebody else’s address",
+  duplicate: "left out: somebody else’s address, or sent before",
   cancelled: "cancelled before they left",
 };
 const LIQUID = /\{\{.*?\}\}|\{%.*?%\}/g; // what only the recipient’s mail says

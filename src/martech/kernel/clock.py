@@ -1,7 +1,9 @@
-"""What time it is. A value handed in, so that a test can move it."""
+"""What time it is: a value handed in, so that a test can move it. And which times there are."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+from martech.kernel.errors import Invalid
 
 
 class Clock(Protocol):
@@ -13,6 +15,17 @@ class Clock(Protocol):
 class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+
+def reachable(moment: datetime, field: str) -> datetime:
+    """*moment*, an aware one, in UTC. Raises `Invalid`: the first day and the last have moments,
+    ``9999-12-31T23:59:59-14:00`` is one, that no UTC reaches."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Invalid(
+            "In UTC there is no such time. Send one of the years 2 to 9998.", field=field
+        ) from None
 
 
 class TestClock:

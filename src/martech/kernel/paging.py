@@ -4,12 +4,13 @@ What comes back is anybody's: a place says by its type what the columns it is co
 hold, and whatever is no such place is refused.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, TypeVar
 from uuid import UUID
 
 import msgspec
 
+from martech.kernel.clock import reachable
 from martech.kernel.errors import Invalid
 
 P = TypeVar("P", bound=tuple[object, ...])
@@ -31,7 +32,7 @@ def place(after: str, kind: type[P]) -> P:
         found = msgspec.json.decode(bytes.fromhex(after), type=kind)
         for part in found:
             if isinstance(part, datetime):
-                part.astimezone(UTC)  # the first and the last day have moments that no UTC reaches
-    except (ValueError, OverflowError, msgspec.MsgspecError):
+                reachable(part, "after")
+    except (ValueError, Invalid, msgspec.MsgspecError):
         raise Invalid("This is no page's `next`. Leave it out to begin.", field="after") from None
     return found

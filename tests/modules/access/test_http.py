@@ -80,6 +80,13 @@ async def test_the_same_address_twice_is_a_conflict(desk: Desk) -> None:
             422,
             "expires_at",
         ),
+        (
+            "POST",
+            "/keys",
+            {"kind": "write", "name": "k", "expires_at": "9999-12-31T23:59:59-14:00"},
+            422,
+            "expires_at",
+        ),
         ("POST", "/keys", {"kind": "secret", "name": "k", "user_id": str(NOBODY)}, 404, None),
         ("GET", f"/keys/{NOBODY}", None, 404, None),
         ("POST", f"/keys/{NOBODY}/revoke", None, 404, None),

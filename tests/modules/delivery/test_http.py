@@ -2,15 +2,16 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.http.application import application
+from martech.modules.delivery.http.messages import MOST
 from martech.modules.delivery.service import looking
-from tests.modules.delivery.stand import Stand, made
+from tests.modules.delivery.stand import START, Stand, made
 from tests.serving import Served, alive
 from tests.sinks.smtp import Sink
 
@@ -174,7 +175,8 @@ async def test_a_reconciliation_takes_what_stands_in_the_servers_log(
     (lost,) = await counter.pages("/messages", status="ambiguous")
     problem = str((await counter.get(f"/sends/{send.id}"))["problem"])
     assert "POST /delivery/v1/reconciliations" in problem
-    body = {"accepted": [f"<{lost['id']}@shop.example>", "<other@x>"]}
+    body: dict[str, object] = {"accepted": [f"<{lost['id']}@shop.example>", "<other@x>"]}
+    body["since"] = START.isoformat()
     early = {**body, "until": (stand.clock.now() + timedelta(hours=1)).isoformat()}
     assert (await counter.call("POST", "/reconciliations", early)).status_code == 422
     whole = {**body, "until": stand.clock.now().isoformat()}
@@ -187,6 +189,31 @@ async def test_a_reconciliation_takes_what_stands_in_the_servers_log(
         "more": False,
     }
     assert (await counter.get(f"/sends/{send.id}"))["status"] == "completed"
+
+
+async def test_a_reconciliation_takes_as_many_lines_as_it_promises(counter: Counter) -> None:
+    lines = [
+        f"<{UUID(int=number)}@a.long.name.of.a.server.that.nobody.knows>" for number in range(MOST)
+    ]
+    answer = await counter.call("POST", "/reconciliations", {"accepted": lines})
+    assert (answer.status_code, answer.json()["delivered"]) == (200, 0)
+    more = await counter.call("POST", "/reconciliations", {"accepted": [*lines, "<one@more>"]})
+    assert (more.status_code, more.json()["field"]) == (422, "accepted")
+
+
+@pytest.mark.parametrize("odd", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+async def test_a_time_that_no_utc_reaches_is_refused_by_its_name(
+    counter: Counter, odd: str
+) -> None:
+    send = await counter.stand.to("ada")
+    ada = (await counter.stand.messages(send))["ada"]
+    preview = f"/sends/{send.id}/preview"
+    shown = await counter.call("GET", preview, profile_id=ada.profile_id, at=odd)
+    assert (shown.status_code, shown.json()["field"]) == (422, "at")
+    for field, other in (("since", "until"), ("until", "since")):
+        body = {"accepted": [], field: odd, other: START.isoformat()}
+        answer = await counter.call("POST", "/reconciliations", body)
+        assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
 async def test_addresses_are_suppressed_listed_and_freed(counter: Counter) -> None:

@@ -7,7 +7,7 @@ import pytest
 from martech.modules.delivery.contract import Counts
 from martech.modules.delivery.domain.outcomes import Refused
 from martech.modules.delivery.domain.server import mail_server
-from tests.modules.delivery.stand import Stand, standing
+from tests.modules.delivery.stand import START, Stand, standing
 from tests.sinks.smtp import sink
 
 pytestmark = pytest.mark.anyio
@@ -127,7 +127,7 @@ async def test_the_servers_log_settles_what_is_ambiguous(delivery_url: str) -> N
         assert numbers((await stand.look(send)).counts) == {"ambiguous": 2}
         accepted = {UUID(mail.data.partition("Message-ID: <")[2][:36]) for mail in server.mails}
         async with stand.service() as service:
-            settled = await service.reconcile(accepted, stand.clock.now())
+            settled = await service.reconcile(accepted, since=START, until=stand.clock.now())
         assert (settled.delivered, settled.pending, settled.ambiguous) == (1, 1, 0)
         while (await stand.look(send)).status != "completed":
             await stand.work(later=1)
@@ -142,7 +142,7 @@ async def test_what_became_ambiguous_after_the_log_was_read_stays_so(delivery_ur
         send = await stand.to("ada")
         await stand.work(later=60)
         async with stand.service() as service:
-            settled = await service.reconcile([], before)
+            settled = await service.reconcile([], since=START, until=before)
         assert (settled.pending, settled.ambiguous) == (0, 1)
         assert numbers((await stand.look(send)).counts) == {"ambiguous": 1}
 

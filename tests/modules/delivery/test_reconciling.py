@@ -1,26 +1,49 @@
 """What the mail server's log settles, and which log is not believed."""
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TypedDict
 from uuid import UUID, uuid4
 
 import pytest
 
-from martech.kernel.errors import Conflict
+from martech.kernel.errors import Conflict, Invalid
 from martech.modules.delivery.contract import Reconciled, Send
 from martech.modules.delivery.domain.outcomes import Accepted, Ambiguous, Outcome
 from martech.modules.delivery.service import reconciling
-from tests.modules.delivery.stand import Stand
+from tests.modules.delivery.stand import START, Stand
 
 pytestmark = pytest.mark.anyio
 
 BROKE = Ambiguous("it broke")
+HOUR = timedelta(hours=1)
+
+
+class Whole(TypedDict, total=False):
+    since: datetime
+    until: datetime
+
+
+def whole(stand: Stand) -> Whole:
+    """That a log has everything that there has been."""
+    return {"since": START, "until": stand.clock.now()}
 
 
 async def handed_over(stand: Stand, *names: str, known: str = "", **more: object) -> Send:
     """A send of which the server's word is known for *known* only: it accepted those."""
-    send = await stand.to(*names, **more)
+    return await tried(stand, await stand.to(*names, **more), known)
+
+
+async def tried(
+    stand: Stand, send: Send, known: str, *, took: timedelta = timedelta(), most: int = 100
+) -> Send:
+    """Its next *most* messages are claimed, and *took* later that is what is known of them."""
     async with stand.service() as service:
-        claim = await service.claim(held := await service.hold(send.id), 0, 100)
+        claim = await service.claim(held := await service.hold(send.id), 0, most)
+        await service.finish(held)
+    stand.clock.move(took)
+    async with stand.service() as service:
+        held = await service.hold(send.id)
         results: dict[UUID, Outcome] = {
             each.id: Accepted("ok") if each.person.address[0] in known else BROKE
             for each in claim.messages
@@ -30,9 +53,14 @@ async def handed_over(stand: Stand, *names: str, known: str = "", **more: object
     return seen
 
 
-async def ids(stand: Stand, send: Send, names: str) -> list[UUID]:
+async def ids(stand: Stand, send: Send, names: Iterable[str]) -> list[UUID]:
     messages = await stand.messages(send)
     return [messages[name].id for name in names]
+
+
+async def waiting(stand: Stand, send: Send) -> list[str]:
+    messages = await stand.messages(send)
+    return [name for name, message in messages.items() if message.status == "pending"]
 
 
 @pytest.mark.parametrize("foreign", [[], [uuid4()]])
@@ -42,11 +70,11 @@ async def test_a_log_that_lacks_what_the_server_accepted_is_refused_unless_it_is
     send = await handed_over(stand, "ada", "bob", "eve", known="ab")
     with pytest.raises(Conflict, match=rf"{send.id} \(2 accepted\).*`force: true`") as refused:
         async with stand.service() as service:
-            await service.reconcile(foreign, stand.clock.now())
+            await service.reconcile(foreign, **whole(stand))
     assert refused.value.field == "accepted"
     assert await stand.look(send) == send
     async with stand.service() as service:
-        settled = await service.reconcile(foreign, stand.clock.now(), force=True)
+        settled = await service.reconcile(foreign, force=True, **whole(stand))
     assert (settled.pending, settled.ambiguous) == (1, 0)
     await stand.work()
     assert stand.mailed() == ["eve"]
@@ -58,7 +86,7 @@ async def test_a_log_that_knows_one_send_is_not_believed_about_another(stand: St
     log = await ids(stand, first, ["ada", "bob"])
     with pytest.raises(Conflict):
         async with stand.service() as service:
-            await service.reconcile(log, stand.clock.now())
+            await service.reconcile(log, **whole(stand))
     assert (await stand.look(first)).counts.ambiguous == 1
 
 
@@ -67,14 +95,14 @@ async def test_the_log_of_a_server_that_accepted_nothing_that_we_know_of_may_be_
 ) -> None:
     send = await handed_over(stand, "ada", "bob")
     async with stand.service() as service:
-        settled = await service.reconcile([], stand.clock.now())
+        settled = await service.reconcile([], **whole(stand))
     assert settled.pending == 2
     await handed_over(stand, "eve", known="e", occasion="2")
     assert (await stand.look(send)).counts.ambiguous == 0
     await handed_over(stand, "kim", occasion="3")
     with pytest.raises(Conflict, match="that it ever accepted"):
         async with stand.service() as service:
-            await service.reconcile([], stand.clock.now())
+            await service.reconcile([], **whole(stand))
 
 
 async def test_a_part_of_the_log_settles_what_it_has_and_has_nothing_sent_again(
@@ -82,10 +110,10 @@ async def test_a_part_of_the_log_settles_what_it_has_and_has_nothing_sent_again(
 ) -> None:
     send = await handed_over(stand, *"abcd", known="a")
     async with stand.service() as service:
-        part = await service.reconcile(await ids(stand, send, "b"), None)
+        part = await service.reconcile(await ids(stand, send, "b"))
     assert (part.delivered, part.pending, part.ambiguous) == (1, 0, 2)
     async with stand.service() as service:
-        rest = await service.reconcile(await ids(stand, send, "c"), stand.clock.now())
+        rest = await service.reconcile(await ids(stand, send, "c"), **whole(stand))
     assert (rest.delivered, rest.pending, rest.ambiguous) == (1, 1, 0)
     await stand.work()
     assert stand.mailed() == ["d"]
@@ -99,13 +127,65 @@ async def test_however_many_are_ambiguous_one_request_settles_few(
     first = await handed_over(stand, *"abcdef", known="a")
     second = await handed_over(stand, *"ghi", known="g", occasion="2")
     log = [*await ids(stand, first, "abcd"), *await ids(stand, second, "ghi")]
-    until = stand.clock.now()
     answers: list[Reconciled] = []
     while not answers or answers[-1].more:
         async with stand.service() as service:
-            answers.append(await service.reconcile(log, until))
+            answers.append(await service.reconcile(log, **whole(stand)))
     assert [answer.delivered + answer.pending for answer in answers] == [2, 2, 2, 1]
     assert [answer.ambiguous for answer in answers] == [5, 3, 1, 0]
     assert sum(answer.delivered for answer in answers) == 5
     await stand.work()
     assert stand.mailed() == ["e", "f"]
+
+
+async def test_what_was_handed_over_before_the_log_begins_is_not_sent_again(stand: Stand) -> None:
+    """A rotated log has mails of the send, and none of an earlier day."""
+    send = await stand.to("ada", "bob", "eve", "kim")
+    await tried(stand, send, "", most=2)
+    stand.clock.move(HOUR)
+    since = stand.clock.now()
+    known, _ = await waiting(stand, send)
+    await tried(stand, send, known[0])
+    log = await ids(stand, send, [known])
+    async with stand.service() as service:
+        settled = await service.reconcile(log, since=since, until=stand.clock.now())
+    assert (settled.pending, settled.ambiguous) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "again"),
+    [
+        (timedelta(), 2 * HOUR, 1),
+        (HOUR / 60, 2 * HOUR, 0),
+        (timedelta(), 2 * HOUR - HOUR / 60, 0),
+        (HOUR, HOUR, 0),
+    ],
+)
+async def test_only_what_lay_in_hand_within_the_log_is_sent_again(
+    stand: Stand, since: timedelta, until: timedelta, again: int
+) -> None:
+    await tried(stand, await stand.to("ada"), "", took=2 * HOUR)
+    stand.clock.move(HOUR)
+    async with stand.service() as service:
+        settled = await service.reconcile([], since=START + since, until=START + until)
+    assert (settled.pending, settled.ambiguous) == (again, 1 - again)
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({"until": START}, "since"),
+        ({"since": START}, "until"),
+        ({"since": START, "until": START - HOUR}, "since"),
+        ({"since": START, "until": START + HOUR}, "until"),
+    ],
+)
+async def test_a_log_that_covers_no_time_settles_nothing(
+    stand: Stand, said: Whole, field: str
+) -> None:
+    send = await handed_over(stand, "ada")
+    with pytest.raises(Invalid) as refused:
+        async with stand.service() as service:
+            await service.reconcile(await ids(stand, send, ["ada"]), **said)
+    assert refused.value.field == field
+    assert (await stand.look(send)).counts.ambiguous == 1

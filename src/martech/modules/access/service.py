@@ -19,6 +19,7 @@ from martech.kernel.auth import (
     Scopes,
     within,
 )
+from martech.kernel.clock import reachable
 from martech.kernel.columns import new_id
 from martech.kernel.db import Transaction
 from martech.kernel.errors import Conflict, Forbidden, Invalid, NotFound
@@ -156,7 +157,8 @@ class AccessService(Access):
         """
         await self._about_to_sign()
         granted = await self._scopes(kind, frozenset(scopes), user_id)
-        expires_at = domain.expiry(self.tx.now, expires_at)
+        ends = domain.expiry(self.tx.now, expires_at)
+        expires_at = ends and reachable(ends, "expires_at")
         return await self._sign(kind, name, granted, user_id, expires_at)
 
     async def key(self, key_id: UUID) -> Key:

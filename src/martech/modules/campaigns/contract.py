@@ -72,8 +72,8 @@ class Counts(View, frozen=True, kw_only=True):
     """Left out: they have no address."""
 
     duplicate: int = 0
-    """Left out: their address is another's in the audience, or had the mail of an earlier launch
-    that failed."""
+    """Left out: their address is another's in the audience, or was sent the mail by an earlier
+    launch that failed."""
 
     cancelled: int = 0
     opened: int = 0

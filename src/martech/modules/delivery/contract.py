@@ -59,10 +59,14 @@ class Counts(View, frozen=True, kw_only=True):
     """Nobody of that id, or without an address."""
 
     duplicate: int = 0
-    """The address is somebody else's in the same audience, or has a message of another send with
-    this source, occasion and step."""
+    """The address is somebody else's in the same audience, or another send with this source,
+    occasion and step has its message: it was sent there, or that send was not cancelled."""
 
     cancelled: int = 0
+    """Not sent, for the send was. Whom a later send of the same source, occasion and step takes
+    over (they were cancelled, failed or suppressed here) is counted here all the same, as it was
+    when this send ended; the message itself is that send's."""
+
     opened: int = 0
     """Messages opened at least once; likewise the next two."""
 
@@ -163,16 +167,17 @@ class Reconciled(View, frozen=True, kw_only=True):
 
     delivered: int
     pending: int
-    """Not in the server's log, so they will be sent."""
+    """Not in the server's log, of a time that it covers; so they will be sent."""
 
     cancelled: int
     """Likewise, but their send was cancelled."""
 
     ambiguous: int
-    """Still: they became so after the time until which the log was read, or there were `more`."""
+    """Still: they are not of the time that the log covers, or there were `more`."""
 
     more: bool = False
-    """There were more than are settled at once: give the same again."""
+    """There were more than are settled at once: give the same again (and another
+    Idempotency-Key)."""
 
 
 class ServerStatus(View, frozen=True, kw_only=True):
@@ -299,8 +304,10 @@ class Delivery(Protocol):
         """Add up to 1,000 people; those who are in it already stay as they are. Sending begins at
         once. Raises `NotFound`, and `Conflict` when the send is sealed or over.
 
-        Whom an earlier send of the same source, occasion and step was cancelled for is written to
-        by this one; `Unavailable` while that is being cancelled.
+        Whom an earlier send of the same source, occasion and step, now cancelled, did not write to
+        (they were cancelled, failed or suppressed there) is written to by this one. It is
+        `Unavailable` while that is being cancelled, and while messages of it are ambiguous: they
+        are to be reconciled first.
 
         Of people who are news to us we may hear in a moment: within ten minutes of the opening
         they are `Unavailable`, afterwards unreachable."""

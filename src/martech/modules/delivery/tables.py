@@ -6,7 +6,9 @@
     sends    >── 1 contents     and of what is published
 
 Who changes a message of a send holds the send's row first: so its numbers are exact, a pause holds
-from its commit on, and nobody waits for each other in a circle.
+from its commit on, and nobody waits for each other in a circle. But what a cancelled send has left
+for good is taken over by a later one without that: nobody else changes it, and those that follow
+the same send lock its messages in the order of their ids.
 """
 
 from sqlalchemy import (

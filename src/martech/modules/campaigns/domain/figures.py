@@ -5,7 +5,7 @@ from martech.modules.campaigns.contract import Counts, Rates, Status
 LEFT_OUT = (
     ("unreachable", "without an address"),
     ("suppressed", "unsubscribed, bounced before, suppressed by hand or of denied consent"),
-    ("duplicate", "whose address is another's in the audience or had this mail before"),
+    ("duplicate", "whose address is another's in the audience or was sent this mail before"),
 )
 
 

@@ -8,7 +8,9 @@
       └───────────────────────┘ reconciled: it did not (or delivered: it did)
 
 Whoever must not be written to goes from pending or deferred to suppressed, in the transaction that
-would have claimed them. Whatever is not on its way when the send is cancelled is cancelled.
+would have claimed them. Whatever is not on its way when the send is cancelled is cancelled. What a
+cancelled send did not send (cancelled, failed, suppressed) is pending again for a later send of the
+same key, which takes the row over.
 """
 
 from collections.abc import Mapping

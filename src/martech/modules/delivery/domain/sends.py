@@ -118,7 +118,8 @@ def shown(problem: Problem | None, numbers: Mapping[str, int]) -> str | None:
         return None
     return (
         f"Of {ambiguous:,} messages nobody knows whether the mail server took them. Look into its "
-        "log, and give POST /delivery/v1/reconciliations the Message-IDs that it accepted."
+        "log, and give POST /delivery/v1/reconciliations the Message-IDs that it accepted, with "
+        "the time (since, until) of which it has everything."
     )
 
 

@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta
 
+from martech.kernel.clock import reachable
 from martech.kernel.messages import Request
 from martech.modules.delivery.contract import Message, Messages, Reconciled, ServerStatus, State
 from martech.modules.delivery.domain.logs import message_ids
@@ -24,6 +25,11 @@ WRITE = {"scope": "delivery:write"}
 
 MOST = 50_000
 """Lines of a mail server's log in one reconciliation."""
+
+LARGEST_BODY = 100 * MOST
+"""Bytes: so long may each of them be, or all that matters of it (37, without the server's name)."""
+
+Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class MessageController(Controller):
@@ -51,30 +57,49 @@ class MessageController(Controller):
 
 class Reconcile(Request, frozen=True, kw_only=True):
     accepted: Annotated[list[str], Meta(max_length=MOST)]
-    """The Message-IDs that the mail server's log says it accepted, with or without ``<>``. With
-    *until* all of them, also those that we know were delivered: an ambiguous message that is
-    missing here is sent again, and a log with no message of a send that was delivered in part is
-    refused."""
+    """The Message-IDs that the mail server's log says it accepted, with or without ``<>``, and with
+    or without what follows the ``@``. With *since* and *until* all of them, also those that we know
+    were delivered: an ambiguous message that is missing here is sent again, and a log with no
+    message of a send that was delivered in part is refused."""
 
-    until: Annotated[datetime, Meta(tz=True)] | None = None
-    """Up to when the log was read. What became ambiguous later stays so. Leave it out where the
-    log is longer than one request: what this part of it has was delivered, and nothing is sent
-    again; give it with the last part."""
+    since: Moment | None = None
+    """From when on the log has everything: not before its first line, and not before what was
+    rotated away. What was handed over earlier stays ambiguous if the log lacks it. Goes with
+    *until*."""
+
+    until: Moment | None = None
+    """Up to when the log was read. What became ambiguous later stays so. Goes with *since*.
+
+    Leave both out where the log is longer than one request: what this part of it has was
+    delivered, and nothing is sent again. Repeat each part until ``more`` is false before the next
+    one goes, and give both with the last part: what is ambiguous then counts as missing in all of
+    them. A repetition under the same Idempotency-Key does nothing but answer what the first one
+    did: send each under a key of its own."""
 
     force: bool = False
-    """Take the log's word though it has nothing that we know the server accepted: it is the whole
-    log of the right server, and whatever it lacks is to be sent again."""
+    """Take the log's word though it has nothing that we know the server accepted: it is the right
+    server's; *accepted*, and the parts before it, are all that it has between *since* and *until*;
+    and whatever they lack is to be sent again. Without these two it changes nothing."""
 
 
 class ReconciliationController(Controller):
     path = "/reconciliations"
 
-    @post(operation_id="reconcile", opt=WRITE, status_code=200)
+    @post(
+        operation_id="reconcile",
+        opt=WRITE,
+        status_code=200,
+        request_max_body_size=LARGEST_BODY,
+    )
     async def reconcile(self, data: JSONBody[Reconcile], service: Service) -> Reconciled:
         """Settle what is ambiguous by what the mail server's log says: nobody else can know. A log
         that cannot be that server's is refused (409), and nothing is changed."""
-        accepted = message_ids(data.accepted)
-        return await service.reconcile(accepted, data.until, force=data.force)
+        return await service.reconcile(
+            message_ids(data.accepted),
+            since=data.since and reachable(data.since, "since"),
+            until=data.until and reachable(data.until, "until"),
+            force=data.force,
+        )
 
 
 class StatusController(Controller):

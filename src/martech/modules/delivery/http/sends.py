@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.response.base import ASGIResponse
 from msgspec import UNSET, Meta, UnsetType
 
+from martech.kernel.clock import reachable
 from martech.kernel.errors import Conflict, Invalid
 from martech.kernel.messages import Request
 from martech.modules.delivery.contract import Send, Sends
@@ -88,6 +89,7 @@ class SendController(Controller):
         a link of a preview is told so, and unsubscribes nobody."""
         if at is not None and at.tzinfo is None:
             raise Invalid("Say the time zone too: 2026-12-01T09:00:00Z.", field="at")
+        date = None if at is None else reachable(at, "at")
         draft = await service.draft(send_id, profile_id)
         (message,) = draft.messages
         made = writer.write(
@@ -95,7 +97,7 @@ class SendController(Controller):
             message.person,
             draft.texts,
             signer=(await service.signer()).for_preview(),
-            at=at or draft.at,
+            at=date or draft.at,
             feedback=draft.feedback,
         )
         if isinstance(made, Unmade):

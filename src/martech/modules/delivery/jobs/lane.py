@@ -3,9 +3,10 @@
     one transaction          settle what was handed over, claim the next
     no transaction           write the mails, hand them to the server, hear what became of them
 
-Between a claim and the server's word lies `CLAIMED` at most: who unsubscribes meanwhile is not
-written to a second later. What was not begun by then is given back. A holder that dies leaves its
-claims behind; whoever has the lane next declares them ambiguous, for nobody knows.
+Between a claim and the beginning of its mail lies `CLAIMED`, or hardly more: so who unsubscribes
+meanwhile is not written to a second later. What was not begun by then is given back; for the word
+on what was begun we wait as long as the server takes. A holder that dies leaves its claims behind;
+whoever has the lane next declares them ambiguous, for nobody knows.
 """
 
 from uuid import UUID

@@ -1,13 +1,16 @@
 """The audience of a send: whom it is to, each once."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import bindparam, select, update
 
 from martech.kernel.errors import Conflict, Invalid, Unavailable
 from martech.modules.delivery.contract import Send
+from martech.modules.delivery.domain.ledger import Kept
 from martech.modules.delivery.domain.people import Recipient
 from martech.modules.delivery.domain.sends import Held
 from martech.modules.delivery.service.rows import Rows
@@ -19,8 +22,21 @@ MOST = 1000
 PATIENCE = timedelta(minutes=10)
 """How long after its opening a send waits for news of people whom nobody here knows."""
 
-UNSENT = ("pending", "deferred", "claimed", "cancelled")
-"""States of a message that its send, when it is cancelled, may leave unsent."""
+SENT: tuple[Kept, ...] = ("delivered", "bounced")
+UNSENT: tuple[Kept, ...] = ("cancelled", "failed", "suppressed")
+"""States in which a cancelled send leaves its messages for good; and in between there is
+*ambiguous*."""
+
+
+class Left(NamedTuple):
+    """A message of a cancelled send that was not sent, as far as anybody knows."""
+
+    id: UUID
+    send_id: UUID
+    state: Kept
+
+
+LEFT = tuple(messages.c[name] for name in Left._fields)
 
 
 class Gathering(Rows):
@@ -99,28 +115,39 @@ class Gathering(Rows):
             held.move(reason)
 
     async def _take_over(self, held: Held, addresses: Mapping[str, UUID]) -> set[UUID]:
-        """The people at those *addresses* whose message an earlier send of the same key was
-        cancelled without sending: it is this send's now. Raises `Unavailable` until that is
-        over."""
+        """The people at those *addresses* whom an earlier send of the same key, now cancelled, did
+        not write to: their messages are this send's. Raises `Unavailable` until that is over, and
+        known of each."""
         asked = {held.key.message_id(address): id_ for address, id_ in addresses.items()}
-        there = select(messages.c.id, messages.c.send_id, messages.c.state).where(
-            self._mine(messages), messages.c.state.in_(UNSENT)
+        left = await self._left(sorted(asked))
+        if not left:
+            return set()
+        _check_known(Counter(each.state for each in left))
+        # others may follow the same send: who waits for whom is the order of the ids
+        there = select(messages.c.id).where(
+            self._mine(messages),
+            messages.c.send_id.in_({each.send_id for each in left}),
+            messages.c.state.in_(UNSENT),
         )
-        found = await self.tx.among(there.with_for_update(), messages.c.id, list(asked))
-        over = select(sends.c.id).where(self._mine(sends), sends.c.status == "cancelled")
-        owners = sorted({row.send_id for row in found})
-        cancelled = {row.id for row in await self.tx.among(over, sends.c.id, owners)}
-        unsent = [row for row in found if row.send_id in cancelled]
-        if any(row.state != "cancelled" for row in unsent):
-            raise Unavailable("What an earlier send left is being cancelled.", retry_after=1)
-        if unsent:
+        ids = sorted(each.id for each in left)
+        rows = await self.tx.among(there.with_for_update(), messages.c.id, ids)
+        if rows:
             one = self._mine(messages), messages.c.id == bindparam("its_id")
             ours = {"send_id": held.id, "profile_id": bindparam("its_profile_id")}
             await self.tx.execute(
                 update(messages).where(*one).values(**ours, **self._waiting()),
-                [{"its_id": row.id, "its_profile_id": asked[row.id]} for row in unsent],
+                [{"its_id": row.id, "its_profile_id": asked[row.id]} for row in rows],
             )
-        return {asked[row.id] for row in unsent}
+        return {asked[row.id] for row in rows}
+
+    async def _left(self, ids: Sequence[UUID]) -> list[Left]:
+        """Those of the messages *ids* that a cancelled send has not sent, or may not have."""
+        there = select(*LEFT).where(self._mine(messages), messages.c.state.not_in(SENT))
+        found = [Left._make(row) for row in await self.tx.among(there, messages.c.id, ids)]
+        over = select(sends.c.id).where(self._mine(sends), sends.c.status == "cancelled")
+        owners = sorted({each.send_id for each in found})
+        cancelled = {row.id for row in await self.tx.among(over, sends.c.id, owners)}
+        return [each for each in found if each.send_id in cancelled]
 
     def _waiting(self) -> dict[str, object]:
         """What has not been tried by this send."""
@@ -141,3 +168,16 @@ class Gathering(Rows):
             "address": address,
             **self._waiting(),
         }
+
+
+def _check_known(states: Counter[Kept]) -> None:
+    """Raise `Unavailable` while it may turn out that a message was sent all the same."""
+    if states.keys() - {*UNSENT, "ambiguous"}:
+        raise Unavailable("What an earlier send left is being cancelled.", retry_after=1)
+    if number := states["ambiguous"]:
+        raise Unavailable(
+            f"Of {number:,} messages of an earlier send nobody knows whether the mail server took "
+            "them: these people can neither be left out nor written to. Give POST "
+            "/delivery/v1/reconciliations what the server's log says; this goes on by itself.",
+            retry_after=10,
+        )

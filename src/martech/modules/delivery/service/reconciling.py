@@ -7,9 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from martech.kernel.errors import Conflict, Invalid
+from martech.kernel.errors import Conflict
 from martech.modules.delivery.contract import Reconciled
 from martech.modules.delivery.domain.ledger import Kept
+from martech.modules.delivery.domain.logs import Span, span
 from martech.modules.delivery.domain.sends import Held
 from martech.modules.delivery.domain.settling import Settled
 from martech.modules.delivery.service.settling import OPEN, Open, Settling
@@ -24,13 +25,17 @@ Logged = Mapping[UUID, Sequence[UUID]]
 
 class Reconciling(Settling):
     async def reconcile(
-        self, accepted: Collection[UUID], until: datetime | None, *, force: bool = False
+        self,
+        accepted: Collection[UUID],
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        force: bool = False,
     ) -> Reconciled:
-        """Ambiguous messages that are among *accepted* were delivered; the others will be sent, if
-        they became ambiguous before *until*, up to when the log was read. Raises `Conflict` for a
-        log that cannot be the server's, unless *force* says that it is."""
-        if until is not None and until > self.tx.now:
-            raise Invalid("A log cannot have been read up to then yet.", field="until")
+        """Ambiguous messages that are among *accepted* were delivered; of the others those will be
+        sent whose whole story lies between *since* and *until*, of which the log has everything.
+        Raises `Conflict` for a log that cannot be the server's, unless *force* says that it is."""
+        covered = span(since, until, self.tx.now)
         logged = await self._logged(accepted)
         states = Counter[Kept]()
         for send_id in await self._concerned():
@@ -38,8 +43,8 @@ class Reconciling(Settling):
                 break
             held = await self.hold(send_id)
             done = await self._deliver(held, logged.get(held.id, ()), left)
-            if until is not None and (left := left - done.total()) > 0:
-                done += await self._undo(held, logged, until, left, force=force)
+            if covered is not None and (left := left - done.total()) > 0:
+                done += await self._undo(held, logged, covered, left, force=force)
             if done:
                 self._wake(held)
                 await self.finish(held)
@@ -54,6 +59,7 @@ class Reconciling(Settling):
         self.tx.audit(
             *("messages.reconciled", ""),
             logged=len(accepted),
+            since=since,
             until=until,
             force=force,
             delivered=answer.delivered,
@@ -91,14 +97,16 @@ class Reconciling(Settling):
         return Counter(each.state for each in settled.values())
 
     async def _undo(
-        self, held: Held, logged: Logged, until: datetime, most: int, *, force: bool
+        self, held: Held, logged: Logged, covered: Span, most: int, *, force: bool
     ) -> Counter[Kept]:
-        """What is ambiguous now is not in the log, so it was not delivered."""
+        """What is ambiguous now is not in the log; so it was not delivered, if it was handed over
+        at a time of which the log would know."""
         doubtful = select(*OPEN).where(
             self._mine(messages),
             messages.c.send_id == held.id,
             messages.c.state == "ambiguous",
-            messages.c.settled_at <= until,
+            messages.c.claimed_at >= covered.since,
+            messages.c.settled_at <= covered.until,
         )
         rows = [Open._make(row) for row in await self.tx.execute(doubtful.limit(most))]
         if rows and not force:
@@ -122,8 +130,8 @@ class Reconciling(Settling):
         lacks = f"of the send {held.id} ({known:,} accepted)" if known else "that it ever accepted"
         raise Conflict(
             f"The log has no message {lacks}: it is not this server's, or not all of it, and what "
-            "it lacks would be sent again. Nothing was changed. Give the log since the send was "
-            "opened; if it is that, say `force: true`.",
+            "it lacks would be sent again. Nothing was changed. Give all of the log from `since` "
+            "up to `until`; if this is that, with the parts before it, say `force: true`.",
             field="accepted",
         )
 
