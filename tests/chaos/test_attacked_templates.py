@@ -253,8 +253,7 @@ def worked_on(draft: dict[str, object]) -> None:
     slow."""
     kept = msgspec.convert(draft, WriteTemplate)
     for work in (
-        partial(domain.attempt_compiled, kept.texts),
-        partial(domain.attempt_preview, kept.texts, kept.sample),
+        partial(domain.attempt_preview, kept.texts, kept.sample),  # which compiles it first
         partial(domain.lint, kept.texts, kept.sample),
     ):
         spent = [_time_of(work)]

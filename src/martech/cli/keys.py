@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 from rich.markup import escape
 
-from martech.cli.terminal import FIRST, ask_access, out, settings_of
+from martech.cli.terminal import FIRST, ask_access, of_access, out, settings_of
 from martech.kernel.settings import Settings
 
 
@@ -55,6 +55,7 @@ def key_issue(settings: Settings, /, tenant: str, days: int | None, **wanted: An
       martech key issue --kind write --name "web shop"
       martech key issue --scope profiles:read --scope tracking:read --days 90
     """
+    of_access(settings, "service").Catalogue(settings).check(wanted["scopes"])
     end = None if days is None else datetime.now(UTC) + timedelta(days=days)
     _print_key(
         asyncio.run(ask_access(settings, tenant, lambda a: a.issue(**wanted, expires_at=end)))

@@ -63,10 +63,15 @@ async def with_host(settings: Settings, do: Callable[[Any], Awaitable[T]]) -> T:
         return await do(host)
 
 
-async def ask_access(settings: Settings, tenant: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
-    """What *ask* makes of the service of access, in a unit of work of *tenant*."""
+def of_access(settings: Settings, file: str) -> Any:
+    """A file of access. Raises `SettingsError` where it is not hosted."""
     if "access" not in {module.name for module in app.hosted(settings)}:
         raise SettingsError("access is not hosted here. Ask where it is, or set MARTECH_MODULES.")
-    tenant_id = import_module("martech.modules.access.domain").tenant_id(tenant)
+    return import_module(f"martech.modules.access.{file}")
+
+
+async def ask_access(settings: Settings, tenant: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+    """What *ask* makes of the service of access, in a unit of work of *tenant*."""
+    tenant_id = of_access(settings, "domain").tenant_id(tenant)
     async with app.opened(settings) as host, host.unit("access", tenant_id) as access:
         return await ask(access)

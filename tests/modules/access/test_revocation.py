@@ -93,8 +93,8 @@ async def test_a_host_that_comes_up_after_a_revocation_knows_of_it_at_once(
             await client.get("/access/v1/keys", headers={"authorization": f"Bearer {key}"})
         ).json()
 
-    for row in mine["data"]:
-        await martech(access_url, "key", "revoke", row["id"], "--tenant", "acme")
+    (used,) = (row["id"] for row in mine["data"] if row["kind"] == "secret")
+    await martech(access_url, "key", "revoke", used, "--tenant", "acme")
 
     async with serving(access_url) as client:
         assert await answer(client, key) == 401

@@ -1,7 +1,10 @@
 """What access promises, on both databases."""
 
 import asyncio
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -284,6 +287,15 @@ def test_an_unknown_scope_is_refused_with_those_that_there_are() -> None:
     assert "'profile:read'" in refused.value.detail
     for known in (*installed(), "read", "write", "manage"):
         assert known in refused.value.detail
+
+
+def test_the_command_line_refuses_it_too(tmp_path: Path) -> None:
+    issue = ["-m", "martech", "key", "issue", "--scope", "profile:read"]
+    done = subprocess.run(
+        [sys.executable, *issue], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "'profile:read' is not a scope" in done.stderr
 
 
 async def test_who_hosts_some_of_the_modules_grants_the_scopes_of_any(office: Office) -> None:
