@@ -88,10 +88,12 @@ async def test_what_is_missing_is_named(counter: Counter) -> None:
 
 
 async def test_a_property_is_data_and_never_sql(counter: Counter) -> None:
-    for number, hostile in enumerate(HOSTILE):
-        mine = {"revenue": 3, hostile: "mine"}
-        await counter.record(did(number, "ada", properties=mine))
-        await counter.record(did(number, "eve", properties={hostile: "hers"}), tenant="globex")
+    mine = [{"revenue": 3, hostile: "mine"} for hostile in HOSTILE]
+    hers = [{hostile: "hers"} for hostile in HOSTILE]
+    for tenant, all_properties in (("acme", mine), ("globex", hers)):
+        told = [did(n, "ada", properties=each) for n, each in enumerate(all_properties)]
+        await counter.record(*told, tenant=tenant)
+    for hostile in HOSTILE:
         found = await counter.get("breakdown", by=hostile)
         groups = set(values(found, "group"))
         assert groups <= {None, "mine"}
@@ -106,7 +108,7 @@ async def test_a_property_is_data_and_never_sql(counter: Counter) -> None:
             }
             for route in ("series", "breakdown", "conversions", "messages"):
                 assert (await counter.call(route, **query)).status_code in (200, 422)
-        assert await counter.get("kept") == {"events": number + 1, "messages": 0}
+        assert await counter.get("kept") == {"events": len(HOSTILE), "messages": 0}
 
 
 async def test_every_question_sees_one_tenant_only(counter: Counter) -> None:
@@ -157,9 +159,9 @@ def test_one_place_reaches_the_tables_and_adds_the_tenant() -> None:
 
 async def test_days_have_the_length_that_the_zone_gives_them(counter: Counter) -> None:
     """In Berlin the last Sunday of October has 25 hours, and the hour of two o'clock twice."""
-    for number, hour in enumerate(range(22, 48)):
-        at = START.replace(month=10, day=24, hour=0) + timedelta(hours=hour)
-        await counter.record(did(number, "ada", at=at))
+    saturday = START.replace(month=10, day=24, hour=0)
+    every_hour = [saturday + timedelta(hours=hour) for hour in range(22, 48)]
+    await counter.record(*(did(number, "ada", at=at) for number, at in enumerate(every_hour)))
     berlin = {"timezone": "Europe/Berlin", "from": "2026-10-25", "to": "2026-10-26"}
     days = await counter.get("series", **berlin)
     hours = await counter.get("series", interval="hour", **berlin)
@@ -182,9 +184,8 @@ async def test_what_has_begun_goes_on_where_clocks_fall_back_across_midnight(
 ) -> None:
     """In St. John's one minute past midnight was followed by 23:01 of the day before."""
     midnight = datetime.fromisoformat(f"{night}T02:30:00+00:00")
-    for number, minutes in enumerate((-1, 0, 1, 30, 59, 60)):
-        at = midnight + timedelta(minutes=minutes)
-        await counter.record(did(number, f"person {number % 4}", at=at))
+    moments = [midnight + timedelta(minutes=minute) for minute in (-1, 0, 1, 30, 59, 60)]
+    await counter.record(*(did(n, f"person {n % 4}", at=at) for n, at in enumerate(moments)))
     zone = {"timezone": "America/St_Johns", "interval": interval, "to": f"{night}T12:00:00Z"}
     wanted = {
         ("count", before[:10]): ([(before, 1), (after, 5)], 6),
