@@ -1,16 +1,12 @@
 """What access promises, on both databases."""
 
 import asyncio
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select, update
 
-from martech.app import describe, installed
 from martech.kernel import audit
 from martech.kernel.audit import Chain, ChainBroken, Entry, verify
 from martech.kernel.auth import Principal, Revoked
@@ -18,10 +14,8 @@ from martech.kernel.clock import TestClock
 from martech.kernel.errors import Conflict, Forbidden, Invalid, NotFound, Unauthorized
 from martech.kernel.host import Host
 from martech.kernel.messages import wire_name
-from martech.kernel.settings import Settings
 from martech.modules.access import tables
 from martech.modules.access.contract import KeyIssued, TenantOpened
-from martech.modules.access.service import Catalogue
 from tests.modules.access.conftest import Office
 
 pytestmark = pytest.mark.anyio
@@ -272,39 +266,6 @@ async def test_a_key_that_makes_no_sense_is_refused(
         with pytest.raises(Invalid) as refused:
             await access.issue(name="x", **wanted)  # type: ignore[arg-type]
     assert refused.value.field == field
-
-
-def test_a_key_may_have_each_scope_that_a_route_asks_for() -> None:
-    operations = [each for path in describe()["paths"].values() for each in path.values()]
-    asked = {one["x-scope"] for one in operations if ":" in one.get("x-scope", "")}
-    assert len(asked) > len(installed())
-    Catalogue(Settings()).check(asked)
-
-
-def test_an_unknown_scope_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(Invalid) as refused:
-        Catalogue(Settings()).check(["profile:read"])
-    assert "'profile:read'" in refused.value.detail
-    for known in (*installed(), "read", "write", "manage"):
-        assert known in refused.value.detail
-
-
-def test_the_command_line_refuses_it_too(tmp_path: Path) -> None:
-    issue = ["-m", "martech", "key", "issue", "--scope", "profile:read"]
-    done = subprocess.run(
-        [sys.executable, *issue], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 1
-    assert "'profile:read' is not a scope" in done.stderr
-
-
-async def test_who_hosts_some_of_the_modules_grants_the_scopes_of_any(office: Office) -> None:
-    asked = ["loyalty:read", "personalization:read"]
-    Catalogue(Settings(modules=("access",))).check(asked)
-    await office.open()
-    async with office.asks() as access:
-        issued = await access.issue("secret", name="elsewhere", scopes=asked)
-    assert issued.key.scopes == asked
 
 
 async def test_a_tenant_that_was_never_opened_gets_no_keys(office: Office) -> None:
