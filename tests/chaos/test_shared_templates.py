@@ -1,6 +1,7 @@
 """E16: a thousand renderings at once, of two tenants, some given up: nobody sees another's."""
 
 import asyncio
+import gc
 import random
 import sys
 from collections.abc import Iterator
@@ -25,11 +26,14 @@ SOURCE = """
 
 @pytest.fixture
 def hurried() -> Iterator[None]:
-    """Threads change places in the middle of a rendering, and not only between two."""
+    """Threads change places in the middle of a rendering, and not only between two. What other
+    tests left behind is not collected in one of them: that may take longer than it may itself."""
     usual = sys.getswitchinterval()
+    gc.freeze()
     sys.setswitchinterval(1e-5)
     yield
     sys.setswitchinterval(usual)
+    gc.unfreeze()
 
 
 def person(number: int) -> dict[str, object]:
