@@ -50,6 +50,9 @@ from sqlalchemy.sql.selectable import (
 ACROSS: Final = "*"
 """The scope of the kernel's own statements: no tenant, all tenants."""
 
+SETTING: Final = "martech.tenant"
+"""PostgreSQL's, of one transaction: the scope that its row-level security looks at."""
+
 TEXT_REFUSED: Final = "Raw SQL is refused: nobody can check whose rows it touches."
 
 Scope = UUID | str

@@ -104,7 +104,30 @@ def test_a_rate_is_reached() -> None:
         until = used(allowed, 200.0, allowed.most)
         sent += allowed.most
         now += timedelta(seconds=0.01)
-    assert 1980 <= sent <= 2021
+    assert 1980 <= sent <= 2041
+
+
+def test_what_is_claimed_of_a_rate_is_worth_a_claim() -> None:
+    now, until, claims = NOW, None, []
+    for _ in range(1000):
+        allowed = pace(200.0, until, now, 100)
+        until = used(allowed, 200.0, allowed.most)
+        claims += [allowed.most] if allowed.most else []
+        now += timedelta(seconds=0.005)
+    assert claims == [40] + [20] * 49
+
+
+def test_who_may_not_take_a_worthwhile_number_takes_what_they_may() -> None:
+    allowed = pace(200.0, NOW, NOW + timedelta(seconds=0.02), 3)
+    assert (allowed.most, allowed.again_at) == (3, NOW + timedelta(seconds=0.03))
+
+
+def test_whoever_comes_when_told_to_may_go() -> None:
+    until = NOW
+    for rate in (0.5, 3.0, 7.0, 199.0, 5000.0):
+        allowed = pace(rate, until, NOW, 200)
+        assert allowed.most == 0 and allowed.again_at is not None
+        assert pace(rate, until, allowed.again_at, 200).most > 0
 
 
 @given(st.dictionaries(st.sampled_from(ledger.NUMBERS), st.integers(0, 9)))

@@ -83,7 +83,7 @@ class Database:
         """
         async with AsyncExitStack() as stack:
 
-            async def connect(write: bool) -> AsyncConnection:
+            async def connect(write: bool, scope: Scope) -> AsyncConnection:
                 if write:
                     await failpoints.reach("unit.before_write")
                 if write and self._turn:
@@ -91,7 +91,7 @@ class Database:
                 with self._reached():
                     connection = await stack.enter_async_context(self.engine.connect())
                     looking = {} if write else SNAPSHOT[self.engine.dialect.name]
-                    await connection.execution_options(write=write, **looking)
+                    await connection.execution_options(write=write, begins_for=scope, **looking)
                     await _begin(connection)
                 return connection
 

@@ -20,6 +20,7 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from martech.kernel import tenancy
 from martech.kernel.db import inline  # noqa: F401
+from martech.kernel.db.scoped import ScopedConnection
 
 BUSY_SECONDS = 0.02  # how long a statement may hold up its event loop for another process's lock
 OPENING_SECONDS = 5.0  # a process that ends folds its log into the file; whoever opens it waits
@@ -60,14 +61,23 @@ def create_engine(url: str, module: str) -> AsyncEngine:
 def _postgresql(url: str, role: str) -> AsyncEngine:
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
-        connect_args={"server_settings": {"role": role, "application_name": f"martech {role}"}},
+        connect_args={
+            "server_settings": {"role": role, "application_name": f"martech {role}"},
+            "connection_class": ScopedConnection,
+        },
         pool_size=5,
         max_overflow=10,
         pool_timeout=10,
     )
+    event.listen(engine.sync_engine, "begin", _for_whom)
     event.listen(engine.sync_engine, "checkin", _returned)
     event.listen(engine.sync_engine, "checkout", _still_there)
     return engine
+
+
+def _for_whom(connection: Connection) -> None:
+    raw: Any = connection.connection.driver_connection
+    raw.scope = connection.get_execution_options().get("begins_for")
 
 
 def _returned(connection: Any, record: ConnectionPoolEntry) -> None:
@@ -100,7 +110,7 @@ def _sqlite(url: str, module: str) -> AsyncEngine:
 
     events = engine.sync_engine
     event.listen(events, "connect", partial(_attach, file, module))
-    event.listen(events, "begin", _says)
+    event.listen(events, "begin", _to_write_or_not)
     event.listen(events, "before_execute", _wall)
     return engine
 
@@ -119,8 +129,7 @@ def _attach(file: Path, module: str, connection: Any, record: object) -> None:
     cursor.close()
 
 
-def _says(connection: Connection) -> None:
-    """What kind of transaction the dialect is to begin."""
+def _to_write_or_not(connection: Connection) -> None:
     raw: Any = connection.connection.dbapi_connection
     raw.writes = connection.get_execution_options().get("write", True)
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Column, CursorResult, Executable, Row, Select, Table, text
+from sqlalchemy import Column, CursorResult, Executable, Row, Select, Table, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel import tenancy
@@ -24,12 +24,12 @@ from martech.kernel.db.among import KEYS, among
 from martech.kernel.db.many import Conflict
 from martech.kernel.messages import FOLD, Command, Event, Folded
 from martech.kernel.outbox import Origin, Told
-from martech.kernel.tenancy import ACROSS, Rows, Scope, refuse_text
+from martech.kernel.tenancy import ACROSS, SETTING, Rows, Scope, refuse_text
 
 
 class Connect(Protocol):
-    async def __call__(self, write: bool) -> AsyncConnection:
-        """A connection with a transaction begun on it."""
+    async def __call__(self, write: bool, scope: Scope) -> AsyncConnection:
+        """A connection with a transaction begun on it that sees the rows of *scope*."""
         ...
 
 
@@ -61,22 +61,17 @@ class Unit:
     async def execute(
         self, statement: Executable, rows: Rows | None, scope: Scope
     ) -> "CursorResult[Any]":
-        connection = self.connection or await self._begin()
-        if self.scope != scope:
-            await self.enter(scope)
+        connection = await self.enter(scope)
         return await connection.execute(statement, rows, execution_options={"scope": scope})
 
     async def enter(self, scope: Scope) -> AsyncConnection:
         """Tell the database whose rows may be seen from here on."""
-        connection = self.connection or await self._begin()
-        if self.scope != scope and connection.dialect.name == "postgresql":
-            setting = text("SELECT set_config('martech.tenant', :scope, true)")
-            await connection.execute(setting, {"scope": str(scope)})
+        if self.connection is None:
+            self.connection = await self.connect(self.write, scope)
+        elif self.scope != scope and self.dialect == "postgresql":
+            setting = select(func.set_config(SETTING, str(scope), true()))
+            await self.connection.execute(setting)
         self.scope = scope
-        return connection
-
-    async def _begin(self) -> AsyncConnection:
-        self.connection = await self.connect(self.write)
         return self.connection
 
 
