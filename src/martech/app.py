@@ -19,7 +19,7 @@ from martech.kernel.auth.revocation import NEWS_TYPES
 from martech.kernel.bus import Bus
 from martech.kernel.clock import Clock
 from martech.kernel.db.engines import is_sqlite, sqlite_file
-from martech.kernel.files import alone, installed
+from martech.kernel.files import alone, faces, installed
 from martech.kernel.host import Host
 from martech.kernel.http import server
 from martech.kernel.http.application import application, described
@@ -44,7 +44,14 @@ def load(names: Sequence[str]) -> list[Module]:
 
 def settings_of(env: Mapping[str, str]) -> Settings:
     """The kernel's settings and every installed module's. Raises `SettingsError`."""
-    return Settings.from_env(env, {module.name: module.settings for module in load(installed())})
+    known = {module.name: module.settings for module in load(installed())}
+    settings = Settings.from_env(env, known)
+    for peer in settings.peers:
+        if peer not in faces():
+            raise SettingsError(
+                f"MARTECH_PEERS names {peer}, which has no contract here: {', '.join(faces())} do."
+            )
+    return settings
 
 
 def warnings(settings: Settings) -> list[str]:
@@ -59,8 +66,8 @@ def _warn(settings: Settings) -> None:
 
 
 def hosted(settings: Settings) -> list[Module]:
-    """The modules that this process is to run."""
-    return load(settings.modules or installed())
+    """The modules that this process is to run: those it is told, or all that no peer runs."""
+    return load(settings.modules or [name for name in installed() if name not in settings.peers])
 
 
 def create_app(

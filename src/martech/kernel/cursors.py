@@ -35,6 +35,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel.columns import Id, Position, UtcDateTime, table, tenant_column
 
+UNKNOWN = -1
+"""As the end of a replay: where the source's outbox ends is yet to be asked."""
+
 
 class Overtaken(Exception):
     """Another process moved the cursor meanwhile. Nothing was done; look again."""
@@ -112,6 +115,11 @@ class Cursors:
             dialect.insert(self._cursors).on_conflict_do_nothing(),
             [{"subscription": self._name, **new}],
         )
+
+    async def found(self, connection: AsyncConnection, head: int) -> None:
+        """The source was reached for the first time; its outbox ends at *head*."""
+        first = self._cursors.c.subscription == self._name, self._cursors.c.replay_until == UNKNOWN
+        await connection.execute(update(self._cursors).where(*first).values(replay_until=head))
 
     async def load(self, connection: AsyncConnection, *, lock: bool = False) -> Cursor:
         """Where the subscription stands; with *lock*, nobody else moves it until the commit."""

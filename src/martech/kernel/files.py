@@ -3,6 +3,7 @@
 import fcntl
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,6 +25,13 @@ def installed() -> list[str]:
 def faces() -> list[str]:
     """Every folder under modules/ that has a contract, of those too that live elsewhere."""
     return _modules_with("contract.py")
+
+
+def face(name: str) -> type:
+    """The port in the contract of *name*: by its name, the module's in capitals."""
+    contract = import_module(f"martech.modules.{name}.contract")
+    port: type = getattr(contract, "".join(word.capitalize() for word in name.split("_")))
+    return port
 
 
 def _modules_with(file: str) -> list[str]:

@@ -11,19 +11,25 @@ from functools import partial
 from typing import Any, Self
 from uuid import UUID
 
-from martech.kernel import resources
+from martech.kernel import outbox, resources
 from martech.kernel.auth import Principal
 from martech.kernel.clock import Clock, SystemClock
-from martech.kernel.cursors import Cursors
+from martech.kernel.cursors import UNKNOWN, Cursors
 from martech.kernel.db import Database, Transaction
-from martech.kernel.feeds.local import Feed, LocalFeed
+from martech.kernel.feeds import Feed
+from martech.kernel.feeds.http import HttpFeed
+from martech.kernel.feeds.local import LocalFeed
+from martech.kernel.files import face, faces
 from martech.kernel.grouping import Groups
-from martech.kernel.messages import is_read, owner
+from martech.kernel.messages import is_issuer, is_read, owner
 from martech.kernel.module import ManifestError, Module, Subscription
 from martech.kernel.outbox import Origin, Publisher
 from martech.kernel.process import Process
+from martech.kernel.remote import Peer
 from martech.kernel.settings import Settings, SettingsError
 from martech.kernel.store import Engine, StoredCursors
+
+CURE = "Add it to MARTECH_MODULES, or say in MARTECH_PEERS where it is."
 
 
 class AskedTooLate(RuntimeError):
@@ -90,9 +96,17 @@ class Host:
         self.stores: dict[str, Engine] = {}
         """The engines of modules that have one; shared with the other hosts of the process."""
 
+        self.peers = {
+            name: Peer(name, url, settings.peer_secret)
+            for name, url in settings.peers.items()
+            if name not in self.modules
+        }
+        self._feeds: dict[str, Feed] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        for peer in self.peers.values():
+            self._stack.push_async_callback(peer.close)
         for name, module in self.modules.items():
             self._stack.push_async_callback(self.databases[name].close)
             if module.store:
@@ -110,11 +124,23 @@ class Host:
 
     def feed(self, name: str) -> Feed:
         """What module *name* has said."""
-        return LocalFeed(self.databases[name])
+        if name in self.databases:
+            return LocalFeed(self.databases[name])
+        if name not in self._feeds:
+            feed = self._feeds[name] = HttpFeed(name, self.peers[name])
+            self._stack.push_async_callback(feed.close)
+        return self._feeds[name]
+
+    async def told(self, name: str) -> int:
+        """The last position of what module *name*, which is hosted here, has said."""
+        database = self.databases[name]
+        async with database.across(write=False) as connection:
+            return await outbox.last(connection, database.metadata)
 
     def issuer(self) -> Feed | None:
-        """The outbox that tells of keys, if its module is hosted here."""
+        """The outbox that tells of keys, if its module is hosted here or by a peer."""
         names = [name for name, module in self.modules.items() if module.issuer]
+        names += [name for name in self.peers if name in faces() and is_issuer(face(name))]
         return self.feed(names[0]) if names else None
 
     def port(self, port: type, tenant: UUID, asking: Transaction | None = None) -> Any:
@@ -155,8 +181,11 @@ class Host:
             yield self.service(name, tx)
 
     async def _subscribe(self, name: str, subscription: Subscription) -> None:
-        """Give a new subscription its cursor, before anything can be told behind its back."""
-        head = await self.feed(subscription.source).head(list(subscription.types))
+        """Give a new subscription its cursor, before anything can be told behind its back. Where a
+        peer's outbox ends is asked when it is first heard: it may be away now."""
+        head = UNKNOWN
+        if subscription.source in self.modules:
+            head = await self.feed(subscription.source).head(list(subscription.types))
         database = self.databases[name]
         async with database.across() as connection:
             await self.cursors(name, subscription).create(connection, head)
@@ -192,11 +221,14 @@ class Host:
             module.check()
             resources.check(module)
             for port in module.needs.values():
-                if not inspect.isclass(port) or owner(port) not in self.modules:
-                    raise ManifestError(f"{name} asks {port}, but nobody here answers it.")
+                if not inspect.isclass(port) or not self._reaches(owner(port)):
+                    raise ManifestError(f"{name} asks {port}, but nobody answers it. {CURE}")
             for subscription in module.subscriptions:
-                if subscription.source not in self.modules:
+                if not self._reaches(subscription.source):
                     raise ManifestError(
                         f"{name}.{subscription.name} listens to {subscription.source}, which is "
-                        "not hosted here. Add it to MARTECH_MODULES."
+                        f"not hosted here. {CURE}"
                     )
+
+    def _reaches(self, name: str) -> bool:
+        return name in self.modules or name in self.peers

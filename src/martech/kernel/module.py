@@ -14,7 +14,7 @@ from sqlalchemy import MetaData
 
 from martech.kernel.custody import Custody
 from martech.kernel.db import Transaction
-from martech.kernel.messages import Command, Event, fact_type, owner, wire_name
+from martech.kernel.messages import Command, Event, fact_type, is_issuer, owner, wire_name
 from martech.kernel.store import Engine
 
 S_co = TypeVar("S_co", covariant=True)
@@ -128,12 +128,14 @@ class Module:
     default."""
 
     custody: Custody | None = None
-    issuer: bool = False
-    """Whether this module signs API keys; every host follows its outbox for revocations."""
-
     @property
     def name(self) -> str:
         return owner(self.port)
+
+    @property
+    def issuer(self) -> bool:
+        """Whether this module signs API keys; every host follows its outbox for revocations."""
+        return is_issuer(self.port)
 
     @cached_property
     def needs(self) -> dict[str, type]:

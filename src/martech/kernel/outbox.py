@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
 from martech.kernel.columns import Id, Position, UtcDateTime, table, tenant_column
-from martech.kernel.messages import Event, Folded, subject_of, wire_name
+from martech.kernel.messages import Event, Folded, subject_of, upcasts, wire_name
 
 SOURCE = "/martech/"
 
@@ -89,8 +89,14 @@ def outbox_table(metadata: MetaData) -> Table:
     )
 
 
+class ToldTwice(RuntimeError):
+    """A transaction tells a fact in two versions of which one is read as the other: whoever
+    listens to the later one would hear it twice."""
+
+
 def rows_of(told: Sequence[Told], now: datetime) -> list[dict[str, Any]]:
     """Encode events as rows of the outbox; *now* is the event time they share."""
+    _refuse_twins({type(event) for _, event, _ in told})
     rows = []
     for tenant, event, origin in told:
         data = msgspec.json.encode(event)
@@ -110,6 +116,15 @@ def rows_of(told: Sequence[Told], now: datetime) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _refuse_twins(told: set[type[Event]]) -> None:
+    for event in told:
+        if twins := told & {old for old, _ in upcasts(event)}:
+            raise ToldTwice(
+                f"{event.__name__} is told beside {twins.pop().__name__}, which is read as it. "
+                f"Tell {event.__name__} alone, or take the upcaster away."
+            )
 
 
 class Publisher:
@@ -138,6 +153,12 @@ async def head(connection: AsyncConnection, metadata: MetaData, types: Sequence[
     """The last position of any of *types*, 0 when there is none."""
     outbox = table(metadata, "outbox")
     newest = select(func.max(outbox.c.position)).where(outbox.c.type.in_(types))
+    return (await connection.execute(newest)).scalar_one() or 0
+
+
+async def last(connection: AsyncConnection, metadata: MetaData) -> int:
+    """The last position of all, 0 when there is none."""
+    newest = select(func.max(table(metadata, "outbox").c.position))
     return (await connection.execute(newest)).scalar_one() or 0
 
 

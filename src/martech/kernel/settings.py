@@ -14,6 +14,10 @@ S = TypeVar("S")
 LEVELS = ("debug", "info", "warning", "error")
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not listened to
 DATABASES = ("sqlite", "postgresql")
+BROKERS = ("redis", "rediss", "unix", "kafka")
+SECRET = 16
+"""Characters of the peers' secret, at least."""
+
 STORES = "var/martech"
 """The folder of stores that have no SQLite file to stand beside."""
 
@@ -41,6 +45,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     modules: tuple[str, ...] = ()
     """The modules to host; empty means all that are installed."""
+
+    peers: Mapping[str, str] = {}
+    """Modules that are processes of their own: name -> URL of the host that serves it."""
+
+    peer_secret: str = ""
+    """Shared by all hosts of one installation; without it nobody is let at ports and outboxes."""
+
+    broker_url: str | None = None
+    """Carries outboxes between hosts (``redis://…``, ``kafka://…``); without one, HTTP does."""
 
     issuer_keys: tuple[str, ...] = ()
     """Public keys (base64url, Ed25519) by which API keys are verified without asking anybody."""
@@ -116,6 +129,9 @@ class _Reader:
             public_url=self._url("MARTECH_PUBLIC_URL", ("http", "https")) or "",
             of_modules=self._of_modules(),
             modules=self._names("MARTECH_MODULES"),
+            peers=self._peers("MARTECH_PEERS"),
+            peer_secret=self._text("MARTECH_PEER_SECRET", ""),
+            broker_url=self._url("MARTECH_BROKER_URL", BROKERS),
             issuer_keys=self._public_keys("MARTECH_ISSUER_KEYS"),
             key_snapshot=self._path("MARTECH_KEY_SNAPSHOT"),
             redis_url=self._url("MARTECH_REDIS_URL", ("redis", "rediss", "unix")),
@@ -126,6 +142,7 @@ class _Reader:
             drain_seconds=self._number("MARTECH_DRAIN_SECONDS", default.drain_seconds, 0, 3600),
             failpoints=self._text("MARTECH_FAILPOINTS", ""),
         )
+        self._check_peers(settings)
         if unknown := sorted(k for k in self.env if k not in self.read and "_TEST_" not in k):
             raise SettingsError(f"{unknown[0]} is not a setting. Check its spelling, or unset it.")
         return settings
@@ -232,6 +249,35 @@ class _Reader:
             except ValueError as exc:
                 raise SettingsError(f"{name} is wrong: {exc}") from None
         return texts
+
+    def _peers(self, name: str) -> dict[str, str]:
+        """``personalization=http://10.0.0.7:8000,profiles=https://…``"""
+        found: dict[str, str] = {}
+        for entry in self._names(name):
+            module, _, url = (part.strip() for part in entry.partition("="))
+            if self._split(name, url).scheme not in ("http", "https") or not module:
+                raise SettingsError(
+                    f"{name}: {entry!r} must be MODULE=http://HOST:PORT; commas stand between."
+                )
+            if module in found:
+                raise SettingsError(f"{name} names {module} twice.")
+            found[module] = url.rstrip("/")
+        return found
+
+    @staticmethod
+    def _check_peers(settings: Settings) -> None:
+        for module in settings.peers:
+            if module in settings.modules:
+                raise SettingsError(
+                    f"{module} is in MARTECH_MODULES and in MARTECH_PEERS; it runs here or there."
+                )
+        if settings.peers and not settings.peer_secret:
+            raise SettingsError(
+                "MARTECH_PEERS needs MARTECH_PEER_SECRET, the same on every host: "
+                "`openssl rand -base64 32` makes one."
+            )
+        if settings.peer_secret and len(settings.peer_secret) < SECRET:
+            raise SettingsError(f"MARTECH_PEER_SECRET is shorter than {SECRET} characters.")
 
     def _names(self, name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in self._text(name, "").split(",") if part.strip())

@@ -6,7 +6,6 @@ import logging
 
 from martech.kernel.bus.delivery import Delivery
 from martech.kernel.bus.stored import StoredDelivery
-from martech.kernel.bus.wake import watch
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 
@@ -45,7 +44,10 @@ class Bus:
             for delivery in self.deliveries:
                 tasks.create_task(self._follow(delivery), name=delivery.name)
             for source in {delivery.feed.source for delivery in self.deliveries}:
-                tasks.create_task(watch(self.host.databases[source]), name=f"watch {source}")
+                tasks.create_task(self._watch(source), name=f"watch {source}")
+
+    async def _watch(self, source: str) -> None:
+        await self.host.feed(source).watch(lambda: self.host.process.signals.wake(source))
 
     async def settle(self) -> None:
         """Deliver until nothing moves; what is set aside for later stays."""

@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel import failpoints
 from martech.kernel.bus.unfold import Heard, fact_of, origin_of, unfold
-from martech.kernel.cursors import Cursor, Overtaken, Place
+from martech.kernel.cursors import UNKNOWN, Cursor, Overtaken, Place
 from martech.kernel.db import Transaction, Unit
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
@@ -99,11 +99,20 @@ class Delivery:
         async with self.database.across(write=False) as connection:
             due = await self.cursors.due(connection, self.host.clock.now())
             cursor = await self.cursors.load(connection)
+        if cursor.replay_until == UNKNOWN:
+            return await self._find_head()
         try:
             await self._retry_due(due, cursor.replay_until)
             return len(due) + await self._next_batch(cursor)
         except Overtaken:
             return 1
+
+    async def _find_head(self) -> int:
+        """What the source, met for the first time, has told until now is the past."""
+        head = await self.feed.head(list(self.subscription.types))
+        async with self.database.across() as connection:
+            await self.cursors.found(connection, head)
+        return 1
 
     async def lag(self) -> int:
         """How many items stand between the cursor and the source's last."""

@@ -1,29 +1,11 @@
 """The outbox of a module that is hosted here: a SELECT."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from martech.kernel import outbox
 from martech.kernel.db import Database
+from martech.kernel.feeds.wake import watch
 from martech.kernel.outbox import Recorded
-
-
-class Feed(Protocol):
-    """A module's outbox, wherever it is."""
-
-    source: str
-
-    async def read(self, *, after: int, types: Sequence[str], items: int = 500) -> list[Recorded]:
-        """The events of *types* behind position *after*, oldest first. Raises `Unavailable`."""
-        ...
-
-    async def head(self, types: Sequence[str]) -> int:
-        """The last position of any of *types*; 0 when there is none."""
-        ...
-
-    async def waiting(self, *, after: int, types: Sequence[str]) -> int:
-        """How many items stand behind position *after*."""
-        ...
 
 
 class LocalFeed:
@@ -46,3 +28,9 @@ class LocalFeed:
             return await outbox.waiting(
                 connection, self._database.metadata, after=after, types=types
             )
+
+    async def watch(self, wake: Callable[[], None]) -> None:
+        await watch(self._database, wake)
+
+    async def close(self) -> None:
+        """The database is its host's."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from martech.kernel.messages import Event, View, reads
+from martech.kernel.messages import Event, View, issues_keys, reads
 
 KeyKind = Literal["write", "secret"]
 KeyStatus = Literal["active", "retiring", "expired", "revoked"]
@@ -107,6 +107,7 @@ class KeyIssued(Event, frozen=True, kw_only=True):
     expires_at: datetime | None
 
 
+@issues_keys
 class Access(Protocol):
     """What other modules may ask."""
 

@@ -12,5 +12,4 @@ module = Module(
         http.AuditController,
     ],
     resources=[service.Catalogue],
-    issuer=True,
 )

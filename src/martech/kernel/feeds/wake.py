@@ -7,6 +7,7 @@ the bus polls anyway.
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 import asyncpg
 from sqlalchemy import make_url, text
@@ -20,32 +21,30 @@ GLANCE = 0.1  # seconds between looks at data_version
 AGAIN = 2.0  # seconds until a lost connection is tried again
 
 
-async def watch(database: Database) -> None:
-    """Wake those who wait for *database*'s module whenever another process commits; for ever."""
+async def watch(database: Database, wake: Callable[[], None]) -> None:
+    """Call *wake* whenever another process commits to *database*; for ever."""
     look = _listen if database.engine.dialect.name == "postgresql" else _glance
     while True:
         try:
-            await look(database)
+            await look(database, wake)
         except Exception as exc:  # noqa: BLE001 - whatever it is, polling goes on
             log.warning("cannot watch %s, polling instead: %s", database.name, exc)
             await asyncio.sleep(AGAIN)
 
 
-async def _listen(database: Database) -> None:
+async def _listen(database: Database, wake: Callable[[], None]) -> None:
     url = make_url(database.url).set(drivername="postgresql")
     connection = await asyncpg.connect(url.render_as_string(hide_password=False))
     lost = asyncio.Event()
     try:
         connection.add_termination_listener(lambda _: lost.set())
-        await connection.add_listener(
-            f"martech_{database.name}", lambda *_: database.process.signals.wake(database.name)
-        )
+        await connection.add_listener(f"martech_{database.name}", lambda *_: wake())
         await lost.wait()
     finally:
         await connection.close(timeout=1)
 
 
-async def _glance(database: Database) -> None:
+async def _glance(database: Database, wake: Callable[[], None]) -> None:
     seen = None
     async with database.engine.connect() as connection:
         await connection.execution_options(scope=ACROSS, write=False)
@@ -54,6 +53,6 @@ async def _glance(database: Database) -> None:
             now = version.scalar_one()
             await connection.rollback()  # inside a transaction it would never change
             if seen not in (None, now):
-                database.process.signals.wake(database.name)
+                wake()
             seen = now
             await asyncio.sleep(GLANCE)

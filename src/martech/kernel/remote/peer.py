@@ -1,0 +1,65 @@
+"""Another host of this installation, spoken to over one kept-open client."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
+
+from martech.kernel.errors import Timeout, Unavailable
+
+CONNECT = 2.0  # seconds until a host that does not take connections counts as away
+
+
+class Said(NamedTuple):
+    status: int
+    body: bytes
+
+
+class Peer:
+    """The host that serves module *name*. It belongs to one event loop."""
+
+    def __init__(self, name: str, url: str, secret: str) -> None:
+        self.name = name
+        self.url = url
+        self._headers = {"authorization": f"Bearer {secret}"}
+        self._session: ClientSession | None = None
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        within: float,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Said:
+        """One request and its answer, whatever its status. Raises `Unavailable`, or its `Timeout`
+        when there is none *within* so many seconds."""
+        patience = ClientTimeout(total=within, sock_connect=min(CONNECT, within))
+        try:
+            async with self._client().request(
+                method,
+                self.url + path,
+                params=params,
+                data=body,
+                headers=headers,
+                timeout=patience,
+                allow_redirects=False,
+            ) as answer:
+                return Said(answer.status, await answer.read())
+        except TimeoutError as exc:
+            raise Timeout(f"{self.name} did not answer within {within:g} s.") from exc
+        except (ClientError, OSError) as exc:
+            raise Unavailable(f"{self.name} cannot be reached at {self.url}.") from exc
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            await asyncio.sleep(0)  # aiohttp closes its sockets on the next turn of the loop
+
+    def _client(self) -> ClientSession:
+        if self._session is None:
+            self._session = ClientSession(headers=self._headers, cookie_jar=DummyCookieJar())
+        return self._session
