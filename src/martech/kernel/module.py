@@ -14,7 +14,16 @@ from sqlalchemy import MetaData
 
 from martech.kernel.custody import Custody
 from martech.kernel.db import Transaction
-from martech.kernel.messages import Command, Event, fact_type, is_issuer, owner, wire_name
+from martech.kernel.messages import (
+    Command,
+    Event,
+    Lift,
+    fact_type,
+    is_issuer,
+    owner,
+    upcasts,
+    wire_name,
+)
 from martech.kernel.store import Engine
 
 S_co = TypeVar("S_co", covariant=True)
@@ -50,8 +59,16 @@ class Subscription:
 
     @cached_property
     def types(self) -> dict[str, type[Event]]:
-        """The CloudEvent ``type`` of each event it waits for."""
-        return {wire_name(event): event for event in self.events}
+        """The CloudEvent ``type`` of everything it hears: the events it waits for, and the older
+        versions that read as one of them."""
+        older = {wire_name(old): old for event in self.events for old, _ in upcasts(event)}
+        return older | {wire_name(event): event for event in self.events}
+
+    @cached_property
+    def lifts(self) -> dict[str, Lift]:
+        """How an older version becomes what it waits for, by ``type``."""
+        ways = {wire_name(old): lift for event in self.events for old, lift in upcasts(event)}
+        return {name: lift for name, lift in ways.items() if self.types[name] not in self.events}
 
     @cached_property
     def batch(self) -> bool:
@@ -128,6 +145,7 @@ class Module:
     default."""
 
     custody: Custody | None = None
+
     @property
     def name(self) -> str:
         return owner(self.port)

@@ -2,6 +2,8 @@
 
 Folded events are unfolded here, so that everything after it (batches, bisection, parking)
 works on single items. An item that cannot be decoded is found alone; its neighbours are not.
+What was told as an older version becomes the one that is waited for (`messages.upcast`); what is
+set aside stays as it was told.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,9 +13,14 @@ from uuid import UUID
 import msgspec
 
 from martech.kernel.cursors import Aside, Place
-from martech.kernel.messages import Event, Fact, Folded, fact_type, item_type, subject_of
+from martech.kernel.messages import Fact, Folded, fact_type, subject_of
 from martech.kernel.module import Subscription
 from martech.kernel.outbox import Origin, Recorded
+
+
+class NotLifted(msgspec.MsgspecError):
+    """An upcaster failed on a fact. It is pure: as with what cannot be decoded, only other code
+    makes it pass."""
 
 
 class _Items(msgspec.Struct):
@@ -61,7 +68,7 @@ def unfold(records: Sequence[Recorded], subscription: Subscription, place: Place
 def fact_of(event_type: str, data: bytes, subscription: Subscription) -> Fact:
     """A fact that was set aside; raises `msgspec.MsgspecError` if it still cannot be decoded."""
     fact: Fact = msgspec.json.decode(data, type=fact_type(subscription.types[event_type]))
-    return fact
+    return _lifted(fact, event_type, subscription)
 
 
 def origin_of(record: Recorded) -> Origin:
@@ -72,18 +79,21 @@ def origin_of(record: Recorded) -> Origin:
 def _facts(record: Recorded, subscription: Subscription) -> Iterator[Heard]:
     event = subscription.types[record.type]
     if not issubclass(event, Folded):
-        yield _one(record, 0, bytes(record.data), event)
+        yield _one(record, 0, bytes(record.data), subscription)
+        return
+    if record.type in subscription.lifts:
+        yield from _each(record, subscription)
         return
     try:
         folded = msgspec.json.decode(record.data, type=event)
     except msgspec.MsgspecError:
-        yield from _each(record, event)
+        yield from _each(record, subscription)
         return
     for index, item in enumerate(folded.items):
         yield Heard(record, index, item, None)
 
 
-def _each(record: Recorded, event: type[Folded]) -> Iterator[Heard]:
+def _each(record: Recorded, subscription: Subscription) -> Iterator[Heard]:
     try:
         items = msgspec.json.decode(record.data, type=_Items).items
     except msgspec.MsgspecError as exc:
@@ -91,11 +101,23 @@ def _each(record: Recorded, event: type[Folded]) -> Iterator[Heard]:
         yield Heard(record, record.items - 1, None, bytes(record.data), str(exc))
         return
     for index, raw in enumerate(items):
-        yield _one(record, index, bytes(raw), item_type(event))
+        yield _one(record, index, bytes(raw), subscription)
 
 
-def _one(record: Recorded, item: int, raw: bytes, kind: type[Event] | type) -> Heard:
+def _one(record: Recorded, item: int, raw: bytes, subscription: Subscription) -> Heard:
     try:
-        return Heard(record, item, msgspec.json.decode(raw, type=kind), raw)
+        return Heard(record, item, fact_of(record.type, raw, subscription), raw)
     except msgspec.MsgspecError as exc:
         return Heard(record, item, None, raw, str(exc))
+
+
+def _lifted(fact: Fact, event_type: str, subscription: Subscription) -> Fact:
+    """*fact* as the version that is waited for. Raises `NotLifted`."""
+    lift = subscription.lifts.get(event_type)
+    if lift is None:
+        return fact
+    try:
+        lifted: Fact = lift(fact)
+    except Exception as exc:
+        raise NotLifted(f"{event_type} cannot be read as a later version: {exc!r}") from exc
+    return lifted

@@ -65,9 +65,9 @@ def canvas(module: Module) -> Canvas:
         ],
         tells=[(event, _first(_own_doc(event))) for event in events(module)],
         hears=[
-            (subscription.name, heard, _first(inspect.getdoc(subscription.handle)))
+            (subscription.name, wire_name(heard), _first(inspect.getdoc(subscription.handle)))
             for subscription in module.subscriptions
-            for heard in subscription.types
+            for heard in subscription.events
         ],
         asks=sorted({owner(port) for port in [*module.needs.values(), *_in_jobs(module)]}),
         answers=[
