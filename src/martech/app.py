@@ -142,7 +142,7 @@ def _is_there(url: str, module: str) -> bool:
 
 async def is_unused(host: Host) -> bool:
     """Whether nobody has ever been given a key by the issuer hosted here."""
-    feed = host.issuer()
+    feed = host.issuer() if any(module.issuer for module in host.modules.values()) else None
     return feed is not None and not await feed.read(after=0, types=list(NEWS_TYPES), items=1)
 
 

@@ -4,11 +4,10 @@
 event loop that opened it; a process that has two loops has two hosts and one `Process`.
 """
 
-import inspect
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from uuid import UUID
 
 from martech.kernel import outbox, resources
@@ -80,6 +79,11 @@ class Host:
         self.clock = clock or SystemClock()
         self.process = process or Process()
         self.modules = {module.name: module for module in modules}
+        self.peers = {
+            name: Peer(name, url, settings.peer_secret)
+            for name, url in settings.peers.items()
+            if name not in self.modules
+        }
         self._check()
         self.databases = {
             module.name: Database(
@@ -96,11 +100,6 @@ class Host:
         self.stores: dict[str, Engine] = {}
         """The engines of modules that have one; shared with the other hosts of the process."""
 
-        self.peers = {
-            name: Peer(name, url, settings.peer_secret)
-            for name, url in settings.peers.items()
-            if name not in self.modules
-        }
         self._feeds: dict[str, Feed] = {}
         self._stack = AsyncExitStack()
 
@@ -221,14 +220,24 @@ class Host:
             module.check()
             resources.check(module)
             for port in module.needs.values():
-                if not inspect.isclass(port) or not self._reaches(owner(port)):
+                if not self.answers(port):
                     raise ManifestError(f"{name} asks {port}, but nobody answers it. {CURE}")
             for subscription in module.subscriptions:
-                if not self._reaches(subscription.source):
+                if not self.reaches(subscription.source):
                     raise ManifestError(
                         f"{name}.{subscription.name} listens to {subscription.source}, which is "
                         f"not hosted here. {CURE}"
                     )
 
-    def _reaches(self, name: str) -> bool:
+    def reaches(self, name: str) -> bool:
+        """Whether module *name* runs here, or it is known where it does."""
         return name in self.modules or name in self.peers
+
+    def answers(self, kind: object) -> bool:
+        """Whether *kind* is a port that can be asked here."""
+        if not isinstance(kind, type):
+            return False
+        name = owner(kind)
+        if name in self.modules:
+            return self.modules[name].port is kind
+        return name in self.peers and Protocol in kind.__bases__

@@ -25,7 +25,7 @@ from martech.kernel.commands import LEASE, Commands, Lease, Stale
 from martech.kernel.db import Unit as DatabaseUnit
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
-from martech.kernel.messages import Command, owner, wire_name
+from martech.kernel.messages import Command, wire_name
 from martech.kernel.module import Job, ManifestError, Unit
 
 log = logging.getLogger(__name__)
@@ -208,9 +208,7 @@ class Carrier:
 
     def _known(self, job: Job, parameter: Parameter) -> type:
         kind: type = parameter.annotation
-        if kind not in self.host.modules[self.name].resources and (
-            owner(kind) not in self.host.modules or self.host.modules[owner(kind)].port is not kind
-        ):
+        if kind not in self.host.modules[self.name].resources and not self.host.answers(kind):
             raise ManifestError(
                 f"{self.name}.{job.run.__name__} takes {parameter.name}: {kind}, which is neither "
                 "a port that is answered here nor a resource of the module."
