@@ -110,7 +110,7 @@ class MovesCursorAlone(Delivery):
     async def _together(self, heard: Sequence[Heard], place: Place, replaying: bool) -> Place:
         async with self.database.unit(replaying=replaying) as unit:
             connection = await self._at(unit, place)
-            ready = await self._hold_back(unit, connection, heard)
+            ready = await self._hold_back(unit, connection, heard, place)
             await failpoints.reach("bus.before_handle")
             for h in ready:
                 assert h.fact is not None

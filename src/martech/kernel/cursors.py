@@ -3,18 +3,21 @@
 cursors   (position, item): everything up to *position* is done, and of the next event of the
           subscription's type the first *item* items
 parked    what a subscription has set aside: to be tried again at `due_at`, or, without one,
-          parked for a person to look at
+          parked for a person to look at; `replaying` if it was heard before, and so has been
+          done outside already
 
 A cursor moves in the transaction of the handler: that makes an effect happen exactly once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    Boolean,
     Column,
+    ColumnElement,
     Index,
     Integer,
     LargeBinary,
@@ -28,6 +31,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -66,6 +70,20 @@ class Aside(NamedTuple):
     data: bytes
 
 
+class Held(NamedTuple):
+    """What is set aside, as far as it concerns what is heard from a place on."""
+
+    ahead: frozenset[Place]
+    """What a replay has yet to come to."""
+
+    subjects: Mapping[tuple[UUID, str], Place]
+    """Where the first of a (tenant, subject) stands that waits to be tried again."""
+
+    def is_behind(self, key: tuple[UUID, str], place: Place) -> bool:
+        first = self.subjects.get(key)
+        return first is not None and first < place
+
+
 def cursors_table(metadata: MetaData) -> Table:
     return Table(
         "cursors",
@@ -91,6 +109,7 @@ def parked_table(metadata: MetaData) -> Table:
         Column("time", UtcDateTime, nullable=False),
         Column("attempts", Integer, nullable=False),
         Column("due_at", UtcDateTime),
+        Column("replaying", Boolean, nullable=False, server_default=text("false")),
         Column("error", String, nullable=False),
         Column("data", LargeBinary, nullable=False),
         Index(None, "subscription", "due_at"),
@@ -134,15 +153,19 @@ class Cursors:
     async def rewind(self, connection: AsyncConnection, to: int) -> bool:
         """Hear everything behind position *to* again; what was heard before is heard as a replay.
 
-        What was set aside there is forgotten, for it is heard again too. False, with nothing done,
-        while the cursor stands in the middle of a folded event: half of it would be news, and half
-        of it a replay. Try again when the bus has gone on.
+        What was set aside there as news has not been done outside yet: it stays, and has all its
+        attempts when the replay has come to it. What a replay has set aside is heard again. False,
+        with nothing done, while the cursor stands in the middle of a folded event: half of it
+        would be news, and half of it a replay. Try again when the bus has gone on.
         """
         place, replay_until = await self.load(connection, lock=True)
         if place.item:
             return False
-        aside = self._parked.c.subscription == self._name, self._parked.c.position > to
-        await connection.execute(delete(self._parked).where(*aside))
+        row = self._parked.c
+        aside = row.subscription == self._name, row.position > to
+        await connection.execute(delete(self._parked).where(*aside, row.replaying))
+        news = update(self._parked).where(*aside).values(due_at=row.time, attempts=0)
+        await connection.execute(news)
         until = max(place.position, replay_until)
         statement = update(self._cursors).where(self._cursors.c.subscription == self._name)
         await connection.execute(statement.values(position=to, item=0, replay_until=until))
@@ -157,6 +180,9 @@ class Cursors:
         due_at: datetime | None,
         error: str,
     ) -> None:
+        mine = self._cursors.c.subscription == self._name
+        replays = await connection.execute(select(self._cursors.c.replay_until).where(mine))
+        until = replays.scalar_one()
         rows = [
             {
                 "subscription": self._name,
@@ -170,26 +196,37 @@ class Cursors:
                 "data": aside.data,
                 "attempts": attempts,
                 "due_at": due_at,
+                "replaying": aside.place.position <= until,
                 "error": error,
             }
             for aside in asides
         ]
         await connection.execute(insert(self._parked), rows)
 
-    async def held(self, connection: AsyncConnection) -> set[tuple[UUID, str]]:
-        """The (tenant, subject) pairs that wait for something earlier of theirs."""
-        waiting = select(self._parked.c.tenant, self._parked.c.subject).where(
-            self._parked.c.subscription == self._name,
-            self._parked.c.due_at.is_not(None),
-            self._parked.c.subject != "",
+    async def held(self, connection: AsyncConnection, place: Place) -> Held:
+        """What concerns that which is heard from *place* on."""
+        row, done = self._parked.c, self._is_done(place)
+        found = await connection.execute(
+            select(row.position, row.item, row.tenant, row.subject, row.due_at, done.label("done"))
+            .where(row.subscription == self._name, or_(row.due_at.is_not(None), ~done))
+            .order_by(row.position.desc(), row.item.desc())
         )
-        return {(row.tenant, row.subject) for row in await connection.execute(waiting)}
+        rows = found.all()
+        return Held(
+            frozenset(Place(each.position, each.item) for each in rows if not each.done),
+            {
+                (each.tenant, each.subject): Place(each.position, each.item)
+                for each in rows
+                if each.due_at is not None and each.subject
+            },
+        )
 
     async def due(
-        self, connection: AsyncConnection, now: datetime, most: int = 500
+        self, connection: AsyncConnection, now: datetime, place: Place, most: int = 500
     ) -> Sequence[Row[Any]]:
         """What is to be tried again now, in the order of the source; nothing that must wait
-        behind an earlier one of its subject."""
+        behind an earlier one of its subject, and nothing that a replay at *place* has yet to come
+        to."""
         row, earlier = self._parked, self._parked.alias("earlier")
         before = or_(
             earlier.c.position < row.c.position,
@@ -205,7 +242,12 @@ class Cursors:
         )
         query = (
             select(row)
-            .where(row.c.subscription == self._name, row.c.due_at <= now, ~behind.exists())
+            .where(
+                row.c.subscription == self._name,
+                row.c.due_at <= now,
+                self._is_done(place),
+                ~behind.exists(),
+            )
             .order_by(row.c.position, row.c.item)
             .limit(most)
         )
@@ -234,6 +276,12 @@ class Cursors:
         ).where(self._parked.c.subscription == self._name)
         parked, waiting = (await connection.execute(query)).one()
         return parked, waiting
+
+    def _is_done(self, place: Place) -> ColumnElement[bool]:
+        """Whether a cursor at *place* has passed a row."""
+        row = self._parked.c
+        inside = and_(row.position == place.position + 1, row.item < place.item)
+        return or_(row.position <= place.position, inside)
 
     def _at(self, place: Place) -> tuple[Any, ...]:
         return (

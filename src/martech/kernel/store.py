@@ -9,12 +9,11 @@ A process opens an engine once, whatever the number of its hosts, and only when 
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import MetaData, Row, and_, delete, or_, update
+from sqlalchemy import MetaData, delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel.cursors import Cursor, Cursors, Place
@@ -105,20 +104,8 @@ class StoredCursors(Cursors):
     async def sweep(self, connection: AsyncConnection, place: Place) -> None:
         """Forget what was set aside at or behind the cursor: left by a batch that did not make it
         into the store."""
-        row = self._parked.c
-        behind = or_(
-            row.position > place.position + 1,
-            and_(row.position == place.position + 1, row.item >= place.item),
-        )
-        await connection.execute(delete(self._parked).where(row.subscription == self._name, behind))
-
-    async def due(
-        self, connection: AsyncConnection, now: datetime, most: int = 500
-    ) -> Sequence[Row[Any]]:
-        """Nothing at or behind the cursor: that will be heard again."""
-        place = await self.engine.place(self._name)
-        rows = await super().due(connection, now, most)
-        return [row for row in rows if (row.position - 1, row.item) < place]
+        mine = self._parked.c.subscription == self._name
+        await connection.execute(delete(self._parked).where(mine, ~self._is_done(place)))
 
     async def _ask(self, connection: AsyncConnection, to: int) -> None:
         mine = self._cursors.c.subscription == self._name

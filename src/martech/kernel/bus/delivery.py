@@ -97,12 +97,12 @@ class Delivery:
         Raises `Unavailable` when the source, the own database or a port is away.
         """
         async with self.database.across(write=False) as connection:
-            due = await self.cursors.due(connection, self.host.clock.now())
             cursor = await self.cursors.load(connection)
+            due = await self.cursors.due(connection, self.host.clock.now(), cursor.place)
         if cursor.replay_until == UNKNOWN:
             return await self._find_head()
         try:
-            await self._retry_due(due, cursor.replay_until)
+            await self._retry_due(due)
             return len(due) + await self._next_batch(cursor)
         except Overtaken:
             return 1
@@ -155,7 +155,7 @@ class Delivery:
         deadline = max(self.shortest, self.deadline * len(heard) / self.batch)
         async with self.database.unit(replaying=replaying) as unit:
             connection = await self._at(unit, place)
-            ready = await self._hold_back(unit, connection, heard)
+            ready = await self._hold_back(unit, connection, heard, place)
             await failpoints.reach("bus.before_handle")
             async with asyncio.timeout(deadline):
                 for tenant, facts, origin in _by_tenant(ready):
@@ -173,12 +173,15 @@ class Delivery:
         return connection
 
     async def _hold_back(
-        self, unit: Unit, connection: AsyncConnection, heard: Sequence[Heard]
+        self, unit: Unit, connection: AsyncConnection, heard: Sequence[Heard], place: Place
     ) -> Sequence[Heard]:
-        """Set aside what cannot be decoded, and what must wait behind something set aside."""
-        held = await self.cursors.held(connection)
+        """Set aside what cannot be decoded, and what must wait behind something set aside; leave
+        out what is set aside already."""
+        held = await self.cursors.held(connection, place)
+        if held.ahead:
+            heard = [h for h in heard if h.place not in held.ahead]
         broken = [h for h in heard if h.fact is None]
-        behind = [h for h in heard if held and (h.tenant, h.subject) in held]
+        behind = [h for h in heard if h.fact and held.is_behind((h.tenant, h.subject), h.place)]
         if not broken and not behind:
             return heard
         for h in broken:  # trying again would decode no better
@@ -215,14 +218,14 @@ class Delivery:
             await self.cursors.move(connection, heard.next)
         return heard.next
 
-    async def _retry_due(self, rows: Sequence[Row[Any]], replay_until: int) -> None:
+    async def _retry_due(self, rows: Sequence[Row[Any]]) -> None:
         """Try what is due again, in the order of the source within each subject."""
         failed = set[Key]()
         for row in rows:
             key = row.tenant, row.subject
             if row.subject and key in failed:
                 continue
-            if not await self._retry(row, replaying=row.position <= replay_until):
+            if not await self._retry(row, replaying=row.replaying):
                 failed.add(key)
 
     async def _retry(self, row: Row[Any], *, replaying: bool) -> bool:

@@ -46,6 +46,10 @@ class Heard:
         return subject_of(self.fact) if self.fact is not None else ""
 
     @property
+    def place(self) -> Place:
+        return Place(self.record.position, self.item)
+
+    @property
     def next(self) -> Place:
         """The cursor once this is done."""
         if self.item + 1 < self.record.items:
@@ -55,8 +59,9 @@ class Heard:
     def aside(self) -> Aside:
         record = self.record
         data = self.raw if self.raw is not None else msgspec.json.encode(self.fact)
-        place = Place(record.position, self.item)
-        return Aside(place, record.tenant, record.id, record.type, self.subject, record.time, data)
+        return Aside(
+            self.place, record.tenant, record.id, record.type, self.subject, record.time, data
+        )
 
 
 def unfold(records: Sequence[Recorded], subscription: Subscription, place: Place) -> list[Heard]:
