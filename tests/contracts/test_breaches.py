@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from martech.kernel.published.gate import Breach, verdict
-from martech.kernel.published.gate.breach import BESIDE, CURES, NAMES
+from martech.kernel.published.gate.breach import BESIDE, CURES, DATA
 from martech.kernel.published.gate.places import unescaped
 from tests.contracts.mutations import CONTRACTS
 from tests.contracts.planted import (
@@ -59,7 +59,7 @@ def test_a_broken_promise_is_named_and_nothing_else(
     assert (found.file, found.pointer, found.rule) == (file, pointer, rule)
     assert (found.was, found.now) == (was, now)
     assert found.instead.startswith(CURES[rule])
-    assert (BESIDE[file.split("/")[2]] in found.instead) == (rule not in NAMES)
+    assert (BESIDE[file.split("/")[2]] in found.instead) == (rule not in DATA)
 
 
 def test_a_contract_that_is_gone_is_one_broken_promise() -> None:
@@ -99,8 +99,19 @@ def test_a_reader_that_takes_no_more_than_it_knows_is_told_nothing_more() -> Non
     assert (found.pointer, found.rule) == (f"{CHANGE}/properties/why", "field-added")
 
 
+TOLD = "contracts/personalization/golden/personalization.segment_changed.v1.json"
+
+
+def test_what_was_told_once_is_not_told_otherwise_later() -> None:
+    now = edited(CONTRACTS[TOLD], {"/least/items/0/version": 8})
+    (found,) = verdict(CONTRACTS, {**CONTRACTS, TOLD: now})
+    assert (found.file, found.rule) == (TOLD, "golden-changed")
+    assert (found.was, found.now) == (CONTRACTS[TOLD], now)
+    assert found.instead == "Put back what was told: nobody can tell it otherwise by now."
+
+
 def test_every_rule_has_been_broken_here() -> None:
-    apart = {"contract-removed", "header-removed", "field-added"}
+    apart = {"contract-removed", "header-removed", "field-added", "golden-changed"}
     assert {rule for rule, *_ in PLANTED} | apart == set(CURES)
 
 

@@ -109,12 +109,21 @@ def test_a_module_that_was_not_there_has_promised_nothing(repository: Path) -> N
 
 
 def test_a_module_that_is_there_no_more_has_broken_every_promise(repository: Path) -> None:
+    files = sorted((repository / "contracts/profiles").rglob("*.json"))
+    gone = [file.relative_to(repository).as_posix() for file in files]
     shutil.rmtree(repository / "contracts/profiles")
     done = check(repository, "--against", "released", "--json")
-    assert [(found["file"], found["rule"]) for found in json.loads(done.output)["breaches"]] == [
-        (f"contracts/profiles/{name}.json", "contract-removed")
-        for name in ("asyncapi", "openapi", "port")
-    ]
+    found = [(found["file"], found["rule"]) for found in json.loads(done.output)["breaches"]]
+    assert found == [(file, "contract-removed") for file in gone]
+    assert {"asyncapi.json", "openapi.json", "port.json"} < {file.name for file in files}
+
+
+def test_a_golden_payload_that_is_written_anew_is_a_breach(repository: Path) -> None:
+    golden = repository / "contracts/tracking/golden/tracking.events_tracked.v1.json"
+    golden.write_text(golden.read_text().replace('"word"', '"other"'))
+    done = check(repository, "--against", "released")
+    assert done.exit_code == 1
+    assert "golden-changed" in done.output
 
 
 @pytest.mark.parametrize("revision", ["nowhere", "--help", "released:contracts"])
@@ -139,6 +148,6 @@ def test_it_is_2_if_a_file_cannot_be_read(repository: Path) -> None:
 
 def test_it_does_not_write_the_contracts_anew(repository: Path) -> None:
     make_version_a_text(repository)
-    before = {file: file.read_bytes() for file in repository.glob("contracts/*/*")}
+    before = {file: file.read_bytes() for file in repository.glob("contracts/**/*.json")}
     check(repository, "--against", "released")
-    assert {file: file.read_bytes() for file in repository.glob("contracts/*/*")} == before
+    assert {file: file.read_bytes() for file in repository.glob("contracts/**/*.json")} == before

@@ -22,6 +22,8 @@ repository = click.Path(path_type=Path, file_okay=False, exists=True)
 def contracts(context: click.Context, into: Path) -> None:
     """Write contracts/ and docs/modules/ anew: what we promise, as a diff to review.
 
+    Golden payloads are written for types that have none, and never written anew.
+
     \b
     Examples:
       martech contracts
@@ -29,11 +31,19 @@ def contracts(context: click.Context, into: Path) -> None:
     """
     if context.invoked_subcommand:
         return
-    for name, text in published.files(app.load(installed()), app.describe()).items():
-        file = into / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-        out.print(name)
+    modules = app.load(installed())
+    for name, text in published.files(modules, app.describe()).items():
+        _write(into, name, text)
+    for name, text in published.golden(modules).items():
+        if not (into / name).exists():
+            _write(into, name, text)
+
+
+def _write(into: Path, name: str, text: str) -> None:
+    file = into / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    out.print(name)
 
 
 @contracts.command()

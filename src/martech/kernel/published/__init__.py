@@ -2,5 +2,6 @@
 
 from martech.kernel.published.canvas import Canvas, canvas
 from martech.kernel.published.files import files
+from martech.kernel.published.golden import golden
 
-__all__ = ["Canvas", "canvas", "files"]
+__all__ = ["Canvas", "canvas", "files", "golden"]

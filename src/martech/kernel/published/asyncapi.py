@@ -1,14 +1,20 @@
-"""contracts/<module>/asyncapi.json: what a module tells and hears, as AsyncAPI 3."""
+"""What modules tell and hear, as AsyncAPI 3: of one for contracts/, of all for /asyncapi.json."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from martech.kernel.messages import Event, Folded, fact_type, wire_name
 from martech.kernel.module import Module
 from martech.kernel.outbox import SOURCE
 from martech.kernel.published.canvas import canvas, events
-from martech.kernel.published.schemas import components
+from martech.kernel.published.schemas import components, described
+
+DESCRIPTION = (
+    "What the modules tell each other and the world. Outside systems hear it at "
+    "GET /<module>/v1/events, as CloudEvents 1.0; the schema of each type is at "
+    "/_schemas/<type>."
+)
 
 CLOUDEVENT = {
     "type": "object",
@@ -20,6 +26,7 @@ CLOUDEVENT = {
         "type": {"type": "string"},
         "subject": {"type": "string"},
         "time": {"type": "string", "format": "date-time"},
+        "dataschema": {"type": "string", "format": "uri"},
         "tenant": {"type": "string", "format": "uuid"},
         "position": {"type": "integer", "minimum": 1},
         "correlationid": {"type": "string", "format": "uuid"},
@@ -31,64 +38,85 @@ CLOUDEVENT = {
 
 
 def asyncapi(module: Module) -> dict[str, Any]:
-    glance, told = canvas(module), events(module)
-    payloads, schemas = components(
-        [_described(event) for event in told], "#/components/schemas/{name}"
+    """One module's promises: ``contracts/<module>/asyncapi.json``."""
+    return _document(
+        {"title": module.name, "version": "1", "description": canvas(module).purpose},
+        [_part(module, "")],
     )
+
+
+def whole(modules: Sequence[Module], version: str) -> dict[str, Any]:
+    """Everything that *modules* tell and hear, in one document; names of shapes and subscriptions
+    begin with their module's."""
+    return _document(
+        {"title": "martech", "version": version, "description": DESCRIPTION},
+        [_part(module, f"{module.name}.") for module in modules],
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one module brings to a document."""
+
+    channels: dict[str, Any]
+    heard: dict[str, Any]
+    """Channels that somebody else owns."""
+
+    commands: dict[str, Any]
+    operations: dict[str, Any]
+    schemas: dict[str, Any]
+    messages: dict[str, Any]
+
+
+def _part(module: Module, prefix: str) -> _Part:
+    glance, told = canvas(module), events(module)
     names = [wire_name(event) for event in told]
-    heard = sorted({event for _, event, _ in glance.hears})
-    return {
-        "asyncapi": "3.0.0",
-        "info": {"title": module.name, "version": "1", "description": glance.purpose},
-        "channels": {
-            **{name: _channel(name, f"{SOURCE}{module.name}") for name in names},
-            **{name: _channel(name, f"{SOURCE}{name.split('.')[0]}") for name in heard},
+    payloads, schemas = components(
+        [described(event) for event in told], f"#/components/schemas/{prefix}{{name}}"
+    )
+    shapes = zip(told, names, payloads, strict=True)
+    return _Part(
+        channels={name: _channel(name, f"{SOURCE}{module.name}") for name in names},
+        heard={
+            event: _channel(event, f"{SOURCE}{event.split('.')[0]}")
+            for event in sorted({event for _, event, _ in glance.hears})
         },
-        "x-commands": {
-            name: {"reach": reach, "summary": text} for name, reach, text in glance.does
-        },
-        "operations": {
+        commands={name: {"reach": reach, "summary": text} for name, reach, text in glance.does},
+        operations={
             **{f"tell.{name}": _operation("send", name) for name in names},
             **{
-                f"hear.{subscription}.{event}": _operation("receive", event, text)
+                f"hear.{prefix}{subscription}.{event}": _operation("receive", event, text)
                 for subscription, event, text in glance.hears
             },
         },
+        schemas={f"{prefix}{name}": shape for name, shape in schemas.items()},
+        messages={name: _message(event, name, payload) for event, name, payload in shapes},
+    )
+
+
+def _document(info: dict[str, Any], parts: Sequence[_Part]) -> dict[str, Any]:
+    channels = _merged(part.channels for part in parts)
+    heard = _merged(part.heard for part in parts)
+    messages = _merged(part.messages for part in parts)
+    foreign = {name: channel for name, channel in heard.items() if name not in channels}
+    return {
+        "asyncapi": "3.0.0",
+        "info": info,
+        "channels": {**channels, **foreign},
+        "x-commands": _merged(part.commands for part in parts),
+        "operations": _merged(part.operations for part in parts),
         "components": {
-            "schemas": {**schemas, "CloudEvent": CLOUDEVENT},
+            "schemas": {**_merged(part.schemas for part in parts), "CloudEvent": CLOUDEVENT},
             "messages": {
-                **{
-                    name: _message(event, name, payload)
-                    for event, name, payload in zip(told, names, payloads, strict=True)
-                },
-                **{name: {"name": name, "contentType": "application/json"} for name in heard},
+                **messages,
+                **{name: {"name": name, "contentType": "application/json"} for name in foreign},
             },
         },
     }
 
 
-def _described(event: type[Event]) -> type:
-    """*event* as msgspec can describe it: it knows no JSON for a default that is `Raw`."""
-    if not issubclass(event, Folded):
-        return _twin(event)
-    item: Any = _twin(fact_type(event))
-    return _twin(event, items=list[item])
-
-
-def _twin(struct: type, **types: Any) -> type:
-    """A struct of the same name, words and fields, where a raw default is the JSON it holds."""
-    fields: list[Any] = []
-    for each in msgspec.structs.fields(struct):
-        default: Any = each.default
-        if isinstance(default, msgspec.Raw):
-            fields.append((each.name, each.type, msgspec.field(default_factory=dict)))
-        elif each.required:
-            fields.append((each.name, types.get(each.name, each.type)))
-        else:
-            given: dict[str, Any] = {"default": default, "default_factory": each.default_factory}
-            fields.append((each.name, each.type, msgspec.field(**given)))
-    words: dict[str, Any] = {"__doc__": struct.__doc__}
-    return msgspec.defstruct(struct.__name__, fields, namespace=words, kw_only=True)
+def _merged(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    return {name: said for part in parts for name, said in part.items()}
 
 
 def _channel(name: str, source: str) -> dict[str, Any]:

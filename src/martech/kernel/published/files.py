@@ -15,7 +15,7 @@ from martech.kernel.published.port import port
 def files(modules: Sequence[Module], openapi: Mapping[str, Any]) -> dict[str, str]:
     """Path in the repository -> text. *openapi* is the whole host's document."""
     canvases = [canvas(module) for module in modules]
-    derived = {"docs/modules/README.md": overview(canvases)}
+    derived = {"docs/modules.md": overview(canvases)}
     for module, glance in zip(modules, canvases, strict=True):
         derived[f"docs/modules/{module.name}.md"] = page(glance)
         derived[f"contracts/{module.name}/asyncapi.json"] = _pretty(asyncapi(module))

@@ -43,7 +43,7 @@ def page(canvas: Canvas) -> str:
 
 
 def overview(canvases: Iterable[Canvas]) -> str:
-    """docs/modules/README.md: who tells whom, who asks whom."""
+    """docs/modules.md: who tells whom, who asks whom."""
     known = list(canvases)
     arrows = sorted(
         {
@@ -55,7 +55,7 @@ def overview(canvases: Iterable[Canvas]) -> str:
     )
     nodes = [f"    {canvas.name}" for canvas in known]
     picture = "\n".join(["```mermaid", "flowchart LR", *nodes, *arrows, "```"])
-    rows = [(f"[{c.name}]({c.name}.md)", c.purpose) for c in known]
+    rows = [(f"[{c.name}](modules/{c.name}.md)", c.purpose) for c in known]
     return "\n\n".join([NOTE, "# The modules", picture, _table(("module", "is"), rows)]) + "\n"
 
 

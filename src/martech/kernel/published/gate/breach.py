@@ -47,6 +47,7 @@ CURES = {
     "field-removed": "Keep the field, and go on filling or taking it",
     "folded-changed": "Keep the form on the wire",
     "format-changed": "Keep the format, or add a field beside it with a default",
+    "golden-changed": "Put back what was told: nobody can tell it otherwise by now",
     "header-removed": "Go on sending it",
     "newly-optional": "Go on writing it always",
     "newly-required": "Make it optional, with a default that the reader fills in",
@@ -67,13 +68,19 @@ CURES = {
 }
 """What to do instead, by rule; a new major is added where there is one."""
 
-NAMES = {"subscription-removed", "command-removed", "contract-removed", "operation-renamed"}
-"""They are data: of a name there is no second version."""
+DATA = {
+    "subscription-removed",
+    "command-removed",
+    "contract-removed",
+    "golden-changed",
+    "operation-renamed",
+}
+"""Names, and what was told, are data: of them there is no second version."""
 
 
 def breach(file: str, broken: Broken) -> Breach:
     """*broken* of the document *file*, with its cure."""
     cure = CURES[broken.rule]
-    if broken.rule not in NAMES:
+    if broken.rule not in DATA:
         cure = f"{cure}; or {BESIDE[file.rpartition('/')[2]]}"
     return Breach(file, broken.pointer, broken.rule, broken.was, broken.now, f"{cure}.")

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from martech.kernel.published.gate.places import Document
-from martech.kernel.published.gate.verdict import JUDGES
+from martech.kernel.published.gate.verdict import judge_of
 
 
 class Incomparable(Exception):
@@ -16,8 +16,8 @@ def in_tree(repository: Path) -> dict[str, Document]:
     """The contracts of the working tree, committed or not: path in the repository -> document."""
     return {
         path: _read(path, file.read_bytes())
-        for file in sorted(repository.glob("contracts/*/*.json"))
-        if _judged(path := file.relative_to(repository).as_posix())
+        for file in sorted(repository.glob("contracts/**/*.json"))
+        if judge_of(path := file.relative_to(repository).as_posix())
     }
 
 
@@ -32,7 +32,7 @@ def at_revision(repository: Path, revision: str) -> tuple[str, dict[str, Documen
         ) from None
     commit = said.decode().strip()
     listed = _git(repository, "ls-tree", "-r", "-z", "--name-only", commit, "--", "contracts/")
-    paths = [path for path in listed.decode().split("\0") if _judged(path)]
+    paths = [path for path in listed.decode().split("\0") if judge_of(path)]
     return commit, {
         path: _read(path, _git(repository, "show", f"{commit}:./{path}")) for path in paths
     }
@@ -46,11 +46,6 @@ def _read(path: str, text: bytes) -> Document:
             f"{path} is no JSON: {refused}. Write it anew: make contracts."
         ) from None
     return document
-
-
-def _judged(path: str) -> bool:
-    """``contracts/<module>/<what>.json``"""
-    return path.count("/") == 2 and path.rpartition("/")[2] in JUDGES
 
 
 def _git(repository: Path, *arguments: str) -> bytes:

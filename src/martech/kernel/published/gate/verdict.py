@@ -15,7 +15,15 @@ def _asynchronous(then: Document, now: Document) -> Iterator[Broken]:
     return chain(events(then, now), names(then, now))
 
 
-JUDGES: Mapping[str, Callable[[Document, Document], Iterator[Broken]]] = {
+def _golden(then: Document, now: Document) -> Iterator[Broken]:
+    """What was told once is what it was; whoever reads it has changed, if anything may."""
+    if then != now:
+        yield Broken("golden-changed", "", then, now)
+
+
+Judge = Callable[[Document, Document], Iterator[Broken]]
+
+JUDGES: Mapping[str, Judge] = {
     "asyncapi.json": _asynchronous,
     "openapi.json": rest,
     "port.json": ports,
@@ -23,12 +31,24 @@ JUDGES: Mapping[str, Callable[[Document, Document], Iterator[Broken]]] = {
 """By the name of the file; whatever else lies in contracts/ is judged elsewhere."""
 
 
+def judge_of(path: str) -> Judge | None:
+    """Who judges ``contracts/<module>/<what>.json`` and ``contracts/<module>/golden/<type>.json``;
+    None for any other file."""
+    match path.split("/"):
+        case [_, _, what]:
+            return JUDGES.get(what)
+        case [_, _, "golden", _]:
+            return _golden
+        case _:
+            return None
+
+
 def verdict(then: Mapping[str, Document], now: Mapping[str, Document]) -> list[Breach]:
     """Every promise of *then* that *now* breaks, once, by file and pointer; path -> document."""
     found: dict[tuple[str, str, str], Breach] = {}
     for path, document in then.items():
-        judge = JUDGES[path.rpartition("/")[2]]
-        if path in now:
+        judge = judge_of(path)
+        if judge and path in now:
             broken = judge(document, now[path])
         else:
             broken = iter([Broken("contract-removed", "", path, None)])
