@@ -19,15 +19,9 @@ KINDS = ("sqlite", "postgresql")
 SAMPLE = (shop, ledger, kitchen)
 
 
-@cache
 def sample_migrations() -> Path:
-    """The sample modules' histories, written as a developer would have them written."""
-    folder = Path(tempfile.mkdtemp(prefix="martech-migrations-"))
-    for file in ("env.py", "script.py.mako"):
-        shutil.copy(migrate.migrations() / file, folder)
-    for module in SAMPLE:
-        asyncio.run(migrate.revise(module, "initial", folder))
-    return folder
+    """The sample modules' histories."""
+    return _written(*SAMPLE)
 
 
 @cache
@@ -37,7 +31,7 @@ def product() -> tuple[Module, ...]:
 
 def fresh(kind: str, modules: Sequence[Module], folder: Path) -> str:
     """The URL of a database of its own with *modules* migrated; *folder* is the test's."""
-    template = _template(kind, tuple(m.name for m in modules), modules[0] in SAMPLE)
+    template = _template(kind, tuple(modules))
     if kind == "postgresql":
         return servers.fresh_database(template)
     copy = folder / "databases"
@@ -46,13 +40,29 @@ def fresh(kind: str, modules: Sequence[Module], folder: Path) -> str:
 
 
 @cache
-def _template(kind: str, names: tuple[str, ...], sample: bool) -> str:
-    modules = SAMPLE if sample else product()
+def _template(kind: str, modules: tuple[Module, ...]) -> str:
     if kind == "postgresql":
         url = servers.fresh_database()
     else:
         url = f"sqlite:///{tempfile.mkdtemp(prefix='martech-template-')}"
     for module in modules:
-        if module.name in names:
-            asyncio.run(migrate.upgrade(module, url, sample_migrations() if sample else None))
+        asyncio.run(migrate.upgrade(module, url, _history(module)))
     return url
+
+
+def _history(module: Module) -> Path | None:
+    """The product's own, or one that is written now, for the sample and for stand-ins."""
+    if module in SAMPLE:
+        return sample_migrations()
+    return None if module in product() else _written(module)
+
+
+@cache
+def _written(*modules: Module) -> Path:
+    """Histories as a developer would have them written."""
+    folder = Path(tempfile.mkdtemp(prefix="martech-migrations-"))
+    for file in ("env.py", "script.py.mako"):
+        shutil.copy(migrate.migrations() / file, folder)
+    for module in modules:
+        asyncio.run(migrate.revise(module, "initial", folder))
+    return folder

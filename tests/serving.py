@@ -11,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from martech.app import front
 from martech.kernel.auth import Claims, Follower, Issuer, Keyring, Kind
-from martech.kernel.clock import SystemClock
+from martech.kernel.clock import Clock, SystemClock
 from martech.kernel.host import Host
 from martech.kernel.http.application import application
 from martech.kernel.http.requests import JsonRequest
@@ -53,9 +53,12 @@ class Served:
 
 @asynccontextmanager
 async def serve(
-    modules: Sequence[Module], settings: Settings, request: type[JsonRequest] = JsonRequest
+    modules: Sequence[Module],
+    settings: Settings,
+    request: type[JsonRequest] = JsonRequest,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Served]:
-    host, keyring = Host(modules, settings), Keyring()
+    host, keyring = Host(modules, settings, clock=clock), Keyring()
     follower = Follower(keyring, None, SystemClock())
     app = application(host, keyring, follower, request=request, front=front())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

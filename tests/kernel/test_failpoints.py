@@ -2,15 +2,12 @@
 
 import asyncio
 import logging
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-import martech
 from martech.kernel import failpoints
-from martech.kernel.failpoints import NAMES, FailpointError, Planned
+from martech.kernel.failpoints import FailpointError, Planned
 from martech.kernel.host import Host
 from martech.kernel.jobs import Jobs
 from tests.chaos.processes import KILLED, Child, Say
@@ -96,14 +93,3 @@ async def test_a_job_that_fails_before_it_settles_has_done_nothing(sample: Host)
         "Planned: jobs.before_settle was told to fail.",
         None,
     ]
-
-
-def test_every_failpoint_stands_in_the_code_and_is_used_by_a_test() -> None:
-    source, tests = Path(martech.__file__).parent, Path(__file__).parents[1]
-    reached = re.findall(r'failpoints\.reach\(\s*"([a-z_.]+)"', _read(source))
-    assert set(reached) == NAMES
-    assert [name for name in NAMES if name not in _read(tests)] == []
-
-
-def _read(folder: Path) -> str:
-    return "".join(path.read_text() for path in folder.rglob("*.py"))

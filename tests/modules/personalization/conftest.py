@@ -1,24 +1,24 @@
-"""Access, tracking, profiles and personalization on one host, served, with two tenants in it."""
+"""Personalization beside what stands for profiles, served, with two tenants in it."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
 
-from martech.app import load
-from martech.kernel.auth import Follower, Keyring
 from martech.kernel.clock import TestClock
 from martech.kernel.host import Host
-from martech.kernel.http.application import application
 from martech.kernel.settings import Settings
-from martech.modules.access.domain import tenant_id
+from martech.modules.personalization.module import module as personalization
 from tests import databases
 from tests.modules.personalization.town import Town
-from tests.serving import alive
+from tests.neighbours import neighbour
+from tests.serving import serve
 
-MODULES = load(["access", "tracking", "profiles", "personalization"])
+MODULES = (neighbour("profiles"), personalization)
+TENANTS = {"acme": UUID(int=1), "globex": UUID(int=2)}
 START = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 
@@ -63,14 +63,7 @@ class Counter:
 
 @pytest.fixture
 async def counter(url: str, clock: TestClock) -> AsyncIterator[Counter]:
-    host, keyring = Host(MODULES, Settings(database_url=url), clock=clock), Keyring()
-    follower = Follower(keyring, host.issuer(), clock)
-    app = application(host, keyring, follower)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-        stand = Counter(Town(host, clock, tenant_id("acme")), client)
-        for name in ("acme", "globex"):
-            async with host.unit("access", tenant_id(name)) as access:
-                stand.keys[name] = (await access.open_tenant(name)).keys[1].token
-        await follower.catch_up()
+    async with serve(MODULES, Settings(database_url=url), clock=clock) as served:
+        stand = Counter(Town(served.host, clock, TENANTS["acme"]), served.client)
+        stand.keys = {name: served.key("*:*", tenant=id_) for name, id_ in TENANTS.items()}
         yield stand

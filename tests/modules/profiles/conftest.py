@@ -1,4 +1,4 @@
-"""Access, tracking and profiles on one host, served, with two tenants in it."""
+"""Profiles beside what stands for tracking, served, with two tenants in it."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
@@ -8,17 +8,15 @@ from uuid import UUID
 import httpx
 import pytest
 
-from martech.app import load
-from martech.kernel.auth import Follower, Keyring
 from martech.kernel.clock import TestClock
 from martech.kernel.host import Host
-from martech.kernel.http.application import application
 from martech.kernel.settings import Settings
-from martech.modules.access.domain import tenant_id
+from martech.modules.profiles.module import module as profiles
 from martech.modules.tracking.contract import TrackedEvent
 from tests import databases
 from tests.modules.profiles.items import START, track
-from tests.serving import alive
+from tests.neighbours import neighbour
+from tests.serving import serve
 
 
 class Counter:
@@ -30,7 +28,7 @@ class Counter:
         self.keys: dict[str, str] = {}
 
     async def track(self, *batches: Sequence[TrackedEvent], tenant: str = "acme") -> None:
-        await track(self.host, tenant_id(tenant), *batches)
+        await track(self.host, TENANTS[tenant], *batches)
 
     async def call(
         self, method: str, path: str, body: object = None, *, tenant: str = "acme", **query: object
@@ -62,7 +60,8 @@ class Counter:
         return UUID(str(found["id"]))
 
 
-MODULES = load(["access", "tracking", "profiles"])
+MODULES = (neighbour("tracking"), profiles)
+TENANTS = {"acme": UUID(int=1), "globex": UUID(int=2)}
 
 
 @pytest.fixture
@@ -71,16 +70,15 @@ def url(kind: str, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+async def host(url: str) -> AsyncIterator[Host]:
+    async with Host(MODULES, Settings(database_url=url)) as host:
+        yield host
+
+
+@pytest.fixture
 async def counter(url: str) -> AsyncIterator[Counter]:
     clock = TestClock(START + timedelta(days=30))
-    host, keyring = Host(MODULES, Settings(database_url=url), clock=clock), Keyring()
-    follower = Follower(keyring, host.issuer(), clock)
-    app = application(host, keyring, follower)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-        stand = Counter(host, client)
-        for name in ("acme", "globex"):
-            async with host.unit("access", tenant_id(name)) as access:
-                stand.keys[name] = (await access.open_tenant(name)).keys[1].token
-        await follower.catch_up()
+    async with serve(MODULES, Settings(database_url=url), clock=clock) as served:
+        stand = Counter(served.host, served.client)
+        stand.keys = {name: served.key("*:*", tenant=id_) for name, id_ in TENANTS.items()}
         yield stand

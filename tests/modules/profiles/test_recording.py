@@ -60,9 +60,9 @@ async def counted(host: Host, tenant: UUID = TENANT) -> Counts:
         return numbers
 
 
-async def test_people_appear_with_their_names_and_traits(product: Host) -> None:
+async def test_people_appear_with_their_names_and_traits(host: Host) -> None:
     await track(
-        product,
+        host,
         TENANT,
         [
             item(1, anonymous="phone", minute=1),
@@ -70,7 +70,7 @@ async def test_people_appear_with_their_names_and_traits(product: Host) -> None:
             item(3, user="bob", minute=3),
         ],
     )
-    ada = await person(product, "ada")
+    ada = await person(host, "ada")
     assert ada.identities == [
         Identity("user_id", "ada"),
         Identity("email", "ada@x.org"),
@@ -78,19 +78,19 @@ async def test_people_appear_with_their_names_and_traits(product: Host) -> None:
     ]
     assert ada.traits == {"email": msgspec.Raw(b'"Ada@X.org"'), "plan": msgspec.Raw(b'"pro"')}
     assert ada.first_seen == item(0, minute=0).timestamp
-    assert await counted(product) == Counts(people=2, identities=4, activities=3)
+    assert await counted(host) == Counts(people=2, identities=4, activities=3)
 
 
 async def test_each_activity_is_told_with_its_person_and_the_name_it_came_by(
-    product: Host,
+    host: Host,
 ) -> None:
     items = [
         item(1, anonymous="phone", properties={"a": 1}),
         item(2, user="ada", anonymous="phone", group_id="g", context={"ip": "::1"}),
     ]
-    await track(product, TENANT, items)
-    (folded,) = await told(product, ActivityRecorded)
-    ada = await person(product, "ada")
+    await track(host, TENANT, items)
+    (folded,) = await told(host, ActivityRecorded)
+    ada = await person(host, "ada")
     assert [a.profile_id for a in folded.items] == [ada.id, ada.id]
     assert [a.identity for a in folded.items] == [
         Identity("anonymous_id", "phone"),
@@ -102,29 +102,29 @@ async def test_each_activity_is_told_with_its_person_and_the_name_it_came_by(
     assert folded.items[1].group_id == "g"
 
 
-async def test_a_merge_is_told_before_what_follows_from_it(product: Host) -> None:
+async def test_a_merge_is_told_before_what_follows_from_it(host: Host) -> None:
     await track(
-        product,
+        host,
         TENANT,
         [item(1, "identify", anonymous="phone", minute=1, traits={"city": "Ulm", "plan": "free"})],
         [item(2, "identify", user="ada", minute=2, traits={"plan": "pro"})],
     )
-    phone, ada = [c.items[0].profile_id for c in await told(product, ProfileChanged)]
-    await track(product, TENANT, [item(3, user="ada", anonymous="phone", minute=3)])
-    assert await told(product, ProfilesMerged) == [ProfilesMerged(kept=phone, merged=ada)]
-    *_, change = await told(product, ProfileChanged)
+    phone, ada = [c.items[0].profile_id for c in await told(host, ProfileChanged)]
+    await track(host, TENANT, [item(3, user="ada", anonymous="phone", minute=3)])
+    assert await told(host, ProfilesMerged) == [ProfilesMerged(kept=phone, merged=ada)]
+    *_, change = await told(host, ProfileChanged)
     assert (change.items[0].profile_id, change.items[0].identities) == (phone, [])
     assert change.items[0].traits == {"plan": msgspec.Raw(b'"pro"')}
-    (kept,) = {(await person(product, "ada")).id}
+    (kept,) = {(await person(host, "ada")).id}
     assert kept == phone
-    assert await counted(product) == Counts(people=1, identities=2, activities=3)
+    assert await counted(host) == Counts(people=1, identities=2, activities=3)
 
 
 async def test_activities_of_one_batch_are_told_as_the_persons_they_ended_up_with(
-    product: Host,
+    host: Host,
 ) -> None:
     await track(
-        product,
+        host,
         TENANT,
         [
             item(1, anonymous="phone", minute=1),
@@ -132,59 +132,55 @@ async def test_activities_of_one_batch_are_told_as_the_persons_they_ended_up_wit
             item(3, user="ada", anonymous="phone", minute=3),
         ],
     )
-    (folded,) = await told(product, ActivityRecorded)
-    (merged,) = await told(product, ProfilesMerged)
+    (folded,) = await told(host, ActivityRecorded)
+    (merged,) = await told(host, ProfilesMerged)
     assert {activity.profile_id for activity in folded.items} == {merged.kept}
-    assert (await person(product, "ada")).merged == [merged.merged]
+    assert (await person(host, "ada")).merged == [merged.merged]
 
 
-async def test_a_shared_mailbox_is_remembered(product: Host) -> None:
+async def test_a_shared_mailbox_is_remembered(host: Host) -> None:
     home = {"email": "home@x.org"}
     await track(
-        product,
+        host,
         TENANT,
         [item(1, "identify", "ada", traits=home), item(2, "identify", "bob", traits=home)],
         [item(3, "identify", anonymous="phone", traits=home)],
     )
-    assert await counted(product) == Counts(people=3, identities=4, activities=3)
+    assert await counted(host) == Counts(people=3, identities=4, activities=3)
 
 
-async def test_nothing_is_told_of_a_profile_that_did_not_change(product: Host) -> None:
+async def test_nothing_is_told_of_a_profile_that_did_not_change(host: Host) -> None:
     same = {"plan": "pro", "email": "ada@x.org"}
-    await track(product, TENANT, [item(1, "identify", "ada", traits=same)])
-    assert len(await told(product, ProfileChanged)) == 1
+    await track(host, TENANT, [item(1, "identify", "ada", traits=same)])
+    assert len(await told(host, ProfileChanged)) == 1
     await track(
-        product, TENANT, [item(2, "identify", "ada", minute=1, traits=same), item(3, user="ada")]
+        host, TENANT, [item(2, "identify", "ada", minute=1, traits=same), item(3, user="ada")]
     )
-    await track(product, TENANT, [item(4, "identify", "ada", minute=0.5, traits={"plan": "late"})])
-    assert len(await told(product, ProfileChanged)) == 1
-    assert (await person(product, "ada")).traits["plan"] == msgspec.Raw(b'"pro"')
+    await track(host, TENANT, [item(4, "identify", "ada", minute=0.5, traits={"plan": "late"})])
+    assert len(await told(host, ProfileChanged)) == 1
+    assert (await person(host, "ada")).traits["plan"] == msgspec.Raw(b'"pro"')
 
 
-async def test_a_trait_set_to_null_is_gone_and_told_so(product: Host) -> None:
-    await track(
-        product, TENANT, [item(1, "identify", "ada", traits={"plan": "pro", "city": "Ulm"})]
-    )
-    await track(product, TENANT, [item(2, "identify", "ada", minute=1, traits={"plan": None})])
-    assert (await person(product, "ada")).traits == {"city": msgspec.Raw(b'"Ulm"')}
-    assert (await told(product, ProfileChanged))[-1].items[0].traits == {"plan": domain.NULL}
+async def test_a_trait_set_to_null_is_gone_and_told_so(host: Host) -> None:
+    await track(host, TENANT, [item(1, "identify", "ada", traits={"plan": "pro", "city": "Ulm"})])
+    await track(host, TENANT, [item(2, "identify", "ada", minute=1, traits={"plan": None})])
+    assert (await person(host, "ada")).traits == {"city": msgspec.Raw(b'"Ulm"')}
+    assert (await told(host, ProfileChanged))[-1].items[0].traits == {"plan": domain.NULL}
 
 
-async def test_a_late_event_makes_the_person_older(product: Host) -> None:
-    await track(
-        product, TENANT, [item(1, user="ada", minute=5)], [item(2, user="ada", minute=-9e5)]
-    )
-    assert (await person(product, "ada")).first_seen == item(0, minute=-9e5).timestamp
+async def test_a_late_event_makes_the_person_older(host: Host) -> None:
+    await track(host, TENANT, [item(1, user="ada", minute=5)], [item(2, user="ada", minute=-9e5)])
+    assert (await person(host, "ada")).first_seen == item(0, minute=-9e5).timestamp
 
 
-async def test_segments_consent_event_is_a_fact_of_that_person(product: Host) -> None:
+async def test_segments_consent_event_is_a_fact_of_that_person(host: Host) -> None:
     def consent(number: int, yes: bool, **more: object) -> TrackedEvent:
         context = {"consent": {"categoryPreferences": {"Advertising": yes}}}
         event = "Segment Consent Preference Updated"
         return item(number, event=event, context=context, **more)  # type: ignore[arg-type]
 
     await track(
-        product,
+        host,
         TENANT,
         [
             consent(1, True, anonymous="phone", minute=1),
@@ -193,7 +189,7 @@ async def test_segments_consent_event_is_a_fact_of_that_person(product: Host) ->
         [consent(3, False, user="ada", minute=0)],
         [item(4, user="ada", anonymous="phone")],
     )
-    changes = [(c.channel, c.status, c.at) for c in await told(product, ConsentChanged)]
+    changes = [(c.channel, c.status, c.at) for c in await told(host, ConsentChanged)]
     assert changes == [
         ("advertising", "granted", item(0, minute=2).timestamp),
         ("advertising", "denied", item(0, minute=0).timestamp),
@@ -201,7 +197,7 @@ async def test_segments_consent_event_is_a_fact_of_that_person(product: Host) ->
     ]
 
 
-async def test_what_is_told_of_consent_beside_a_merge_is_what_holds(product: Host) -> None:
+async def test_what_is_told_of_consent_beside_a_merge_is_what_holds(host: Host) -> None:
     context = {"consent": {"categoryPreferences": {"sms": True}}}
     yes = item(
         2,
@@ -210,43 +206,43 @@ async def test_what_is_told_of_consent_beside_a_merge_is_what_holds(product: Hos
         minute=-9e4,
         context=context,
     )
-    await track(product, TENANT, [item(1, user="ada", minute=-9e5), yes])
-    kept = (await person(product, "ada")).id
-    async with product.unit("profiles", TENANT, write=False) as people:
+    await track(host, TENANT, [item(1, user="ada", minute=-9e5), yes])
+    kept = (await person(host, "ada")).id
+    async with host.unit("profiles", TENANT, write=False) as people:
         gone = (await people.find("anonymous_id", "phone")).id
 
     async def deny() -> None:
-        async with product.unit("profiles", TENANT) as people:
+        async with host.unit("profiles", TENANT) as people:
             await people.record_consent(gone, "sms", "denied", source="test")
 
-    async with product.unit("profiles", TENANT) as people:
+    async with host.unit("profiles", TENANT) as people:
         await people.record([item(3, user="ada", anonymous="phone", minute=-1)])
         denying = asyncio.create_task(deny())
         await asyncio.wait({denying}, timeout=0.5)
     await denying
 
-    last = (await told(product, ConsentChanged))[-1]
+    last = (await told(host, ConsentChanged))[-1]
     assert (last.profile_id, last.status) == (kept, "denied")
 
 
-async def test_a_consent_is_told_when_something_else_holds_than_before(product: Host) -> None:
-    await track(product, TENANT, [item(1, user="ada")])
-    ada = await person(product, "ada")
+async def test_a_consent_is_told_when_something_else_holds_than_before(host: Host) -> None:
+    await track(host, TENANT, [item(1, user="ada")])
+    ada = await person(host, "ada")
     hours = [(9, "granted"), (10, "granted"), (8, "denied"), (11, "denied")]
     for hour, status in hours:
         at = START.replace(hour=hour, year=2025)
-        async with product.unit("profiles", TENANT) as people:
+        async with host.unit("profiles", TENANT) as people:
             held = await people.record_consent(ada.id, "email", status, source="call", at=at)
     assert (held.status, held.at.hour) == ("denied", 11)
-    changes = [(c.profile_id, c.status, c.at.hour) for c in await told(product, ConsentChanged)]
+    changes = [(c.profile_id, c.status, c.at.hour) for c in await told(host, ConsentChanged)]
     assert changes == [(ada.id, "granted", 9), (ada.id, "denied", 11)]
 
 
 async def test_many_consents_are_recorded_in_order_and_nobodys_are_passed_over(
-    product: Host,
+    host: Host,
 ) -> None:
-    await track(product, TENANT, [item(1, user="ada"), item(2, user="bob", anonymous="phone")])
-    ada, bob = await person(product, "ada"), await person(product, "bob")
+    await track(host, TENANT, [item(1, user="ada"), item(2, user="bob", anonymous="phone")])
+    ada, bob = await person(host, "ada"), await person(host, "bob")
 
     def said(who: UUID, status: Status, hour: int) -> Statement:
         at = START.replace(hour=hour, year=2025)
@@ -258,29 +254,29 @@ async def test_many_consents_are_recorded_in_order_and_nobodys_are_passed_over(
         said(bob.id, "denied", 9),
         said(ada.id, "denied", 10),
     ]
-    async with product.unit("profiles", TENANT) as people:
+    async with host.unit("profiles", TENANT) as people:
         assert await people.record_consents(statements) == 3
-    changes = [(c.profile_id, c.status) for c in await told(product, ConsentChanged)]
+    changes = [(c.profile_id, c.status) for c in await told(host, ConsentChanged)]
     assert changes == [(ada.id, "granted"), (bob.id, "denied"), (ada.id, "denied")]
-    async with product.unit("profiles", TENANT) as people:
+    async with host.unit("profiles", TENANT) as people:
         with pytest.raises(Invalid):
             await people.record_consents([said(ada.id, "granted", 9)] * 501)
 
 
-async def test_tenants_share_no_names(product: Host) -> None:
+async def test_tenants_share_no_names(host: Host) -> None:
     items = [item(1, "identify", "ada", "phone", traits={"email": "ada@x.org"})]
-    await track(product, TENANT, items)
-    await track(product, OTHER, items)
-    one, other = await person(product, "ada"), await person(product, "ada", OTHER)
+    await track(host, TENANT, items)
+    await track(host, OTHER, items)
+    one, other = await person(host, "ada"), await person(host, "ada", OTHER)
     assert one.id != other.id
-    assert await counted(product) == await counted(product, OTHER)
+    assert await counted(host) == await counted(host, OTHER)
 
 
 async def test_an_item_that_names_nobody_is_set_aside_and_its_neighbours_are_not(
-    product: Host,
+    host: Host,
 ) -> None:
-    await track(product, TENANT, [item(1, user="ada"), item(2), item(3, user="bob")])
-    assert (await counted(product)).activities == 2
+    await track(host, TENANT, [item(1, user="ada"), item(2), item(3, user="bob")])
+    assert (await counted(host)).activities == 2
 
 
 async def kept(host: Host, tenant: UUID) -> dict[str, list[tuple[object, ...]]]:
@@ -336,7 +332,7 @@ def stream(seed: int, length: int) -> list[TrackedEvent]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_what_is_kept_does_not_depend_on_the_batches(product: Host, seed: int) -> None:
+async def test_what_is_kept_does_not_depend_on_the_batches(host: Host, seed: int) -> None:
     items = stream(seed, 60)
     dice, batches = random.Random(seed), list[list[TrackedEvent]]()
     rest = list(items)
@@ -344,16 +340,16 @@ async def test_what_is_kept_does_not_depend_on_the_batches(product: Host, seed: 
         size = dice.choice([1, 2, 7, 20])
         batches.append(rest[:size])
         rest = rest[size:]
-    async with product.databases["profiles"].transaction(TENANT) as tx:
-        await product.service("profiles", tx).record(items)
-    together = await kept(product, TENANT)
-    async with product.databases["profiles"].across() as connection:
+    async with host.databases["profiles"].transaction(TENANT) as tx:
+        await host.service("profiles", tx).record(items)
+    together = await kept(host, TENANT)
+    async with host.databases["profiles"].across() as connection:
         for rows in (profiles, identities, activities, consents, counts):
             await connection.execute(rows.delete())
     for batch in batches:
-        async with product.databases["profiles"].transaction(TENANT) as tx:
-            await product.service("profiles", tx).record(batch)
-    assert await kept(product, TENANT) == together
+        async with host.databases["profiles"].transaction(TENANT) as tx:
+            await host.service("profiles", tx).record(batch)
+    assert await kept(host, TENANT) == together
     numbers = together["counts"][0][1:4]
     unmerged = [row for row in together["profiles"] if row[-1] is None]
     assert numbers == (len(unmerged), len(together["identities"]), len(items))
@@ -362,14 +358,14 @@ async def test_what_is_kept_does_not_depend_on_the_batches(product: Host, seed: 
 
 
 async def test_built_anew_from_what_was_tracked_it_is_the_same_to_the_last_id(
-    product: Host,
+    host: Host,
 ) -> None:
     items = stream(7, 80)
-    await track(product, TENANT, items[:30], items[30:])
-    before = await kept(product, TENANT)
-    async with product.databases["profiles"].across() as connection:
+    await track(host, TENANT, items[:30], items[30:])
+    before = await kept(host, TENANT)
+    async with host.databases["profiles"].across() as connection:
         for rows in (profiles, identities, activities, consents, counts):
             await connection.execute(rows.delete())
-    await replay(product, "profiles.record_what_was_tracked", 0)
-    await Bus(product).settle()
-    assert await kept(product, TENANT) == before
+    await replay(host, "profiles.record_what_was_tracked", 0)
+    await Bus(host).settle()
+    assert await kept(host, TENANT) == before
