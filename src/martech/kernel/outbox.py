@@ -162,6 +162,13 @@ async def last(connection: AsyncConnection, metadata: MetaData) -> int:
     return (await connection.execute(newest)).scalar_one() or 0
 
 
+async def told_at(connection: AsyncConnection, metadata: MetaData, position: int) -> UUID | None:
+    """The id of the event at *position*, if there is one."""
+    outbox = table(metadata, "outbox")
+    found = await connection.execute(select(outbox.c.id).where(outbox.c.position == position))
+    return found.scalar_one_or_none()
+
+
 async def waiting(
     connection: AsyncConnection, metadata: MetaData, *, after: int, types: Sequence[str]
 ) -> int:
@@ -178,17 +185,20 @@ async def read(
     metadata: MetaData,
     *,
     after: int,
-    types: Sequence[str],
+    types: Sequence[str] | None,
     items: int = 500,
     size: int = 4_000_000,
 ) -> list[Recorded]:
-    """The events behind position *after*, oldest first, up to *items* items or *size* bytes.
+    """The events of *types*, or of all, behind position *after*, oldest first, up to *items* items
+    or *size* bytes.
 
     There is at least one if there is any, however large. Sizes are looked at before bodies, so a
     long backlog of large events costs no memory.
     """
     outbox = table(metadata, "outbox")
-    behind = (outbox.c.position > after, outbox.c.type.in_(types))
+    behind = [outbox.c.position > after]
+    if types is not None:
+        behind.append(outbox.c.type.in_(types))
     sizes = await connection.execute(
         select(outbox.c.position, outbox.c["items"], outbox.c.size)
         .where(*behind)
