@@ -163,8 +163,7 @@ PARENT = b"00-" + b"ab" * 16 + b"-" + b"cd" * 8 + b"-01"
 def test_a_trace_is_carried_on_or_begun_anew(broken: bytes) -> None:
     carried = Trace.of([(b"traceparent", PARENT)])
     assert carried.trace == "ab" * 16
-    assert carried.traceparent.startswith(f"00-{'ab' * 16}-")
-    assert "cd" * 8 not in carried.traceparent
+    assert carried.traceparent == PARENT.decode()  # nothing is recorded here: no span to be one of
     begun = Trace.of([(b"traceparent", broken)])
     assert begun.trace != carried.trace
     assert len(begun.trace) == 32

@@ -1,0 +1,180 @@
+"""Whose work this is: the trace it belongs to, and the request and tenant behind it."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from random import getrandbits
+from uuid import UUID
+
+from martech.kernel.telemetry.spans import (
+    Attributes,
+    Context,
+    Kind,
+    Recorder,
+    Span,
+    new_span_id,
+)
+
+_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._:/+=-]{1,64}$")
+
+
+class Trace:
+    """The ids of one piece of work: a request, a batch, a job, and what is recorded within.
+
+    The trace id, read as a UUID, is the correlation of every event that comes of a request. Work
+    that is recorded has a span id of its own; work that is not passes on the one it came with, so
+    that the parent of whatever is recorded further on is a span that exists.
+    """
+
+    __slots__ = ("_correlation", "cause", "context", "parent", "recorder", "request", "tenant")
+
+    def __init__(
+        self,
+        request: str | None = None,
+        traceparent: str | None = None,
+        recorder: Recorder | None = None,
+        *,
+        sampled: bool | None = None,
+    ) -> None:
+        """*sampled* is whether a trace that begins here is recorded; else *recorder* decides."""
+        came = Context.of(traceparent) if traceparent else None
+        context = came or _begun(recorder, sampled)
+        self.recorder = recorder if recorder is not None and context.sampled else None
+        if came and self.recorder:
+            context = came._replace(span=new_span_id())
+        self.context = context
+        self.parent = came.span if came else None
+        self.request = request or context.trace
+        self.tenant: UUID | None = None
+        self.cause: UUID | None = None
+        """The event or command that is being carried out."""
+
+        self._correlation: UUID | None = None
+
+    @property
+    def trace(self) -> str:
+        return self.context.trace
+
+    @property
+    def traceparent(self) -> str:
+        return self.context.traceparent
+
+    @property
+    def correlation(self) -> UUID:
+        return self._correlation or UUID(hex=self.context.trace)
+
+    @correlation.setter
+    def correlation(self, id_: UUID) -> None:
+        self._correlation = id_
+
+    def within(self) -> "Trace":
+        """The ids of a piece of this work."""
+        inner = Trace(self.request, self.traceparent, self.recorder)
+        inner.tenant, inner.cause, inner._correlation = self.tenant, self.cause, self._correlation
+        return inner
+
+    def begin(
+        self, name: str, kind: Kind, attributes: Attributes, links: Sequence[Context] = ()
+    ) -> Span | None:
+        """This work's own span; None if it is not recorded."""
+        if self.recorder is None:
+            return None
+        whose = {"martech.tenant": str(self.tenant)} if self.tenant else {}
+        return Span(
+            self.recorder, name, kind, self.context, self.parent, {**attributes, **whose}, links
+        )
+
+    @staticmethod
+    def of(headers: Iterable[tuple[bytes, bytes]], recorder: Recorder | None = None) -> "Trace":
+        """The trace that a request's *headers* (names in lower case) carry on, or a new one."""
+        request = parent = None
+        for name, value in headers:
+            if name == b"x-request-id" and _REQUEST_ID.match(value):
+                request = value.decode()
+            elif name == b"traceparent":
+                parent = value.decode("latin-1")
+        return Trace(request, parent, recorder)
+
+
+current: ContextVar[Trace | None] = ContextVar("martech.trace", default=None)
+"""The work being done, for whoever logs, publishes or asks on its behalf."""
+
+
+def traceparent() -> str | None:
+    """For whoever asks another process on behalf of the work being done; None if there is none."""
+    trace = current.get()
+    return trace.traceparent if trace else None
+
+
+@contextmanager
+def span(
+    name: str, kind: Kind = "internal", attributes: Attributes | None = None
+) -> Iterator[Span | None]:
+    """Record a piece of the work being done; what is asked or told inside comes of it.
+
+    None, and almost free, where nothing is recorded. Attributes may be added until the end.
+    """
+    outer = current.get()
+    if outer is None or outer.recorder is None:
+        yield None
+        return
+    with _doing(outer.within(), name, kind, attributes or {}) as begun:
+        yield begun
+
+
+@contextmanager
+def taking_up(
+    recorder: Recorder | None,
+    name: str,
+    kind: Kind,
+    asked: Iterable[str | None],
+    attributes: Attributes,
+    *,
+    request: str | None = None,
+    tenant: UUID | None = None,
+) -> Iterator[Trace]:
+    """Record, and name in logs, work that was asked for earlier or elsewhere: *asked* are the
+    ``traceparent`` of everything it is done for; *request* is what it goes by in the log."""
+    trace, links = _of_all(recorder, request, list(dict.fromkeys(asked)))
+    trace.tenant = tenant
+    with _doing(trace, name, kind, attributes, links):
+        yield trace
+
+
+def _of_all(
+    recorder: Recorder | None, request: str | None, asked: Sequence[str | None]
+) -> tuple[Trace, Sequence[Context]]:
+    """Where everything was asked for in one trace, that one, with the first as the parent. Where
+    several meet none is the parent of what concerns all: a new trace, linked to those recorded."""
+    came = [context for each in asked if (context := Context.of(each))]
+    if len(came) == len(asked) and len({context.trace for context in came}) == 1:
+        return Trace(request, came[0].traceparent, recorder), came[1:]
+    links = [context for context in came if context.sampled]
+    return Trace(request, None, recorder, sampled=bool(links)), links
+
+
+@contextmanager
+def _doing(
+    trace: Trace, name: str, kind: Kind, attributes: Attributes, links: Sequence[Context] = ()
+) -> Iterator[Span | None]:
+    begun = trace.begin(name, kind, attributes, links)
+    token, error = current.set(trace), ""
+    try:
+        yield begun
+    except BaseException as exc:
+        error = type(exc).__name__
+        raise
+    finally:
+        current.reset(token)
+        if begun is not None:
+            begun.end(error)
+
+
+def _begun(recorder: Recorder | None, sampled: bool | None) -> Context:
+    ids = f"{getrandbits(192):048x}"  # ids, not secrets; asking the system would cost a turn
+    if recorder is None:
+        return Context(ids[16:], ids[:16], "00")
+    if sampled is None:
+        sampled = recorder.samples(ids[16:])
+    return Context(ids[16:], ids[:16], "01" if sampled else "00")
