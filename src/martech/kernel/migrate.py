@@ -150,10 +150,16 @@ async def _write(
             connection.exec_driver_sql(OPEN.format(name=module.name))
         change(_config(module, folder, connection))
         if postgresql:
-            connection.exec_driver_sql(WALLS.format(name=module.name, versions=VERSIONS))
-            connection.exec_driver_sql(THRIFT.format(name=module.name))
+            raise_walls(connection, module.name, module.name)
+            connection.exec_driver_sql(CLOSED.format(name=module.name, versions=VERSIONS))
 
     await _run(url, module.name, run, write=True)
+
+
+def raise_walls(connection: Connection, schema: str, role: str) -> None:
+    """Let *role* use the rows of PostgreSQL's *schema*, a tenant's at a time."""
+    connection.exec_driver_sql(WALLS.format(name=schema, role=role))
+    connection.exec_driver_sql(THRIFT.format(name=schema))
 
 
 def _revision(connection: Connection, name: str, scripts: ScriptDirectory) -> str | None:
@@ -308,15 +314,17 @@ BEGIN
 END $$
 """
 
+CLOSED = 'REVOKE ALL ON "{name}"."{versions}" FROM "{name}"'
+
 # An unset tenant is an error and not an empty answer; FORCE holds for the tables' owner too.
 WALLS = """
 DO $$
 DECLARE
     bare regclass;
 BEGIN
-    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{name}" TO "{name}";
-    GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{name}" TO "{name}";
-    REVOKE ALL ON "{name}"."{versions}" FROM "{name}";
+    GRANT USAGE ON SCHEMA "{name}" TO "{role}";
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{name}" TO "{role}";
+    GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{name}" TO "{role}";
     FOR bare IN
         SELECT c.oid FROM pg_class c
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant' AND NOT a.attisdropped

@@ -5,6 +5,7 @@ name: the same schema-qualified SQL runs on both databases, and a neighbour's ta
 exist there. On PostgreSQL a connection takes the module's own role.
 """
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -55,14 +56,44 @@ def is_busy(error: DBAPIError) -> bool:
 
 
 def create_engine(url: str, module: str) -> AsyncEngine:
-    return _sqlite(url, module) if is_sqlite(url) else _postgresql(url, module)
+    if not is_sqlite(url):
+        return _postgresql(url, module, {"role": module})
+    return _sqlite(partial(_attach, sqlite_file(url, module), module))
 
 
-def _postgresql(url: str, role: str) -> AsyncEngine:
+def create_owners_engine(url: str, module: str) -> AsyncEngine:
+    """An engine that may change the schema. (On SQLite everybody may.)"""
+    return create_engine(url, module) if is_sqlite(url) else _postgresql(url, module, {})
+
+
+def create_shadow_engine(url: str, module: str) -> AsyncEngine:
+    """An engine that sees the module's schema, and its shadow. On SQLite the module's own file can
+    only be read by it: who writes there is not waited for."""
+    if not is_sqlite(url):
+        return create_engine(url, module)
+    own, shadow = sqlite_file(url, module), sqlite_file(url, shadow_of(module))
+
+    def attach(connection: Any, record: object) -> None:
+        connection.isolation_level = None
+        read = f"{own.absolute().as_uri()}?mode=ro"
+        connection.execute(f'ATTACH DATABASE ? AS "{module}"', (read,))
+        connection.execute(f'ATTACH DATABASE ? AS "{shadow_of(module)}"', (str(shadow),))
+        connection.execute(f'PRAGMA "{shadow_of(module)}".journal_mode=WAL')
+        connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
+
+    return _sqlite(attach)
+
+
+def shadow_of(module: str) -> str:
+    """The schema in which a module's projections are made anew."""
+    return f"{module}_shadow"
+
+
+def _postgresql(url: str, module: str, settings: Mapping[str, str]) -> AsyncEngine:
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         connect_args={
-            "server_settings": {"role": role, "application_name": f"martech {role}"},
+            "server_settings": {**settings, "application_name": f"martech {module}"},
             "connection_class": ScopedConnection,
         },
         pool_size=5,
@@ -96,11 +127,10 @@ def _still_there(connection: Any, record: ConnectionPoolEntry, proxy: object) ->
         raise InvalidatePoolError from exc
 
 
-def _sqlite(url: str, module: str) -> AsyncEngine:
-    file = sqlite_file(url, module)
+def _sqlite(attach: Callable[[Any, object], None]) -> AsyncEngine:
     engine = create_async_engine(
         "sqlite+inline:///:memory:",
-        connect_args={"timeout": BUSY_SECONDS},
+        connect_args={"timeout": BUSY_SECONDS, "uri": True},
         poolclass=AsyncAdaptedQueuePool,
         pool_size=4,
         pool_use_lifo=True,  # what another connection has written empties a connection's cache
@@ -109,7 +139,7 @@ def _sqlite(url: str, module: str) -> AsyncEngine:
     )
 
     events = engine.sync_engine
-    event.listen(events, "connect", partial(_attach, file, module))
+    event.listen(events, "connect", attach)
     event.listen(events, "begin", _to_write_or_not)
     event.listen(events, "before_execute", _wall)
     return engine
