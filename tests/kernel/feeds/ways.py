@@ -1,0 +1,95 @@
+"""The ways on which what the shop tells comes to the ledger: one a feed.
+
+A way is made for the database of a test and carries from `begin` to `end`. A new feed is a class
+here and a line in `WAYS`; every case of this folder is then told of it.
+"""
+
+from typing import ClassVar, Protocol, runtime_checkable
+
+from martech.kernel.host import Host
+from martech.kernel.settings import Settings
+from tests.chaos.processes import Child
+from tests.kernel.feeds.children import SECRET, serve
+from tests.servers import free_port
+
+
+class Way(Protocol):
+    """From the shop's outbox at *url* to hosts of the ledger."""
+
+    modules: ClassVar[tuple[str, ...]]
+    """What a host of the ledger runs."""
+
+    settings: Settings
+    """Those of a host of the ledger."""
+
+    def __init__(self, url: str) -> None: ...
+
+    async def begin(self) -> None: ...
+
+    async def end(self) -> None: ...
+
+
+@runtime_checkable
+class Mortal(Protocol):
+    """There is somebody in between who may die."""
+
+    async def kill(self) -> None:
+        """As ``kill -9`` does."""
+        ...
+
+    async def revive(self) -> None:
+        """It is back where it was."""
+        ...
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """There is somebody in between who may forget all that was told."""
+
+    async def flush(self) -> None: ...
+
+
+class Local:
+    """The shop is hosted where the ledger is."""
+
+    modules = ("shop", "ledger")
+
+    def __init__(self, url: str) -> None:
+        self.settings = Settings(database_url=url)
+
+    async def begin(self) -> None:
+        """There is nobody in between."""
+
+    async def end(self) -> None:
+        """Nor was there."""
+
+
+class Http:
+    """A process of its own hosts the shop."""
+
+    modules = ("ledger",)
+    peer: ClassVar[type[Host]] = Host
+
+    def __init__(self, url: str) -> None:
+        self._port = free_port()
+        self._there = Settings(database_url=url, peer_secret=SECRET, port=self._port)
+        peers = {"shop": f"http://127.0.0.1:{self._port}"}
+        self.settings = Settings(database_url=url, peers=peers, peer_secret=SECRET)
+
+    async def begin(self) -> None:
+        self._child = Child(serve, self._there, self.peer)
+        assert await self._child.said() == "serving"
+
+    async def end(self) -> None:
+        await self._child.kill()
+
+    async def kill(self) -> None:
+        await self._child.kill()
+
+    async def revive(self) -> None:
+        await self.begin()
+
+
+WAYS: dict[str, type[Way]] = {"local": Local, "http": Http}
+MORTAL = [name for name, way in WAYS.items() if issubclass(way, Mortal)]
+FORGETFUL = [name for name, way in WAYS.items() if issubclass(way, Forgetful)]
