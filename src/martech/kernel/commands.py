@@ -33,6 +33,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -168,6 +169,15 @@ async def record(
         on = postgresql if connection.dialect.name == "postgresql" else sqlite
         await connection.execute(_insert_or_ask_again(table, on.insert(table)), rows)
     return len(enqueued) - len(kept)
+
+
+async def take_over(connection: AsyncConnection, metadata: MetaData, theirs: Table) -> None:
+    """Write the rows of *theirs*, as `record` would have written them."""
+    table = metadata.tables[f"{metadata.schema}.commands"]
+    on = postgresql if connection.dialect.name == "postgresql" else sqlite
+    rows = select(theirs).where(true())  # without a condition SQLite takes ON for that of a join
+    copied = on.insert(table).from_select([column.name for column in table.c], rows)
+    await connection.execute(_insert_or_ask_again(table, copied))
 
 
 class Commands:

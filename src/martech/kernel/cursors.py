@@ -253,6 +253,14 @@ class Cursors:
         )
         return (await connection.execute(query)).all()
 
+    async def aside(self, connection: AsyncConnection) -> frozenset[Place]:
+        """Everything that is set aside, or parked."""
+        row = self._parked.c
+        found = await connection.execute(
+            select(row.position, row.item).where(row.subscription == self._name)
+        )
+        return frozenset(Place(*each) for each in found)
+
     async def take(self, connection: AsyncConnection, place: Place) -> bool:
         """Remove a row that is being handled in this transaction; False if it is gone."""
         taken = await connection.execute(delete(self._parked).where(*self._at(place)))

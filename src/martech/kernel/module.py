@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar, get_args, get_origin
 
 import msgspec
 from litestar import Controller
-from sqlalchemy import MetaData
+from sqlalchemy import Column, MetaData, Table
 
 from martech.kernel.custody import Custody
 from martech.kernel.db import Transaction
@@ -118,6 +118,34 @@ def job(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Projection:
+    """Tables that follow from what a subscription hears, and from nothing else: `martech replay
+    --shadow` makes them anew beside the ones in use."""
+
+    of: Subscription
+    tables: Sequence[Table]
+    beside: Sequence[Table] = ()
+    """Tables that the handler writes too, and others as well. What it would write there is thrown
+    away: it was written when it was heard first."""
+
+    renumbered: Mapping[Column[Any], Table] = field(default_factory=dict)
+    """Columns of other tables that hold the running number of a row of one of *tables*. A row that
+    is made anew may have another number; it is found again by the table's unique constraint."""
+
+    def check(self, module: "Module") -> None:
+        names = f"The projection of {self.of.name}"
+        if self.of not in module.subscriptions or module.store:
+            raise ManifestError(f"{names} is of no subscription of {module.name} with tables.")
+        if twice := set(self.tables) & set(self.beside):
+            raise ManifestError(f"{names} has {min(t.name for t in twice)} twice.")
+        for table in (*self.tables, *self.beside, *(c.table for c in self.renumbered)):
+            if table.metadata is not module.tables:
+                raise ManifestError(f"{names} has {table}, which is not {module.name}'s.")
+        if any(table not in self.tables for table in self.renumbered.values()):
+            raise ManifestError(f"{names} renumbers by a table that it does not make anew.")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Module:
     port: type
     service: type
@@ -127,6 +155,7 @@ class Module:
     """Routes whose path a protocol fixes; everything else is served under ``/<module>/v1``."""
 
     subscriptions: Sequence[Subscription] = ()
+    projections: Sequence[Projection] = ()
     jobs: Sequence[Job] = ()
     resources: Sequence[type] = ()
     """Long-lived things of a host, handed to HTTP handlers and outward jobs by type; each is
@@ -178,6 +207,8 @@ class Module:
             raise ManifestError(f"{self.name} needs a store, engines for it, and a use for it.")
         for subscription in self.subscriptions:
             subscription.check()
+        for projection in self.projections:
+            projection.check(self)
         for what, names in (
             ("subscriptions", [s.name for s in self.subscriptions]),
             ("jobs for one command", [j.command.__name__ for j in self.jobs]),

@@ -121,14 +121,18 @@ class Delivery:
         behind = await self.feed.waiting(after=place.position, types=list(self.subscription.types))
         return behind - place.item
 
-    async def _next_batch(self, cursor: Cursor) -> int:
-        place, replay_until = cursor
+    async def _hear(self, place: Place) -> list[Heard]:
+        """What comes behind *place*."""
         records = await self.feed.read(
             after=place.position,
             types=list(self.subscription.types),
             items=self.batch + place.item,
         )
-        heard = unfold(records, self.subscription, place)
+        return unfold(records, self.subscription, place)
+
+    async def _next_batch(self, cursor: Cursor) -> int:
+        place, replay_until = cursor
+        heard = await self._hear(place)
         past = [h for h in heard if h.record.position <= replay_until]
         for part, replaying in ((past, True), (heard[len(past) :], False)):
             for start in range(0, len(part), self.batch):

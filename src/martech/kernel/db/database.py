@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import MetaData
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from martech.kernel import audit, commands, failpoints, outbox
 from martech.kernel.auth import Principal
@@ -47,12 +47,14 @@ class Database:
         process: Process,
         publisher: Publisher | None = None,
         inward: Collection[type[Command]] = (),
+        engine: AsyncEngine | None = None,
     ) -> None:
-        """*inward* are the commands that are kept while a subscription replays."""
+        """*inward* are the commands that are kept while a subscription replays; *engine* is
+        another way in than everybody's."""
         self.name = str(metadata.schema)
         self.url = url
         self.metadata = metadata
-        self.engine = create_engine(url, self.name)
+        self.engine = engine or create_engine(url, self.name)
         self.clock = clock
         self.process = process
         self.publisher = publisher or Publisher()
