@@ -1,0 +1,52 @@
+"""What a broker has to be able to, so that outboxes travel by it.
+
+    outbox ─▶ relay ─▶ broker ─▶ feed ─▶ listeners elsewhere
+
+A broker is transport: it may forget all it has, and holds no cursor. What it knows of an outbox is
+a piece without a hole, and where that piece ends is the relay's mark: nobody else writes it
+down, so mark and copy cannot disagree.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from martech.kernel.feeds import Feed
+from martech.kernel.outbox import Recorded
+
+
+class Mark(NamedTuple):
+    """The last event of a module that a broker has."""
+
+    position: int
+    id: UUID
+
+
+class Broker(Protocol):
+    """Everything here raises `Unavailable` while the broker is away."""
+
+    def feed(self, record: Feed) -> Feed:
+        """What is told in *record*, a module's outbox elsewhere, as the broker carries it. How much
+        there is only the record knows: a broker that forgot would say that nothing waits."""
+        ...
+
+    async def mark(self, source: str) -> Mark | None:
+        """How far *source* is copied; None if nothing of it is here."""
+        ...
+
+    async def append(
+        self, source: str, mark: Mark | None, records: Sequence[Recorded], *, after: int
+    ) -> bool:
+        """Add *records*, the first of which comes behind position *after* in the outbox, all or
+        none. False, and nothing is added, if *mark* was not the end any more."""
+        ...
+
+    async def forget(self, source: str) -> None:
+        """Drop all that was copied of *source*. Listeners wait until it is copied again."""
+        ...
+
+    async def warning(self) -> str | None:
+        """Why it may forget what it was told, and what cures that."""
+        ...
+
+    async def close(self) -> None: ...

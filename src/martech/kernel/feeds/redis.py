@@ -1,0 +1,215 @@
+"""Outboxes in Redis (or Valkey) Streams: ``martech:outbox:<module>``, an entry for each event.
+
+An entry's id is ``<position>-0``: reading behind a position is a range, and Redis itself refuses
+an event that it has. `before` is the position of the event told before it: who reads on from a
+position behind which something is missing sees the hole, and waits instead of stepping over it.
+
+Streams are never trimmed: that drops what nobody has read, while every lag reads 0.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from martech.kernel.errors import Unavailable
+from martech.kernel.feeds import Feed
+from martech.kernel.feeds.broker import Mark
+from martech.kernel.outbox import Recorded
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 5.0  # seconds for one answer
+AGAIN = 2.0  # seconds until a lost connection is tried again
+SIZE = 4_000_000  # bytes of a page, as in an outbox
+LOOKS = 2_000  # entries that one question may look at: meanwhile Redis serves nobody else
+
+# KEYS[1] the stream. ARGV: the position it must end at ("" when empty), then of each event its
+# before, position, id, type, items, and itself. One script, so that of two relays one adds nothing.
+APPEND: Final = """
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local at = last and string.match(last[1], '^%d+') or ''
+if at ~= ARGV[1] then return 0 end
+if not last then redis.call('DEL', KEYS[1]) end -- emptied, but it would remember its last id
+for i = 2, #ARGV, 6 do
+  redis.call('XADD', KEYS[1], ARGV[i + 1] .. '-0', 'before', ARGV[i], 'id', ARGV[i + 2],
+             'type', ARGV[i + 3], 'items', ARGV[i + 4], 'event', ARGV[i + 5])
+end
+redis.call('PUBLISH', KEYS[1], '')
+return 1
+"""
+
+# ARGV: after, items, size, looks, types…. What is not waited for stays here, and a page is as
+# large as its limits allow, whatever an event weighs. Returns how far was looked, what comes behind
+# a hole that ends the page, and the events.
+READ: Final = """
+local at, items, size = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local looks, count, wanted, found = tonumber(ARGV[4]), 2, {}, {}
+for i = 5, #ARGV do wanted[ARGV[i]] = true end
+while looks > 0 do
+  count = math.min(2 * count, 64)
+  local entries = redis.call('XRANGE', KEYS[1], '(' .. at .. '-0', '+', 'COUNT', count)
+  for _, entry in ipairs(entries) do
+    local position, fields = string.match(entry[1], '^%d+'), entry[2]
+    if tonumber(fields[2]) > tonumber(at) then return {at, position, found} end
+    if wanted[fields[6]] then
+      items, size = items - tonumber(fields[8]), size - #fields[10]
+      if #found > 0 and (items < 0 or size < 0) then return {at, '', found} end
+      found[#found + 1] = fields[10]
+    end
+    at = position
+  end
+  if #entries < count then break end
+  looks = looks - count
+end
+return {at, '', found}
+"""
+
+# The whole entry is large: only its id and the event's come back.
+MARK: Final = """
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+return last and {string.match(last[1], '^%d+'), last[2][4]} or {}
+"""
+
+
+def stream(source: str) -> str:
+    return f"martech:outbox:{source}"
+
+
+class RedisBroker:
+    def __init__(self, url: str) -> None:
+        self._place = urlsplit(url)._replace(query="").geturl().rpartition("@")[2]
+        self._redis: Redis = Redis.from_url(
+            url,
+            socket_timeout=PATIENCE,
+            socket_connect_timeout=PATIENCE,
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 1),  # a kept connection may be that to a Redis of yesterday
+        )
+        self._append = self._redis.register_script(APPEND)
+        self._mark = self._redis.register_script(MARK)
+
+    def feed(self, record: Feed) -> Feed:
+        return RedisFeed(self._redis, record)
+
+    async def mark(self, source: str) -> Mark | None:
+        with reached(source):
+            last = await self._mark(keys=[stream(source)])
+        return Mark(int(last[0]), UUID(last[1].decode())) if last else None
+
+    async def append(
+        self, source: str, mark: Mark | None, records: Sequence[Recorded], *, after: int
+    ) -> bool:
+        arguments: list[str | int | bytes] = ["" if mark is None else mark.position]
+        for record in records:
+            event = msgspec.json.encode(record)
+            arguments += [after, record.position, str(record.id), record.type, record.items, event]
+            after = record.position
+        with reached(source):
+            return bool(await self._append(keys=[stream(source)], args=arguments))
+
+    async def forget(self, source: str) -> None:
+        with reached(source):
+            await self._redis.delete(stream(source))
+
+    async def warning(self) -> str | None:
+        with reached("all"):
+            try:
+                kept = await self._redis.config_get("appendonly", "maxmemory-policy")
+            except ResponseError:
+                return None  # where Redis is a service, its settings are often not to be asked
+        reasons = list(_reasons(kept))
+        if not reasons:
+            return None
+        return (
+            f"Redis at {self._place} may forget what it carries: {', and '.join(reasons)}. Nothing "
+            "is lost by that, since the outboxes keep everything: what Redis lacks is copied "
+            "again. But until it is, modules on other hosts wait."
+        )
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+
+def _reasons(kept: Mapping[str | None, str | None]) -> Iterator[str]:
+    if kept.get("appendonly") == "no":
+        yield "it writes nothing down (set `appendonly yes`)"
+    policy = kept.get("maxmemory-policy") or ""
+    if policy.startswith("allkeys"):
+        yield f"it drops what it likes when full ({policy}; set `maxmemory-policy noeviction`)"
+
+
+class RedisFeed:
+    def __init__(self, redis: Redis, record: Feed) -> None:
+        self.source = record.source
+        self._record = record
+        self._redis = redis
+        self._read = redis.register_script(READ)
+        self._passed: dict[tuple[str, ...], tuple[int, int]] = {}
+        """By types: a position, and how far behind it there is none of them. A cursor stays
+        where the last of them was; what others heard since is not looked through each time."""
+
+    async def read(self, *, after: int, types: Sequence[str], items: int = 500) -> list[Recorded]:
+        waited = tuple(types)
+        since, through = self._passed.get(waited, (after, after))
+        at = max(after, through) if since <= after else after
+        while True:
+            limits = [at, items, SIZE, LOOKS]
+            with reached(self.source):
+                end, hole, found = await self._read(
+                    keys=[stream(self.source)], args=[*limits, *waited]
+                )
+            if found:
+                return [msgspec.json.decode(event, type=Recorded) for event in found]
+            if hole:
+                raise Unavailable(_missing(self.source, int(end), int(hole)))
+            if int(end) == at:
+                self._passed[waited] = after, at
+                return []
+            at = int(end)
+
+    async def head(self, types: Sequence[str]) -> int:
+        return await self._record.head(types)
+
+    async def waiting(self, *, after: int, types: Sequence[str]) -> int:
+        return await self._record.waiting(after=after, types=types)
+
+    async def watch(self, wake: Callable[[], None]) -> None:
+        while True:
+            try:
+                async with self._redis.pubsub() as told:
+                    await told.subscribe(stream(self.source))
+                    async for _ in told.listen():  # that it listens is the first it hears
+                        wake()
+            except (RedisError, OSError) as exc:
+                log.warning("cannot watch %s in Redis, polling instead: %s", self.source, exc)
+            await asyncio.sleep(AGAIN)
+
+    async def close(self) -> None:
+        await self._record.close()
+
+
+def _missing(source: str, after: int, hole: int) -> str:
+    return (
+        f"Redis lacks what {source} told behind position {after} and before {hole}: the stream was "
+        f"trimmed, or copied from there only. `martech republish {source}`, on the host that "
+        "serves it, copies all of it again."
+    )
+
+
+@contextmanager
+def reached(source: str) -> Iterator[None]:
+    """Whatever is wrong with Redis, what was told is still in its outbox: it waits."""
+    try:
+        yield
+    except (RedisError, OSError) as exc:
+        raise Unavailable(f"Redis does not carry the outbox of {source}: {exc}") from exc

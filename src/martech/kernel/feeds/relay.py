@@ -1,0 +1,165 @@
+"""Copies the outboxes of the modules that are hosted here to the broker.
+
+    take the lock ─▶ ask the broker how far it is ─▶ read what comes behind ─▶ append it there
+
+How far it is, is written nowhere else. So whoever takes over from a relay that was killed begins
+with what the broker lacks, and a broker that forgot is healed by the next step. Several processes
+may relay one module: the lock spares them doing it twice, and where it fails (a connection that was
+lost unnoticed) the broker refuses an event that it has, or listeners know it by its position.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from martech.kernel import failpoints, outbox
+from martech.kernel.db import Database
+from martech.kernel.errors import Unavailable
+from martech.kernel.feeds.broker import Broker, Mark
+from martech.kernel.feeds.wake import watch
+from martech.kernel.outbox import Recorded
+from martech.kernel.process import Signals
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000  # items
+REST = 0.02  # seconds between steps that left nothing behind: what trickles in is copied together
+POLL = 1.0  # seconds, when nobody wakes us: a broker that forgot is not heard of
+LONGEST_WAIT = 5.0  # seconds between looks while something is away
+
+
+class Relay:
+    """One module's outbox on its way to the broker. `step` copies; `run` decides when."""
+
+    def __init__(self, database: Database, broker: Broker, *, batch: int = BATCH) -> None:
+        self.source = database.name
+        self._database = database
+        self._broker = broker
+        self._batch = batch
+
+    async def step(self, *, begin: int = 0) -> int:
+        """Copy the next batch; how many items that was. 0 also while another process copies.
+
+        *begin* is behind which position a broker is begun that has nothing. Raises `Unavailable`.
+        """
+        async with self._database.across(write=False) as connection:
+            if not await _is_mine(connection, self.source):
+                return 0
+            mark = await self._broker.mark(self.source)
+            if mark is not None:
+                await self._check(connection, mark)
+            after = begin if mark is None else mark.position
+            records = await outbox.read(
+                connection, self._database.metadata, after=after, types=None, items=self._batch
+            )
+            if records:
+                await self._publish(mark, records, after)
+        return sum(record.items for record in records)
+
+    async def run(self, signals: Signals) -> None:
+        """Copy what is told, until cancelled."""
+        wait = POLL
+        with signals.listening(self.source) as news:
+            while True:
+                news.clear()
+                try:
+                    copied, wait = await self.step(), POLL
+                    if copied:
+                        await asyncio.sleep(0 if copied >= self._batch / 2 else REST)
+                        continue
+                except Unavailable as exc:
+                    wait = min(wait * 2, LONGEST_WAIT)
+                    log.warning("the outbox of %s is not copied: %s", self.source, exc.detail)
+                except Exception:
+                    wait = min(wait * 2, LONGEST_WAIT)
+                    log.exception("the relay of %s stumbled and tries again", self.source)
+                try:
+                    async with asyncio.timeout(wait):
+                        await news.wait()
+                except TimeoutError:
+                    continue
+
+    async def watch(self, signals: Signals) -> None:
+        """Notice what other processes commit to this outbox."""
+        await watch(self._database, partial(signals.wake, self.source))
+
+    async def again(self, after: int, progress: Callable[[int, int], None]) -> None:
+        """Have the broker forget what it has, and copy everything behind position *after*; tell
+        *progress* of the position reached, and of the last."""
+        async with self._database.across(write=False) as connection:
+            last = await outbox.last(connection, self._database.metadata)
+        await self._broker.forget(self.source)
+        reached = after
+        while reached < last:
+            await self.step(begin=after)
+            mark = await self._broker.mark(self.source)
+            reached = after if mark is None else mark.position
+            progress(min(reached, last), last)
+            await asyncio.sleep(0)
+
+    async def _publish(self, mark: Mark | None, records: list[Recorded], after: int) -> None:
+        await failpoints.reach("relay.before_publish")
+        await self._broker.append(self.source, mark, records, after=after)
+        await failpoints.reach("relay.after_publish")
+
+    async def _check(self, connection: AsyncConnection, mark: Mark) -> None:
+        """A database that was restored, or made anew, tells other things at the same positions."""
+        if await outbox.told_at(connection, self._database.metadata, mark.position) != mark.id:
+            raise Unavailable(
+                f"The broker has an event of {self.source} at position {mark.position} that its "
+                "outbox does not have: another database, or one that was restored. If this one is "
+                f"right, run `martech republish {self.source}`."
+            )
+
+
+async def _is_mine(connection: AsyncConnection, source: str) -> bool:
+    """Whether nobody else relays, until the transaction ends. SQLite lets one process in anyway."""
+    if connection.dialect.name != "postgresql":
+        return True
+    key = {"key": f"{source}.relay"}
+    taken = text("SELECT pg_try_advisory_xact_lock(hashtext(:key))")
+    return bool((await connection.execute(taken, key)).scalar_one())
+
+
+class Relays:
+    """The relays of all modules of a host."""
+
+    def __init__(
+        self,
+        databases: Mapping[str, Database],
+        broker: Broker,
+        signals: Signals,
+        *,
+        relay: type[Relay] = Relay,
+    ) -> None:
+        self._broker = broker
+        self._signals = signals
+        self.relays = {name: relay(database, broker) for name, database in databases.items()}
+
+    async def run(self) -> None:
+        """Copy until cancelled; and warn, as soon as the broker can be asked."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._warn())
+            for name, relay in self.relays.items():
+                tasks.create_task(relay.run(self._signals), name=f"relay of {name}")
+                tasks.create_task(relay.watch(self._signals), name=f"watch {name}")
+
+    async def settle(self) -> None:
+        """Copy until nothing is left to copy."""
+        for relay in self.relays.values():
+            while await relay.step():
+                pass
+
+    async def _warn(self) -> None:
+        while True:
+            try:
+                if warning := await self._broker.warning():
+                    log.warning(warning)
+            except Unavailable:  # every relay says so
+                await asyncio.sleep(LONGEST_WAIT)
+            else:
+                return
