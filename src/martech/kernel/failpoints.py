@@ -28,6 +28,8 @@ NAMES: Final = frozenset(
         "store.before_commit",
         "store.after_commit",
         "store.after_once",
+        "relay.before_publish",
+        "relay.after_publish",
         "jobs.after_lease",
         "jobs.before_settle",
         "jobs.after_settle",
