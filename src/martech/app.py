@@ -19,6 +19,7 @@ from martech.kernel.auth.revocation import NEWS_TYPES
 from martech.kernel.bus import Bus
 from martech.kernel.clock import Clock
 from martech.kernel.db.engines import is_sqlite, sqlite_file
+from martech.kernel.feeds.relay import Relays
 from martech.kernel.files import alone, faces, installed
 from martech.kernel.host import Host
 from martech.kernel.http import server
@@ -149,10 +150,14 @@ async def is_unused(host: Host) -> bool:
 async def work(
     settings: Settings, process: Process | None = None, modules: Sequence[Module] | None = None
 ) -> None:
-    """Bus and jobs, until cancelled; then what has begun is finished."""
+    """Bus and jobs, and relays where there is a broker, until cancelled; then what has begun is
+    finished."""
     async with opened(settings, process, modules) as host, asyncio.TaskGroup() as tasks:
         tasks.create_task(Bus(host).run(), name="bus")
         tasks.create_task(Jobs(host).run(), name="jobs")
+        if host.broker:
+            relays = Relays(host.databases, host.broker, host.process.signals)
+            tasks.create_task(relays.run(), name="relays")
 
 
 def serve(
