@@ -139,6 +139,8 @@ CASES: dict[str, Case] = {
     "getMessageFigures": Case(query={"source": SOURCE}),
     "listEventNames": Case(),
     "getKept": Case(),
+    **dict.fromkeys(["hearAccess", "hearTracking", "hearProfiles", "hearContent"], Case()),
+    **dict.fromkeys(["hearPersonalization", "hearDelivery", "hearCampaigns"], Case()),
     **dict.fromkeys(["a", "g", "i", "p", "s", "t"], PARCEL),
     **dict.fromkeys(["alias", "group", "identify", "page", "screen", "track"], PARCEL),
     **dict.fromkeys(["b", "batch"], BATCH),

@@ -175,7 +175,7 @@ class Town:
     async def _look_around(self) -> None:
         for path, methods in (await self.document())["paths"].items():
             taken = {p["name"] for p in methods.get("get", {}).get("parameters", [])}
-            if "after" in taken:
+            if "after" in taken and "types" not in taken:  # the place of events is their position
                 page = await self.do("GET", path.format_map(self.ids), limit="1")
                 self.places[path] = page["next"] or ""
 

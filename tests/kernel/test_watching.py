@@ -65,9 +65,11 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(served: Served, path: str, *scopes: str) -> AsyncIterator[Listener]:
+async def listening(
+    served: Served, path: str, *scopes: str, **headers: str
+) -> AsyncIterator[Listener]:
     listener = Listener()
-    headers = [(k.encode(), v.encode()) for k, v in served.headers(*scopes).items()]
+    named = served.headers(*scopes, **headers).items()
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -78,7 +80,7 @@ async def listening(served: Served, path: str, *scopes: str) -> AsyncIterator[Li
         "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
-        "headers": [(b"host", b"x"), *headers],
+        "headers": [(b"host", b"x"), *((k.encode(), v.encode()) for k, v in named)],
         "client": ("127.0.0.1", 1),
         "server": ("x", 80),
     }

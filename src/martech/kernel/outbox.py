@@ -8,7 +8,7 @@ number, and survive a dump and restore. (Without the lock 18-38 % of events were
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -19,6 +19,8 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Result,
+    Select,
     String,
     Table,
     func,
@@ -85,6 +87,7 @@ def outbox_table(metadata: MetaData) -> Table:
         Column("traceparent", String),
         Column("data", LargeBinary, nullable=False),
         Index(None, "type", "position"),
+        Index(None, "tenant", "position"),
         sqlite_autoincrement=True,  # a position is never handed out twice, not even the last one
     )
 
@@ -180,17 +183,25 @@ async def waiting(
     return int((await connection.execute(statement)).scalar_one())
 
 
+class Reader(Protocol):
+    """The kernel's own connection over all tenants, or a transaction of one of them."""
+
+    async def execute(self, statement: "Select[Any]", /) -> Result[Any]: ...
+
+
 async def read(
-    connection: AsyncConnection,
+    connection: Reader,
     metadata: MetaData,
     *,
     after: int,
     types: Sequence[str] | None,
     items: int = 500,
     size: int = 4_000_000,
+    rows: int | None = None,
+    tenant: UUID | None = None,
 ) -> list[Recorded]:
-    """The events of *types*, or of all, behind position *after*, oldest first, up to *items* items
-    or *size* bytes.
+    """The events behind position *after*, oldest first, up to *items* items or *size* bytes, or
+    *rows* events; those of *tenant*, or of all.
 
     There is at least one if there is any, however large. Sizes are looked at before bodies, so a
     long backlog of large events costs no memory.
@@ -199,20 +210,22 @@ async def read(
     behind = [outbox.c.position > after]
     if types is not None:
         behind.append(outbox.c.type.in_(types))
+    if tenant is not None:
+        behind.append(outbox.c.tenant == tenant)
     sizes = await connection.execute(
         select(outbox.c.position, outbox.c["items"], outbox.c.size)
         .where(*behind)
         .order_by(outbox.c.position)
-        .limit(items)
+        .limit(items if rows is None else rows)
     )
     last = _within(sizes.all(), items, size)
     if last is None:
         return []
-    rows = await connection.execute(
+    found = await connection.execute(
         select(outbox).where(*behind, outbox.c.position <= last).order_by(outbox.c.position)
     )
     source = f"{SOURCE}{metadata.schema}"
-    return [_recorded(row, source) for row in rows]
+    return [_recorded(row, source) for row in found]
 
 
 def _within(sizes: Sequence[Any], items: int, size: int) -> int | None:

@@ -12,7 +12,7 @@ import martech
 from martech.kernel.admission import Admission
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.host import Host
-from martech.kernel.http import openapi, pages, peers, problems
+from martech.kernel.http import openapi, pages, peers, ports, problems
 from martech.kernel.http.cors import Cors
 from martech.kernel.http.front import Front
 from martech.kernel.http.health import Numbers, Pulse, health_routes
@@ -43,9 +43,15 @@ def application(
     mounted["the kernel"] = [
         health_routes(host, standing, numbers, times, pulse),
         pages.routes(
-            standing, lambda: described(host), martech.__version__, host.settings.public, front
+            standing,
+            list(host.modules.values()),
+            lambda: described(host),
+            martech.__version__,
+            host.settings.public,
+            front,
         ),
         peers.outbox_routes(host),
+        ports.port_routes(host),
         *([front.routes()] if front else []),
     ]
     check(mounted)

@@ -18,8 +18,10 @@ def render(document: Schema, origin: str) -> str:
         tag = (operation.get("tags") or ["other"])[0]
         groups.setdefault(tag, []).append(_operation(origin, path, method, operation))
     shapes = document.get("components", {}).get("schemas", {})
-    page = Template(files("martech.kernel.http").joinpath("docs.html").read_text(encoding="utf-8"))
+    here = files("martech.kernel.http")
+    page = Template(here.joinpath("docs.html").read_text(encoding="utf-8"))
     return page.substitute(
+        style=here.joinpath("page.css").read_text(encoding="utf-8"),
         version=escape(document["info"]["version"]),
         description=_prose(document["info"].get("description", "")),
         contents="".join(f'<a href="#{escape(tag)}">{escape(tag)}</a>' for tag in groups),

@@ -99,6 +99,8 @@ def _complete(operations: Schema, route: HTTPRoute, problem: Schema) -> None:
             responses.pop("400", None)
             for status, answer in responses.items():
                 answer["description"] = _GOOD.get(status, answer["description"])
+            if handler.opt.get("streams"):
+                responses["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
             responses["4XX"] = {"description": "The request is refused, and why.", **refusal}
             responses["5XX"] = {"description": "It could not be answered now.", **refusal}
             if scope := handler.opt.get("scope") or handler.opt.get("needs"):

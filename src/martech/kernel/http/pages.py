@@ -8,10 +8,18 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, Router, get
 from litestar.enums import MediaType
+from litestar.params import FromPath
 
+from martech.kernel.errors import NotFound
 from martech.kernel.http import docs
 from martech.kernel.http.front import Front
-from martech.kernel.messages import View
+from martech.kernel.http.modules import ModuleCard, ModuleCards, render
+from martech.kernel.messages import View, wire_name
+from martech.kernel.module import Module
+from martech.kernel.published.asyncapi import whole
+from martech.kernel.published.canvas import canvas, events
+from martech.kernel.published.schemas import schema_of, schema_uri
+from martech.kernel.published.shown import shown
 from martech.kernel.standing import ModuleStanding, Standing, SubscriptionStanding
 
 SEALED = {
@@ -31,12 +39,15 @@ class Landing(View, frozen=True, kw_only=True):
     version: str
     docs: str = "/docs"
     openapi: str = "/openapi.json"
+    asyncapi: str = "/asyncapi.json"
+    canvases: str = "/_modules"
     metrics: str = "/metrics"
     modules: Sequence[ModuleStanding]
 
 
 def routes(
     standing: Standing,
+    modules: Sequence[Module],
     described: Callable[[], dict[str, Any]],
     version: str,
     origin: str,
@@ -46,26 +57,58 @@ def routes(
     answers a program."""
     document = cache(lambda: msgspec.json.encode(described()))
     reference = cache(lambda: docs.render(described(), origin).encode())
+    told = cache(lambda: msgspec.json.encode(whole(modules, version)))
+    types = {wire_name(event): event for module in modules for event in events(module)}
 
     @get("/", opt={"public": True})
     async def landing(request: Request[Any, Any, Any]) -> Response[Any]:
-        modules = await standing.look()
-        best = request.accept.best_match(["text/html", "application/json"])
-        if front is None or best == "application/json":
-            return Response(Landing(version=version, modules=modules), headers=VARIES)
-        return front.page(request, escape(version), standing_html(modules))
+        stand = await standing.look()
+        if front is None or not _is_person(request):
+            return Response(Landing(version=version, modules=stand), headers=VARIES)
+        return front.page(request, escape(version), standing_html(stand))
 
     @get("/docs", opt={"public": True}, sync_to_thread=False)
     def reference_page() -> Response[bytes]:
         return Response(reference(), media_type=MediaType.HTML, headers=SEALED)
 
     @get("/openapi.json", opt={"public": True}, sync_to_thread=False)
-    def schema() -> Response[bytes]:
+    def rest() -> Response[bytes]:
         return Response(document(), media_type="application/vnd.oai.openapi+json")
 
+    @get("/asyncapi.json", opt={"public": True}, sync_to_thread=False)
+    def news() -> Response[bytes]:
+        return Response(told(), media_type="application/vnd.aai.asyncapi+json;version=3.0.0")
+
+    @get("/_schemas/{event_type:str}", opt={"public": True}, sync_to_thread=False)
+    def schema(event_type: FromPath[str]) -> Response[bytes]:
+        if event_type not in types:
+            known = ", ".join(types)
+            raise NotFound(f"No {event_type[:100]!r} is told here. The types are {known}.")
+        text = schema_of(types[event_type], schema_uri(origin, event_type))
+        return Response(msgspec.json.encode(text), media_type="application/schema+json")
+
+    @get("/_modules", opt={"public": True})
+    async def canvases(request: Request[Any, Any, Any]) -> Response[Any]:
+        stand = {each.name: each for each in await standing.look()}
+        cards = [
+            ModuleCard(canvas=shown(canvas(module)), standing=stand[module.name])
+            for module in modules
+        ]
+        if not _is_person(request):
+            return Response(ModuleCards(modules=cards), headers=VARIES)
+        page = render(cards, version).encode()
+        return Response(page, media_type=MediaType.HTML, headers=SEALED | VARIES)
+
     return Router(
-        path="/", route_handlers=[landing, reference_page, schema], include_in_schema=False
+        path="/",
+        route_handlers=[landing, reference_page, rest, news, schema, canvases],
+        include_in_schema=False,
     )
+
+
+def _is_person(request: Request[Any, Any, Any]) -> bool:
+    """Whether the page is wanted: programs say that they take JSON."""
+    return request.accept.best_match(["text/html", "application/json"]) != "application/json"
 
 
 def standing_html(modules: Sequence[ModuleStanding]) -> str:

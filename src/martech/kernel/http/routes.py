@@ -12,15 +12,18 @@ from litestar.routes import HTTPRoute
 from martech.kernel.auth import Keyring, Principal
 from martech.kernel.host import Host
 from martech.kernel.http.guards import guard
+from martech.kernel.http.hearing import hearing_of
 from martech.kernel.http.units import begin, keep_answer, service_of
 from martech.kernel.http.watching import watch_of
 from martech.kernel.module import ManifestError, Module
+from martech.kernel.published.canvas import outward
 
 _PARAMETER = re.compile(r"\{[^}]*\}")
 
 
 def routes(host: Host, module: Module, keyring: Keyring) -> list[Router]:
-    """The module's routes: its own under ``/<module>/v1``, its protocols' where they say.
+    """The module's routes: its own under ``/<module>/v1``, with what it tells if it tells
+    anything, and its protocols' where they say.
 
     A handler may ask for ``service``, ``principal``, ``watch``, and for the module's resources by
     their class name in snake case.
@@ -41,8 +44,16 @@ def routes(host: Host, module: Module, keyring: Keyring) -> list[Router]:
             tags=[module.name],
         )
 
+    heard = Router(
+        path=f"/{module.name}/v1",
+        route_handlers=[hearing_of(host, module)] if outward(module) else [],
+        dependencies={"principal": dependencies["principal"]},
+        guards=[authorize],
+        before_request=begin,
+        tags=[module.name],
+    )
     own = [mount(f"/{module.name}/v1", controller) for controller in module.controllers]
-    return own + [mount("/", controller) for controller in module.protocols]
+    return [*own, heard, *(mount("/", controller) for controller in module.protocols)]
 
 
 def check(mounted: Mapping[str, list[Router]]) -> None:

@@ -6,7 +6,8 @@ a client then asks again, as `EventSource` does by itself.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from martech.kernel.auth import Principal
 from martech.kernel.errors import Error, TooMany, Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import View
+from martech.kernel.process import Process
 
 S = TypeVar("S")
 V = TypeVar("V", bound=View)
@@ -97,14 +99,9 @@ class Watch(Generic[S]):
         """``text/event-stream``: the view as JSON in ``data``, at once and whenever it changes,
         until it is *over* or gone. Raises what *question* raises at the first look, and `TooMany`
         when the process has `MOST` of them."""
-        if self._host.process.streams >= MOST:
-            raise TooMany("Too many streams are open; ask for the status itself.", retry_after=5)
+        make_room(self._host.process)
         view = await self.first(question)
-        return Stream(
-            self._chunks(question, view, over),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-        )
+        return streamed(self._chunks(question, view, over))
 
     async def _chunks(
         self, question: Callable[[S], Awaitable[V]], view: V, over: Callable[[V], bool]
@@ -112,9 +109,8 @@ class Watch(Generic[S]):
         loop = asyncio.get_running_loop()
         began = said = loop.time()
         number, data = 1, msgspec.json.encode(view)
-        self._host.process.streams += 1
-        try:
-            yield _event(number, data)
+        with place(self._host.process):
+            yield event(number, data)
             while not over(view) and loop.time() - began < LONGEST:
                 if await self._host.process.ends_within(LOOK):
                     return
@@ -127,15 +123,41 @@ class Watch(Generic[S]):
                 latest = msgspec.json.encode(view)
                 if latest != data:
                     number, data, said = number + 1, latest, loop.time()
-                    yield _event(number, data)
+                    yield event(number, data)
                 elif loop.time() - said > HEARTBEAT:
                     said = loop.time()
-                    yield b": still here\n\n"
-        finally:
-            self._host.process.streams -= 1
+                    yield STILL_HERE
 
 
-def _event(number: int, data: bytes) -> bytes:
+STILL_HERE = b": still here\n\n"
+
+
+def make_room(process: Process) -> None:
+    """Raises `TooMany` when the process has `MOST` answers that go on."""
+    if process.streams >= MOST:
+        raise TooMany("Too many streams are open; ask for the status itself.", retry_after=5)
+
+
+@contextmanager
+def place(process: Process) -> Iterator[None]:
+    """Among the answers that go on, while the block runs."""
+    process.streams += 1
+    try:
+        yield
+    finally:
+        process.streams -= 1
+
+
+def streamed(chunks: AsyncIterator[bytes]) -> Response[Any]:
+    return Stream(
+        chunks,
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+def event(number: int, data: bytes) -> bytes:
+    """*data* is one line; *number* is what a client that was broken off names."""
     return b"id: %d\nretry: %d\ndata: %b\n\n" % (number, RETRY, data)
 
 

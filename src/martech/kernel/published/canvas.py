@@ -18,6 +18,8 @@ from martech.kernel.module import Module
 KERNELS = {"outbox", "cursors", "parked", "commands", "idempotency", "audit"}
 """Tables that every module has."""
 
+AMONG_HOSTS = (IssuerKeyPublished,)
+"""The installation's own business, whichever tenant's transaction happened to tell it."""
 
 _CONVERTER = re.compile(r":\w+}")
 _QUALIFIED = re.compile(r"\b(?:\w+\.)+(\w+)")
@@ -85,6 +87,7 @@ def canvas(module: Module) -> Canvas:
         ],
         routes=[
             *_routes(f"/{module.name}/v1", module.controllers),
+            *([hearing(module)] if outward(module) else []),
             *_routes("/", module.protocols),
         ],
         settings=[
@@ -115,6 +118,18 @@ def events(module: Module) -> list[type[Event]]:
         and told.__module__ == contract.__name__
     ]
     return [*own, IssuerKeyPublished, Revoked] if module.issuer else own
+
+
+def outward(module: Module) -> dict[str, type[Event]]:
+    """What outside systems may hear, by CloudEvent ``type``: all that the contract tells, and
+    revocations."""
+    return {wire_name(event): event for event in events(module) if event not in AMONG_HOSTS}
+
+
+def hearing(module: Module) -> Route:
+    """The route by which outside systems hear *module*."""
+    operation = "hear" + "".join(word.title() for word in module.name.split("_"))
+    return Route("GET", f"/{module.name}/v1/events", operation, f"{module.name}:hear")
 
 
 def _routes(path: str, controllers: Sequence[type[Controller]]) -> list[Route]:

@@ -22,6 +22,11 @@ def schema_of(event: type[Event], uri: str) -> Schema:
     }
 
 
+def schema_uri(origin: str, event_type: str) -> str:
+    """A CloudEvent's ``dataschema``. *origin* is where the world reaches us."""
+    return f"{origin}/_schemas/{event_type}"
+
+
 def components(types: Sequence[Any], place: str) -> tuple[Sequence[Schema], dict[str, Schema]]:
     """The schema of each of *types*, and those that they refer to as *place* says."""
     shapes, parts = msgspec.json.schema_components(types, schema_hook=_free, ref_template=place)

@@ -19,11 +19,11 @@ from martech.modules.access.contract import KeyStatus, Role
 ROLES: Final[dict[Role, frozenset[str]]] = {
     "viewer": frozenset({"*:read"}),
     "editor": frozenset({"*:read", "*:write"}),
-    "admin": frozenset({"*:read", "*:write", "*:manage"}),
+    "admin": frozenset({"*:read", "*:write", "*:manage", "*:hear"}),
     "owner": frozenset({"*:*"}),
 }
 
-VERBS: Final = ("read", "write", "manage")
+VERBS: Final = ("read", "write", "manage", "hear")
 _SCOPE: Final = re.compile(rf"(?P<module>[a-z][a-z0-9_]*|\*):({'|'.join(VERBS)}|\*)")
 EVERYTHING: Final = ROLES["owner"]
 OVERLAP: Final = timedelta(days=1)

@@ -1,0 +1,157 @@
+"""``/_modules``: what each module here is, and how it stands, for programs and for people."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from martech.kernel.messages import View
+from martech.kernel.published.shown import Shown
+from martech.kernel.standing import ModuleStanding, SubscriptionStanding
+
+Rows = Iterable[Sequence[str]]
+
+
+class ModuleCard(View, frozen=True, kw_only=True):
+    canvas: Shown
+    standing: ModuleStanding
+
+
+class ModuleCards(View, frozen=True, kw_only=True):
+    modules: Sequence[ModuleCard]
+
+
+def render(cards: Sequence[ModuleCard], version: str) -> str:
+    """The page for people; it needs no script and no network."""
+    here = files("martech.kernel.http")
+    page = Template(here.joinpath("modules.html").read_text(encoding="utf-8"))
+    names = [escape(card.canvas.name) for card in cards]
+    return page.substitute(
+        style=here.joinpath("page.css").read_text(encoding="utf-8"),
+        version=escape(version),
+        contents="".join(f'<a href="#{name}">{name}</a>' for name in names),
+        map=_map(cards),
+        modules="".join(_module(card, names) for card in cards),
+    )
+
+
+def _map(cards: Sequence[ModuleCard]) -> str:
+    """Who hears and asks whom, a line a module."""
+    names = [card.canvas.name for card in cards]
+    rows = [
+        (
+            _link(card.canvas.name, names),
+            _links({heard.type.split(".")[0] for heard in card.canvas.hears}, names),
+            _links(card.canvas.asks, names),
+            escape(_verdict(card.standing)),
+        )
+        for card in cards
+    ]
+    return _table(("module", "hears", "asks", "stands"), rows)
+
+
+def _verdict(standing: ModuleStanding) -> str:
+    if not standing.available:
+        return "its database does not answer"
+    parked = standing.parked + sum(heard.parked for heard in standing.subscriptions)
+    behind = sum(heard.behind for heard in standing.subscriptions)
+    facts = [f"{standing.told:,} told"]
+    facts += [f"{behind:,} on their way"] if behind else []
+    facts += [f"{standing.due:,} commands due"] if standing.due else []
+    facts += [f"{parked:,} parked"] if parked else []
+    return " · ".join(facts)
+
+
+def _module(card: ModuleCard, names: Sequence[str]) -> str:
+    canvas = card.canvas
+    sections = (
+        _section(
+            "Tells",
+            ("event", "about", "what happened"),
+            [(_schema(t.type), _code(t.subject), escape(t.what)) for t in canvas.tells],
+        ),
+        _section(
+            "Listens to",
+            ("event", "subscription", "behind", "waiting", "parked", "what it does about it"),
+            _hears(card),
+        ),
+        _section(
+            "Answers",
+            ("question", "promise"),
+            [(_code(a.question), escape(a.promise)) for a in canvas.answers],
+        ),
+        _section("Asks", ("module",), [(_link(name, names),) for name in canvas.asks]),
+        _section(
+            "Does",
+            ("command", "", "what is done"),
+            [(_code(d.command), escape(d.reach), escape(d.what)) for d in canvas.does],
+        ),
+        _section(
+            "Routes",
+            ("", "path", "operation", "needs"),
+            [(r.method, _code(r.path), escape(r.operation), _code(r.needs)) for r in canvas.routes],
+        ),
+        _section(
+            "Owns",
+            ("table", "columns"),
+            [(_code(t.table), escape(", ".join(t.columns))) for t in canvas.tables],
+        ),
+        _section(
+            "Reads from the environment",
+            ("variable", "default"),
+            [(_code(s.variable), _code(s.default)) for s in canvas.settings],
+        ),
+    )
+    name = escape(canvas.name)
+    said = f"<p>{escape(canvas.purpose)}</p><p class=quiet>{escape(_verdict(card.standing))}</p>"
+    return f'<section id="{name}"><h2>{name}</h2>{said}{"".join(sections)}</section>'
+
+
+def _hears(card: ModuleCard) -> Rows:
+    standing = {each.name.partition(".")[2]: each for each in card.standing.subscriptions}
+    return [
+        (
+            _code(heard.type),
+            escape(heard.subscription),
+            *_counts(standing.get(heard.subscription)),
+            escape(heard.what),
+        )
+        for heard in card.canvas.hears
+    ]
+
+
+def _counts(standing: SubscriptionStanding | None) -> tuple[str, str, str]:
+    """A subscription to several events has one cursor, and so one standing."""
+    if standing is None:
+        return "?", "?", "?"
+    return f"{standing.behind:,}", f"{standing.waiting:,}", f"{standing.parked:,}"
+
+
+def _section(title: str, head: Sequence[str], rows: Rows) -> str:
+    if not (shown := list(rows)):
+        return ""
+    summary = f"<summary>{title} <span>{len(shown)}</span></summary>"
+    return f"<details>{summary}{_table(head, shown)}</details>"
+
+
+def _table(head: Sequence[str], rows: Rows) -> str:
+    heading = "".join(f"<th scope=col>{each}</th>" for each in head)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{heading}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _code(text: str) -> str:
+    return f"<code>{escape(text)}</code>" if text else ""
+
+
+def _schema(event_type: str) -> str:
+    return f'<a href="/_schemas/{escape(event_type)}">{_code(event_type)}</a>'
+
+
+def _links(wanted: Iterable[str], names: Sequence[str]) -> str:
+    return ", ".join(_link(name, names) for name in sorted(wanted))
+
+
+def _link(name: str, names: Sequence[str]) -> str:
+    """A module that another host serves has no place on this page."""
+    return f'<a href="#{escape(name)}">{escape(name)}</a>' if name in names else escape(name)
