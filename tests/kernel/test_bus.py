@@ -10,13 +10,14 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select
 
+from martech.kernel.asking import AskedTooLate
 from martech.kernel.auth import Principal
 from martech.kernel.bus import Bus, Delivery
 from martech.kernel.bus.replay import replay
 from martech.kernel.clock import TestClock
 from martech.kernel.columns import table
 from martech.kernel.errors import Unavailable
-from martech.kernel.host import AskedTooLate, Host
+from martech.kernel.host import Host
 from martech.kernel.settings import Settings
 from tests import databases
 from tests.sample.ledger.service import LedgerService

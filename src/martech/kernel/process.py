@@ -1,6 +1,7 @@
-"""What the hosts of one process share: who is to be woken, whose turn it is to write, and stores.
+"""What the hosts of one process share: who is to be woken, whose turn it is to write, stores, and
+what was asked of peers.
 
-``martech serve`` has two hosts on two event loops (HTTP; bus and jobs). Both objects
+``martech serve`` has two hosts on two event loops (HTTP; bus and jobs). Every object
 here may be used from either loop.
 """
 
@@ -11,6 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
+from martech.kernel.remote import Calls
 from martech.kernel.store import Stores
 
 ENDING = "the end"
@@ -111,6 +113,7 @@ class Process:
     def __init__(self) -> None:
         self.signals = Signals()
         self.stores = Stores()
+        self.calls = Calls()
         self.asked = 0
         """Requests so far. The HTTP loop counts; the bus looks whether it grows."""
 

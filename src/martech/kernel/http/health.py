@@ -166,6 +166,7 @@ def health_routes(
     registry = CollectorRegistry()
     registry.register(numbers)
     registry.register(times)
+    registry.register(host.process.calls)
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
 

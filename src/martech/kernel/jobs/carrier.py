@@ -13,6 +13,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from inspect import Parameter, signature
 from typing import Any, get_origin
@@ -21,12 +23,14 @@ from uuid import UUID
 import msgspec
 
 from martech.kernel import failpoints, telemetry
+from martech.kernel.asking import due_within
 from martech.kernel.commands import LEASE, Commands, Lease, Stale
 from martech.kernel.db import Unit as DatabaseUnit
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import Command, wire_name
 from martech.kernel.module import Job, ManifestError, Unit
+from martech.kernel.outbox import Origin
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +39,23 @@ DEADLINE = 300.0
 
 AWAY = timedelta(seconds=5)
 """How long to wait for something that is away and does not say how long."""
+
+
+@dataclass
+class Story:
+    """An outward job as whoever asks: inside a unit of its it has begun, as any transaction."""
+
+    origin: Origin
+    principal: None = None
+
+    @property
+    def begun(self) -> bool:
+        unit = _inside.get()
+        return unit is not None and unit.connection is not None
+
+
+_inside: ContextVar[DatabaseUnit | None] = ContextVar("martech.unit", default=None)
+"""The unit that a job has open."""
 
 
 class Carrier:
@@ -127,7 +148,8 @@ class Carrier:
     async def _attempt(self, lease: Lease) -> None:
         try:
             async with asyncio.timeout(self.deadline):
-                await self._run(lease)
+                with due_within(self.deadline):
+                    await self._run(lease)
         except Stale:
             raise
         except Unavailable as exc:
@@ -169,11 +191,15 @@ class Carrier:
         @asynccontextmanager
         async def open_unit() -> AsyncIterator[Any]:
             async with self.database.unit() as unit:
-                yield self._service(unit, lease)
+                token = _inside.set(unit)
+                try:
+                    yield self._service(unit, lease)
+                finally:
+                    _inside.reset(token)
                 await self.commands.holds(unit, lease)
 
         given = self.given[lease.type]
-        others = {key: self._hand(kind, lease.tenant) for key, kind in given.items()}
+        others = {key: self._hand(kind, lease) for key, kind in given.items()}
         await job.run(command, open_unit, **others)
         await failpoints.reach("jobs.before_settle")
         async with self.database.unit() as unit:
@@ -186,9 +212,11 @@ class Carrier:
     def _service(self, unit: DatabaseUnit, lease: Lease) -> Any:
         return self.host.service(self.name, unit.of(lease.tenant, origin=lease.origin))
 
-    def _hand(self, kind: type, tenant: UUID) -> Any:
+    def _hand(self, kind: type, lease: Lease) -> Any:
         resources = self.host.resources[self.name]
-        return resources[kind] if kind in resources else self.host.port(kind, tenant)
+        if kind in resources:
+            return resources[kind]
+        return self.host.port(kind, lease.tenant, Story(lease.origin))
 
     def _given(self, job: Job) -> dict[str, type]:
         """What an outward job takes besides the command and its unit: name -> resource or port."""

@@ -4,9 +4,16 @@ import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar
+from aiohttp import (
+    ClientError,
+    ClientSession,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    DummyCookieJar,
+)
 
 from martech.kernel.errors import Timeout, Unavailable
+from martech.kernel.resilience import Breaker, Budget
 
 CONNECT = 2.0  # seconds until a host that does not take connections counts as away
 
@@ -22,6 +29,10 @@ class Peer:
     def __init__(self, name: str, url: str, secret: str) -> None:
         self.name = name
         self.url = url
+        self.breaker = Breaker()
+        self.budget = Budget()
+        """Both are of questions to its port; whoever follows its outbox waits for it anyway."""
+
         self._headers = {"authorization": f"Bearer {secret}"}
         self._session: ClientSession | None = None
 
@@ -49,8 +60,10 @@ class Peer:
                 allow_redirects=False,
             ) as answer:
                 return Said(answer.status, await answer.read())
+        except ConnectionTimeoutError as exc:
+            raise Unavailable(f"{self.name} takes no connection at {self.url}.") from exc
         except TimeoutError as exc:
-            raise Timeout(f"{self.name} did not answer within {within:g} s.") from exc
+            raise Timeout(f"{self.name} did not answer within {within:.3g} s.") from exc
         except (ClientError, OSError) as exc:
             raise Unavailable(f"{self.name} cannot be reached at {self.url}.") from exc
 
