@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 from uuid import UUID
 
 from martech.kernel import outbox, resources
+from martech.kernel.asking import Asking, refuse_late
 from martech.kernel.auth import Principal
 from martech.kernel.clock import Clock, SystemClock
 from martech.kernel.cursors import UNKNOWN, Cursors
@@ -25,25 +26,20 @@ from martech.kernel.messages import is_issuer, is_read, owner
 from martech.kernel.module import ManifestError, Module, Subscription
 from martech.kernel.outbox import Origin, Publisher
 from martech.kernel.process import Process
-from martech.kernel.remote import Peer
+from martech.kernel.remote import Peer, RemotePort
 from martech.kernel.settings import Settings, SettingsError
 from martech.kernel.store import Engine, StoredCursors
 
 CURE = "Add it to MARTECH_MODULES, or say in MARTECH_PEERS where it is."
 
 
-class AskedTooLate(RuntimeError):
-    """A port was asked after the transaction took its connection. Ask first: a slow answer
-    would hold this module's write lock."""
-
-
 class LocalPort:
     """A module of this host, asked as if it were remote: in a unit of work of its own.
 
-    *asking* is the transaction on whose behalf it is asked, if there is one.
+    *asking* is on whose behalf it is asked, if on anybody's.
     """
 
-    def __init__(self, host: "Host", port: type, asking: Transaction | None, tenant: UUID) -> None:
+    def __init__(self, host: "Host", port: type, asking: Asking | None, tenant: UUID) -> None:
         self._host, self._port, self._asking, self._tenant = host, port, asking, tenant
         self._name = owner(port)
 
@@ -51,11 +47,7 @@ class LocalPort:
         write = not is_read(getattr(self._port, method))
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            if self._asking is not None and self._asking.begun:
-                raise AskedTooLate(
-                    f"{self._name}.{method} was asked inside a transaction that had begun. "
-                    "Ask before the first statement."
-                )
+            refuse_late(self._asking, f"{self._name}.{method}")
             origin = self._asking.origin if self._asking else None
             principal = self._asking.principal if self._asking else None
             async with self._host.unit(
@@ -108,6 +100,7 @@ class Host:
     async def __aenter__(self) -> Self:
         for peer in self.peers.values():
             self._stack.push_async_callback(peer.close)
+            self._stack.enter_context(self.process.calls.watching(peer))
         if self.broker:
             self._stack.push_async_callback(self.broker.close)
         for name, module in self.modules.items():
@@ -153,9 +146,12 @@ class Host:
         names += [name for name in self.peers if name in faces() and is_issuer(face(name))]
         return self.record(names[0]) if names else None
 
-    def port(self, port: type, tenant: UUID, asking: Transaction | None = None) -> Any:
-        """Whoever answers *port*, for *tenant*."""
-        return LocalPort(self, port, asking, tenant)
+    def port(self, port: type, tenant: UUID, asking: Asking | None = None) -> Any:
+        """Whoever answers *port*, for *tenant*; *asking* is on whose behalf."""
+        name = owner(port)
+        if name in self.modules:
+            return LocalPort(self, port, asking, tenant)
+        return RemotePort(self.peers[name], port, tenant, asking, self.process.calls)
 
     def service(self, name: str, tx: Transaction, store: object = None) -> Any:
         """The module's service in *tx*, with the ports it asks and its store: the engine, unless
