@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 VITAL = ("/health/", "/metrics")
 """Answered however full it is: whoever asks decides whether this process lives."""
 
+UNRECORDED = (*VITAL, "/_outbox")
+"""Asked again and again by machines, and no part of anybody's story."""
+
 STREAM = b"text/event-stream"
 SLOW = 1.0
 """Seconds after which a request is worth a line in the log."""
@@ -74,8 +77,16 @@ class Admission:
         else:
             await self._answer(scope, receive, send)
 
+    def _trace(self, scope: Any) -> Trace:
+        recorder = self.process.recorder
+        if recorder is None or scope["path"].startswith(UNRECORDED):
+            return Trace.of(scope["headers"])
+        trace = Trace.of(scope["headers"], recorder)
+        trace.begin(scope["method"], "server", {})
+        return trace
+
     async def _answer(self, scope: Any, receive: Receive, send: Send) -> None:
-        trace = Trace.of(scope["headers"])
+        trace = self._trace(scope)
         current.set(trace)
         began, status, streams = perf_counter(), 0, False
 
@@ -109,10 +120,25 @@ class Admission:
             body.close()
             took = perf_counter() - began
             route = scope.get("path_template", NO_ROUTE)
+            _end(trace, scope, route, status or 500)
             if not streams:  # a stream is as long as its reader stays: that says nothing
                 self.times.add(route, scope["method"], status or 500, took)
             if took > SLOW and not streams:
                 log.warning("%s %s took %.1f s", scope["method"], route, took)
+
+
+def _end(trace: Trace, scope: Any, route: str, status: int) -> None:
+    """What is said of a request is its route; its path and query may name somebody."""
+    if trace.span is None:
+        return
+    trace.span.name = f"{scope['method']} {route}"
+    trace.span.attributes |= {
+        "http.request.method": scope["method"],
+        "http.route": route,
+        "http.response.status_code": status,
+        "url.scheme": scope["scheme"],
+    }
+    trace.end(str(status) if status >= 500 else "")
 
 
 def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -45,6 +45,7 @@ from martech.kernel.columns import Id, UtcDateTime, tenant_column
 from martech.kernel.errors import Conflict, NotFound
 from martech.kernel.messages import Command, wire_name
 from martech.kernel.outbox import Origin
+from martech.kernel.telemetry import Carry, carried_on
 
 LEASE = timedelta(seconds=30)
 """How long a command belongs to whoever took it, unless they renew; then it is taken over."""
@@ -141,13 +142,15 @@ async def record(
     *,
     replaying: bool = False,
     inward: Collection[type[Command]] = (),
+    carry: Carry = carried_on,
 ) -> int:
     """Write *enqueued* in the transaction that asked for it; return how many were dropped.
 
     A command whose key is open already is not written again, but comes earlier if it is asked for
     an earlier time; if it is being carried out at this moment it may have missed what this
     transaction changes, so it will run once more.
-    While *replaying*, only *inward* commands are written: a replay has no effect outside.
+    While *replaying*, only *inward* commands are written: a replay has no effect outside. *carry*
+    says which ``traceparent`` goes with them.
     """
     kept = [e for e in enqueued if not replaying or type(e.command) in inward]
     if kept:
@@ -161,7 +164,7 @@ async def record(
                 "key": e.key,
                 "correlation": e.origin.correlation,
                 "causation": e.origin.causation,
-                "traceparent": e.origin.traceparent,
+                "traceparent": carry(wire_name(type(e.command)), e.origin.traceparent),
                 "due_at": e.at,
             }
             for e in kept

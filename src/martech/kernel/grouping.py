@@ -6,11 +6,14 @@ SQLite). So requests hand over what they have, and wait for the commit that hold
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from martech.kernel.db import Database, Transaction
+from martech.kernel.db import Database, Transaction, Unit
 from martech.kernel.errors import TooMany, Unavailable
+from martech.kernel.outbox import Origin
+from martech.kernel.telemetry import Trace, current, taking_up
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -23,6 +26,7 @@ class Waiting(NamedTuple, Generic[T, R]):
     tenant: UUID
     item: T
     answer: "asyncio.Future[R]"
+    trace: Trace | None
 
 
 class Grouping(Generic[S, T, R]):
@@ -65,11 +69,12 @@ class Grouping(Generic[S, T, R]):
         answer: asyncio.Future[R] = loop.create_future()
         if not self._waiting:
             self._since = loop.time()
-        self._waiting.append(Waiting(tenant, item, answer))
+        self._waiting.append(Waiting(tenant, item, answer, current.get()))
         if len(self._waiting) >= self._most:
             self._full.set()
         if self._flusher is None:
-            self._flusher = asyncio.create_task(self._flush())
+            # in nobody's context: it is not the first request's work
+            self._flusher = asyncio.create_task(self._flush(), context=Context())
         return await answer
 
     async def close(self) -> None:
@@ -118,10 +123,20 @@ class Grouping(Generic[S, T, R]):
         results: list[tuple[Waiting[T, R], R]] = []
         async with self._database.unit() as unit:
             for tenant, mine in sorted(tenants.items()):  # in one order: two processes never block
-                service = self._service(unit.of(tenant))
-                answers = await self._use_case(service, [waiting.item for waiting in mine])
+                answers = await self._together(unit, tenant, mine)
                 results += zip(mine, answers, strict=True)
         return results
+
+    async def _together(
+        self, unit: Unit, tenant: UUID, mine: Sequence[Waiting[T, R]]
+    ) -> Sequence[R]:
+        asked = [waiting.trace.traceparent if waiting.trace else None for waiting in mine]
+        name, count = f"{self._database.name}: group commit", {"martech.items": len(mine)}
+        recorder = self._database.process.recorder
+        with taking_up(recorder, name, "internal", asked, count, tenant=tenant) as trace:
+            origin = Origin(trace.correlation, None, trace.traceparent)
+            service = self._service(unit.of(tenant, origin=origin))
+            return await self._use_case(service, [waiting.item for waiting in mine])
 
 
 def _fail(group: Sequence[Waiting[Any, Any]], error: Exception) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Protocol, Self
 from uuid import UUID
 
-from martech.kernel import outbox, resources
+from martech.kernel import outbox, resources, telemetry
 from martech.kernel.asking import Asking, refuse_late
 from martech.kernel.auth import Principal
 from martech.kernel.clock import Clock, SystemClock
@@ -48,12 +48,14 @@ class LocalPort:
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             refuse_late(self._asking, f"{self._name}.{method}")
-            origin = self._asking.origin if self._asking else None
             principal = self._asking.principal if self._asking else None
-            async with self._host.unit(
-                self._name, self._tenant, write=write, principal=principal, origin=origin
-            ) as service:
-                return await getattr(service, method)(*args, **kwargs)
+            named = {"rpc.service": self._name, "rpc.method": method}
+            with telemetry.span(f"{self._name}.{method}", "internal", named):
+                origin = (self._asking.origin if self._asking else Origin()).here()
+                async with self._host.unit(
+                    self._name, self._tenant, write=write, principal=principal, origin=origin
+                ) as service:
+                    return await getattr(service, method)(*args, **kwargs)
 
         return call
 

@@ -33,6 +33,7 @@ from uuid_utils.compat import uuid7
 
 from martech.kernel.columns import Id, Position, UtcDateTime, table, tenant_column
 from martech.kernel.messages import Event, Folded, subject_of, upcasts, wire_name
+from martech.kernel.telemetry import Carry, carried_on, current
 
 SOURCE = "/martech/"
 
@@ -43,6 +44,13 @@ class Origin(NamedTuple):
     correlation: UUID | None = None
     causation: UUID | None = None
     traceparent: str | None = None
+
+    def here(self) -> "Origin":
+        """The same, within what is being recorded."""
+        trace = current.get()
+        if trace is None or trace.recorder is None:
+            return self
+        return self._replace(traceparent=trace.traceparent)
 
 
 class Told(NamedTuple):
@@ -97,24 +105,27 @@ class ToldTwice(RuntimeError):
     listens to the later one would hear it twice."""
 
 
-def rows_of(told: Sequence[Told], now: datetime) -> list[dict[str, Any]]:
-    """Encode events as rows of the outbox; *now* is the event time they share."""
+def rows_of(
+    told: Sequence[Told], now: datetime, carry: Carry = carried_on
+) -> list[dict[str, Any]]:
+    """Encode events as rows of the outbox; *now* is the event time they share, *carry* says which
+    ``traceparent`` goes with them."""
     _refuse_twins({type(event) for _, event, _ in told})
     rows = []
     for tenant, event, origin in told:
-        data = msgspec.json.encode(event)
+        data, kind = msgspec.json.encode(event), wire_name(type(event))
         rows.append(
             {
                 "id": uuid7(),
                 "tenant": tenant,
-                "type": wire_name(type(event)),
+                "type": kind,
                 "subject": subject_of(event),
                 "time": now,
                 "items": len(event.items) if isinstance(event, Folded) else 1,
                 "size": len(data),
                 "correlation": origin.correlation,
                 "causation": origin.causation,
-                "traceparent": origin.traceparent,
+                "traceparent": carry(kind, origin.traceparent),
                 "data": data,
             }
         )

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from martech.kernel.remote import Calls
 from martech.kernel.store import Stores
+from martech.kernel.telemetry import Recorder
 
 ENDING = "the end"
 """The topic that wakes whoever would wait for ever."""
@@ -110,9 +111,11 @@ def _give(future: asyncio.Future[None]) -> None:
 class Process:
     """One a process; handed to every host in it."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorder: Recorder | None = None) -> None:
+        """*recorder* takes the spans of what is done here; without one there are none."""
         self.signals = Signals()
         self.stores = Stores()
+        self.recorder = recorder
         self.calls = Calls()
         self.asked = 0
         """Requests so far. The HTTP loop counts; the bus looks whether it grows."""

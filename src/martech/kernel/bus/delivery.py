@@ -18,7 +18,8 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -27,7 +28,7 @@ import msgspec
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from martech.kernel import failpoints
+from martech.kernel import failpoints, telemetry
 from martech.kernel.bus.unfold import Heard, fact_of, origin_of, unfold
 from martech.kernel.cursors import UNKNOWN, Cursor, Overtaken, Place
 from martech.kernel.db import Transaction, Unit
@@ -35,7 +36,7 @@ from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import FOLD, Fact
 from martech.kernel.module import Subscription
-from martech.kernel.outbox import Origin
+from martech.kernel.outbox import Origin, Recorded
 
 log = logging.getLogger(__name__)
 
@@ -162,8 +163,9 @@ class Delivery:
             ready = await self._hold_back(unit, connection, heard, place)
             await failpoints.reach("bus.before_handle")
             async with asyncio.timeout(deadline):
-                for tenant, facts, origin in _by_tenant(ready):
-                    await self._call(unit, tenant, facts, origin)
+                for tenant, facts, origins in _by_tenant(ready):
+                    with self._doing(tenant, facts, origins) as origin:
+                        await self._call(unit, tenant, facts, origin)
             await failpoints.reach("bus.before_cursor")
             await self.cursors.move(await _across(unit), heard[-1].next)
         return heard[-1].next
@@ -208,6 +210,30 @@ class Delivery:
             return
         for fact in facts:
             await self.subscription.handle(fact, service)
+
+    @contextmanager
+    def _doing(
+        self, tenant: UUID, facts: Sequence[Fact], origins: Sequence[Origin]
+    ) -> Iterator[Origin]:
+        """What *facts* cause comes of the first of *origins*; in the log and among the spans this
+        is the work of all."""
+        with telemetry.taking_up(
+            self.host.process.recorder,
+            f"process {self.name}",
+            "consumer",
+            [origin.traceparent for origin in origins],
+            {
+                "messaging.system": "martech",
+                "messaging.operation.name": "process",
+                "messaging.operation.type": "process",
+                "messaging.destination.name": f"{self.subscription.source}.outbox",
+                "messaging.consumer.group.name": self.name,
+                "messaging.batch.message_count": len(facts),
+            },
+            request=str(origins[0].causation),
+            tenant=tenant,
+        ) as trace:
+            yield origins[0]._replace(traceparent=trace.traceparent)
 
     def _service(self, tx: Transaction) -> Any:
         return self.host.service(self.module, tx)
@@ -259,7 +285,8 @@ class Delivery:
         return True
 
     async def _again(self, unit: Unit, row: Row[Any], fact: Fact) -> None:
-        await self._call(unit, row.tenant, [fact], Origin(row.event, row.event))
+        with self._doing(row.tenant, [fact], [Origin(row.event, row.event)]) as origin:
+            await self._call(unit, row.tenant, [fact], origin)
 
 
 async def _across(unit: Unit) -> AsyncConnection:
@@ -267,15 +294,18 @@ async def _across(unit: Unit) -> AsyncConnection:
     return await connection.execution_options(scope="*")
 
 
-def _by_tenant(heard: Sequence[Heard]) -> list[tuple[UUID, list[Fact], Origin]]:
-    """Each tenant's facts in order, with the origin of the first."""
-    groups: dict[UUID, tuple[list[Fact], Origin]] = {}
+def _by_tenant(heard: Sequence[Heard]) -> list[tuple[UUID, list[Fact], list[Origin]]]:
+    """Each tenant's facts in order, and the origins of the events they stood in."""
+    groups: dict[UUID, tuple[list[Fact], dict[UUID, Recorded]]] = {}
     for h in heard:
-        if h.tenant not in groups:
-            groups[h.tenant] = [], origin_of(h.record)
+        facts, records = groups.setdefault(h.tenant, ([], {}))
+        records[h.record.id] = h.record
         if h.fact is not None:
-            groups[h.tenant][0].append(h.fact)
-    return [(tenant, facts, origin) for tenant, (facts, origin) in groups.items()]
+            facts.append(h.fact)
+    return [
+        (tenant, facts, [origin_of(record) for record in records.values()])
+        for tenant, (facts, records) in groups.items()
+    ]
 
 
 def _said(error: Exception) -> str:

@@ -24,6 +24,7 @@ from martech.kernel.errors import Unavailable
 from martech.kernel.messages import Command
 from martech.kernel.outbox import Origin, Publisher
 from martech.kernel.process import Process
+from martech.kernel.telemetry import Sending
 from martech.kernel.tenancy import ACROSS, Scope
 
 PATIENCE = 15.0  # seconds to wait for a writer of another process
@@ -113,7 +114,12 @@ class Database:
         """Write down what was said and is to be done, the outbox last, and commit. What only read
         has nothing to commit: its connection goes back as it is."""
         if unit.audited or unit.enqueued or unit.told:
-            await self._write_down(unit)
+            recorder = self.process.recorder
+            with (
+                Sending(recorder, f"{self.name}.outbox") as told,
+                Sending(recorder, f"{self.name}.commands") as enqueued,
+            ):
+                await self._write_down(unit, told, enqueued)
         if unit.connection is None or not unit.write:
             return
         await failpoints.reach("unit.before_commit")
@@ -124,7 +130,7 @@ class Database:
         if unit.enqueued:
             self.process.signals.wake(f"{self.name}.commands")
 
-    async def _write_down(self, unit: Unit) -> None:
+    async def _write_down(self, unit: Unit, told: Sending, enqueued: Sending) -> None:
         connection = await unit.enter(_scope(unit))
         await connection.execution_options(scope=ACROSS)
         if unit.enqueued:
@@ -135,12 +141,13 @@ class Database:
                 unit.now,
                 replaying=unit.replaying,
                 inward=self.inward,
+                carry=enqueued.carry,
             )
         if unit.audited:  # under the outbox's lock, so after whatever may wait for a row's
             await self.publisher.lock(connection, self.metadata)
             await audit.append(connection, self.metadata, unit.audited, unit.now)
         if unit.told:
-            rows = outbox.rows_of(unit.told, unit.now)
+            rows = outbox.rows_of(unit.told, unit.now, told.carry)
             await failpoints.reach("outbox.before_insert")
             await self.publisher.append(connection, self.metadata, rows)
             await failpoints.reach("outbox.after_insert")

@@ -11,8 +11,8 @@ runs out and the next sweep hands the command to another.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -107,7 +107,7 @@ class Carrier:
             return False
         self.held[lease.id] = lease
         try:
-            with _named_in_logs(lease):
+            with self._named(lease):
                 await failpoints.reach("jobs.after_lease")
                 await self._attempt(lease)
         except Stale:
@@ -153,9 +153,11 @@ class Carrier:
         except Stale:
             raise
         except Unavailable as exc:
+            telemetry.failed(type(exc).__name__)
             wait = timedelta(seconds=exc.retry_after) if exc.retry_after else AWAY
             await self._note(lease, exc.detail, wait)
         except Exception as exc:
+            telemetry.failed(type(exc).__name__)
             log.warning("%s: %s failed", self.name, lease.id, exc_info=exc)
             await self._note(lease, f"{type(exc).__name__}: {exc}"[:2000], None)
 
@@ -209,8 +211,29 @@ class Carrier:
         )  # it may have asked for itself again
         await failpoints.reach("jobs.after_settle")
 
+    def _named(self, lease: Lease) -> AbstractContextManager[telemetry.Trace]:
+        """Whatever is logged meanwhile carries the trace of the request that led here, the tenant,
+        and the command's id in place of a request's."""
+        return telemetry.taking_up(
+            self.host.process.recorder,
+            f"process {lease.type}",
+            "consumer",
+            [lease.origin.traceparent],
+            {
+                "messaging.system": "martech",
+                "messaging.operation.name": "process",
+                "messaging.operation.type": "process",
+                "messaging.destination.name": f"{self.name}.commands",
+                "messaging.message.id": str(lease.id),
+                "martech.type": lease.type,
+                "martech.attempts": lease.attempts,
+            },
+            request=str(lease.id),
+            tenant=lease.tenant,
+        )
+
     def _service(self, unit: DatabaseUnit, lease: Lease) -> Any:
-        return self.host.service(self.name, unit.of(lease.tenant, origin=lease.origin))
+        return self.host.service(self.name, unit.of(lease.tenant, origin=lease.origin.here()))
 
     def _hand(self, kind: type, lease: Lease) -> Any:
         resources = self.host.resources[self.name]
@@ -242,17 +265,3 @@ class Carrier:
                 "a port that is answered here nor a resource of the module."
             )
         return kind
-
-
-@contextmanager
-def _named_in_logs(lease: Lease) -> Iterator[None]:
-    """Whatever is logged meanwhile carries the trace of the request that led here, the tenant,
-    and the command's id in place of a request's."""
-    parent = lease.origin.traceparent
-    trace = telemetry.Trace(str(lease.id), parent.encode() if parent else None)
-    trace.tenant = lease.tenant
-    token = telemetry.current.set(trace)
-    try:
-        yield
-    finally:
-        telemetry.current.reset(token)

@@ -4,7 +4,7 @@ from martech.kernel.telemetry.logs import configure_logs
 from martech.kernel.telemetry.sending import Carry, Sending, carried_on
 from martech.kernel.telemetry.spans import Context, Recorder, Span
 from martech.kernel.telemetry.times import RequestTimes
-from martech.kernel.telemetry.trace import Trace, current, span, taking_up, traceparent
+from martech.kernel.telemetry.trace import Trace, current, failed, span, taking_up, traceparent
 
 __all__ = [
     "Carry",
@@ -17,6 +17,7 @@ __all__ = [
     "carried_on",
     "configure_logs",
     "current",
+    "failed",
     "span",
     "taking_up",
     "traceparent",

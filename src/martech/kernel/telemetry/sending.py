@@ -20,9 +20,10 @@ class Sending:
     """One span for all messages of a type that one transaction sends in one trace, until the
     block ends."""
 
-    def __init__(self, recorder: Recorder | None, module: str) -> None:
+    def __init__(self, recorder: Recorder | None, destination: str) -> None:
+        """*destination* is a module's table: ``tracking.outbox``, ``delivery.commands``."""
         self._recorder = recorder
-        self._module = module
+        self._destination = destination
         self._spans: dict[tuple[str, str], Span] = {}
 
     @property
@@ -58,9 +59,9 @@ class Sending:
             "messaging.system": "martech",
             "messaging.operation.name": "send",
             "messaging.operation.type": "send",
-            "messaging.destination.name": kind,
+            "messaging.destination.name": self._destination,
             "messaging.batch.message_count": 0,
-            "martech.module": self._module,
+            "martech.type": kind,
         }
         context = came._replace(span=new_span_id())
         return Span(recorder, f"send {kind}", "producer", context, came.span, attributes)

@@ -91,7 +91,7 @@ class Span:
     def end(self, error: str = "") -> None:
         """*error* is the type of what went wrong: a message may hold anything."""
         self.ended = time_ns()
-        self.error = error
+        self.error = self.error or error
         self._recorder.record(self)
 
 

@@ -16,6 +16,9 @@ from martech.kernel.telemetry.spans import (
     new_span_id,
 )
 
+TRACE = len("00-") + 32
+"""Characters of a ``traceparent`` that name the trace."""
+
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9._:/+=-]{1,64}$")
 
 
@@ -27,7 +30,7 @@ class Trace:
     that the parent of whatever is recorded further on is a span that exists.
     """
 
-    __slots__ = ("_correlation", "cause", "context", "parent", "recorder", "request", "tenant")
+    __slots__ = ("context", "parent", "recorder", "request", "span", "tenant")
 
     def __init__(
         self,
@@ -47,10 +50,7 @@ class Trace:
         self.parent = came.span if came else None
         self.request = request or context.trace
         self.tenant: UUID | None = None
-        self.cause: UUID | None = None
-        """The event or command that is being carried out."""
-
-        self._correlation: UUID | None = None
+        self.span: Span | None = None
 
     @property
     def trace(self) -> str:
@@ -62,28 +62,30 @@ class Trace:
 
     @property
     def correlation(self) -> UUID:
-        return self._correlation or UUID(hex=self.context.trace)
-
-    @correlation.setter
-    def correlation(self, id_: UUID) -> None:
-        self._correlation = id_
+        return UUID(hex=self.context.trace)
 
     def within(self) -> "Trace":
         """The ids of a piece of this work."""
         inner = Trace(self.request, self.traceparent, self.recorder)
-        inner.tenant, inner.cause, inner._correlation = self.tenant, self.cause, self._correlation
+        inner.tenant = self.tenant
         return inner
 
     def begin(
         self, name: str, kind: Kind, attributes: Attributes, links: Sequence[Context] = ()
     ) -> Span | None:
         """This work's own span; None if it is not recorded."""
-        if self.recorder is None:
-            return None
-        whose = {"martech.tenant": str(self.tenant)} if self.tenant else {}
-        return Span(
-            self.recorder, name, kind, self.context, self.parent, {**attributes, **whose}, links
-        )
+        if self.recorder is not None:
+            self.span = Span(
+                self.recorder, name, kind, self.context, self.parent, attributes, links
+            )
+        return self.span
+
+    def end(self, error: str = "") -> None:
+        """End the span, if there is one; it says whose work it was."""
+        if self.span is not None:
+            if self.tenant is not None:
+                self.span.attributes["martech.tenant"] = str(self.tenant)
+            self.span.end(error)
 
     @staticmethod
     def of(headers: Iterable[tuple[bytes, bytes]], recorder: Recorder | None = None) -> "Trace":
@@ -105,6 +107,13 @@ def traceparent() -> str | None:
     """For whoever asks another process on behalf of the work being done; None if there is none."""
     trace = current.get()
     return trace.traceparent if trace else None
+
+
+def failed(error: str) -> None:
+    """The work being done has failed, though nobody will see it raise."""
+    trace = current.get()
+    if trace is not None and trace.span is not None:
+        trace.span.error = error
 
 
 @contextmanager
@@ -147,11 +156,18 @@ def _of_all(
 ) -> tuple[Trace, Sequence[Context]]:
     """Where everything was asked for in one trace, that one, with the first as the parent. Where
     several meet none is the parent of what concerns all: a new trace, linked to those recorded."""
-    came = [context for each in asked if (context := Context.of(each))]
-    if len(came) == len(asked) and len({context.trace for context in came}) == 1:
-        return Trace(request, came[0].traceparent, recorder), came[1:]
+    if len({each and each[:TRACE] for each in asked}) == 1 and asked[0]:
+        return Trace(request, asked[0], recorder), _contexts(asked[1:])
+    if recorder is None:
+        return Trace(request), []
+    came = _contexts(asked)
     links = [context for context in came if context.sampled]
-    return Trace(request, None, recorder, sampled=bool(links)), links
+    sampled = bool(links) if came else None
+    return Trace(request, None, recorder, sampled=sampled), links
+
+
+def _contexts(asked: Iterable[str | None]) -> list[Context]:
+    return [context for each in asked if (context := Context.of(each))]
 
 
 @contextmanager
@@ -167,8 +183,7 @@ def _doing(
         raise
     finally:
         current.reset(token)
-        if begun is not None:
-            begun.end(error)
+        trace.end(error)
 
 
 def _begun(recorder: Recorder | None, sampled: bool | None) -> Context:
