@@ -19,11 +19,13 @@ from martech.modules.access.contract import KeyStatus, Role
 ROLES: Final[dict[Role, frozenset[str]]] = {
     "viewer": frozenset({"*:read"}),
     "editor": frozenset({"*:read", "*:write"}),
-    "admin": frozenset({"*:read", "*:write", "*:manage", "*:hear"}),
+    "admin": frozenset({"*:read", "*:write", "*:manage"}),
     "owner": frozenset({"*:*"}),
 }
 
 VERBS: Final = ("read", "write", "manage", "hear")
+"""Who hears a module's events learns all that it tells: of the roles only the owner's may."""
+
 _SCOPE: Final = re.compile(rf"(?P<module>[a-z][a-z0-9_]*|\*):({'|'.join(VERBS)}|\*)")
 EVERYTHING: Final = ROLES["owner"]
 OVERLAP: Final = timedelta(days=1)
