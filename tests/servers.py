@@ -211,8 +211,9 @@ def find_redis(path: str | None = None) -> Path:
     )
 
 
-def start_redis(program: Path) -> Server:
-    home, port = _home("redis"), free_port()
+def start_redis(program: Path, port: int | None = None) -> Server:
+    """A new, empty one, at *port* if it is to be where another was."""
+    home, port = _home("redis"), port or free_port()
     command = [str(program), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(home)]
     command += ["--save", "", "--appendonly", "no", "--databases", "4096"]
     pid = _watch(command, home, ready="Ready to accept connections")
@@ -222,6 +223,14 @@ def start_redis(program: Path) -> Server:
 # --- processes ----------------------------------------------------------------------------------
 
 _numbers = itertools.count(1)
+_watchers: "dict[int, subprocess.Popen[str]]" = {}
+"""By the server's pid."""
+
+
+def stop(server: Server) -> None:
+    """End a server before the tests end, or clear up after one that was killed."""
+    if server.pid is not None:
+        _dismiss(_watchers.pop(server.pid))
 
 
 def free_port() -> int:
@@ -242,10 +251,11 @@ def _watch(program: list[str], home: Path, *, ready: str, user: str | None = Non
     )
     assert watcher.stdin
     assert watcher.stdout
-    atexit.register(_dismiss, watcher)
+    atexit.register(_dismiss, watcher)  # again, after `stop`, is nothing
     answer = watcher.stdout.readline().strip()
     if not answer.isdigit():
         raise RuntimeError(f"{program[0]} did not start: {answer}{watcher.stdout.read()}")
+    _watchers[int(answer)] = watcher
     return int(answer)
 
 

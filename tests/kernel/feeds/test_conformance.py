@@ -55,6 +55,7 @@ async def test_a_subscription_hears_its_own_types_only(way: Way, shop: Host) -> 
     await change_price(shop, "tea", 5)
     await sell(shop, 5, 10)
     async with host_of(way) as host:
+        await way.arrived()
         await Bus(host).settle()
         assert by_what(await lines(host)) == {"ada": list(range(10)), "tea": [1, 2, 3, 4, 5]}
 
@@ -62,5 +63,6 @@ async def test_a_subscription_hears_its_own_types_only(way: Way, shop: Host) -> 
 async def test_a_new_subscription_hears_what_was_told_before_it(way: Way, shop: Host) -> None:
     await sell(shop, 0, 20)
     async with host_of(way) as host:
+        await way.arrived()
         await Bus(host).settle()
         assert by_what(await lines(host)) == {"ada": list(range(20))}

@@ -6,10 +6,14 @@ here and a line in `WAYS`; every case of this folder is then told of it.
 
 from typing import ClassVar, Protocol, runtime_checkable
 
+from msgspec.structs import replace
+
+from martech.kernel.feeds.relay import Relay
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
 from tests.chaos.processes import Child
 from tests.kernel.feeds.children import SECRET, serve
+from tests.kernel.feeds.streams import OwnRedis, relay, settled
 from tests.servers import free_port
 
 
@@ -25,6 +29,10 @@ class Way(Protocol):
     def __init__(self, url: str) -> None: ...
 
     async def begin(self) -> None: ...
+
+    async def arrived(self) -> None:
+        """Return as soon as what was told until now can be heard."""
+        ...
 
     async def end(self) -> None: ...
 
@@ -60,6 +68,9 @@ class Local:
     async def begin(self) -> None:
         """There is nobody in between."""
 
+    async def arrived(self) -> None:
+        """It has."""
+
     async def end(self) -> None:
         """Nor was there."""
 
@@ -80,6 +91,9 @@ class Http:
         self._child = Child(serve, self._there, self.peer)
         assert await self._child.said() == "serving"
 
+    async def arrived(self) -> None:
+        """It has: the outbox itself is asked."""
+
     async def end(self) -> None:
         await self._child.kill()
 
@@ -90,6 +104,41 @@ class Http:
         await self.begin()
 
 
-WAYS: dict[str, type[Way]] = {"local": Local, "http": Http}
+class Redis:
+    """A process of its own hosts the shop, and another copies what it tells to a Redis."""
+
+    modules = ("ledger",)
+    relay: ClassVar[type[Relay]] = Relay
+
+    def __init__(self, url: str) -> None:
+        self._http, self._redis = Http(url), OwnRedis()
+        self.settings = replace(self._http.settings, broker_url=self._redis.url)
+        self._there = Settings(database_url=url, broker_url=self._redis.url)
+
+    async def begin(self) -> None:
+        await self._redis.start()
+        await self._http.begin()
+        self._relay = Child(relay, self._there, "", self.relay)
+        assert await self._relay.said() == "relaying"
+
+    async def arrived(self) -> None:
+        await settled(self._there)
+
+    async def end(self) -> None:
+        await self._relay.kill()
+        await self._http.end()
+        await self._redis.stop()
+
+    async def kill(self) -> None:
+        await self._redis.kill()
+
+    async def revive(self) -> None:
+        await self._redis.start()
+
+    async def flush(self) -> None:
+        await self._redis.forget()
+
+
+WAYS: dict[str, type[Way]] = {"local": Local, "http": Http, "redis": Redis}
 MORTAL = [name for name, way in WAYS.items() if issubclass(way, Mortal)]
 FORGETFUL = [name for name, way in WAYS.items() if issubclass(way, Forgetful)]
