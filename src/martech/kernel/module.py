@@ -134,7 +134,7 @@ class Projection:
 
     def check(self, module: "Module") -> None:
         names = f"The projection of {self.of.name}"
-        if self.of not in module.subscriptions or module.store:
+        if self.of not in module.subscriptions or module.store or not self.tables:
             raise ManifestError(f"{names} is of no subscription of {module.name} with tables.")
         if twice := set(self.tables) & set(self.beside):
             raise ManifestError(f"{names} has {min(t.name for t in twice)} twice.")

@@ -15,3 +15,10 @@ lines = Table(
     Column("what", String, nullable=False),
     Column("number", Integer, nullable=False),
 )
+
+tallies = Table(
+    "tallies",
+    metadata,
+    tenant_column(primary_key=True),
+    Column("lines", Integer, nullable=False),
+)

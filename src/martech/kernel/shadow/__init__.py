@@ -13,6 +13,7 @@ nothing is done outside; commands that are inward are taken over with the swap.
 import asyncio
 from collections.abc import Callable
 
+from martech.kernel import failpoints
 from martech.kernel.errors import NotFound
 from martech.kernel.host import Host
 from martech.kernel.shadow.delivery import ShadowDelivery
@@ -40,8 +41,10 @@ async def rebuild(host: Host, name: str, seen: Seen, **limits: float) -> int:
         while True:
             moved = await delivery.step()
             seen(delivery.reached.position, delivery.end.position)
+            await failpoints.reach("shadow.after_step")
             if not moved:
                 if await delivery.is_ready() and await swap(shadow, delivery):
+                    await failpoints.reach("shadow.after_commit")
                     return shadow.database.dropped
                 await asyncio.sleep(PAUSE)
 
