@@ -105,9 +105,7 @@ class ToldTwice(RuntimeError):
     listens to the later one would hear it twice."""
 
 
-def rows_of(
-    told: Sequence[Told], now: datetime, carry: Carry = carried_on
-) -> list[dict[str, Any]]:
+def rows_of(told: Sequence[Told], now: datetime, carry: Carry = carried_on) -> list[dict[str, Any]]:
     """Encode events as rows of the outbox; *now* is the event time they share, *carry* says which
     ``traceparent`` goes with them."""
     _refuse_twins({type(event) for _, event, _ in told})
