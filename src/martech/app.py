@@ -158,6 +158,7 @@ async def work(
         if host.broker:
             relays = Relays(host.databases, host.broker, host.process.signals)
             tasks.create_task(relays.run(), name="relays")
+        await asyncio.Event().wait()  # some modules hear nothing and have nothing to do
 
 
 def serve(

@@ -5,14 +5,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
 
+WRONG = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 5\r\nconnection: close\r\n\r\nwrong"
+
 
 class Wire:
-    """Passes bytes on to *host*:*port*. While it is cut, connections are reset and refused."""
+    """Passes bytes on to *host*:*port*. While it is cut, connections are reset and refused; while
+    it is slow, answers take so many seconds more; while it is wrong, every request is answered by
+    an error that nobody over there has said."""
 
     def __init__(self, host: str, port: int) -> None:
         self._there = host, port
         self._open = set[asyncio.StreamWriter]()
         self._whole = True
+        self._wrong = False
+        self._slow = 0.0
         self.connections = 0
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -20,21 +26,48 @@ class Wire:
             writer.transport.abort()
             return
         self.connections += 1
+        if self._wrong:
+            await self._answer(reader, writer)
+            return
         far_reader, far_writer = await asyncio.open_connection(*self._there)
         self._open |= {writer, far_writer}
         with suppress(OSError):
-            await asyncio.gather(_pass(reader, far_writer), _pass(far_reader, writer))
+            await asyncio.gather(_pass(reader, far_writer), self._pass_back(far_reader, writer))
         self._open -= {writer, far_writer}
         for end in (writer, far_writer):
             end.transport.abort()
 
     def cut(self) -> None:
         self._whole = False
+        self._hang_up()
+
+    def slow(self, seconds: float) -> None:
+        self._slow = seconds
+
+    def wrong(self) -> None:
+        self._wrong = True
+        self._hang_up()
+
+    def mend(self) -> None:
+        self._whole, self._wrong, self._slow = True, False, 0.0
+
+    def _hang_up(self) -> None:
         for end in list(self._open):
             end.transport.abort()
 
-    def mend(self) -> None:
-        self._whole = True
+    async def _pass_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while some := await reader.read(65536):
+            await asyncio.sleep(self._slow)
+            writer.write(some)
+            await writer.drain()
+        writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(WRONG)
+            await writer.drain()
+        writer.close()
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,6 +75,18 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.write(some)
         await writer.drain()
     writer.close()
+
+
+@asynccontextmanager
+async def before(port: int) -> AsyncIterator[tuple[int, Wire]]:
+    """A port from which a wire leads to *port* of this machine."""
+    wire = Wire("127.0.0.1", port)
+    server = await asyncio.start_server(wire.connected, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], wire
+    finally:
+        wire.cut()
+        server.close()
 
 
 @asynccontextmanager

@@ -45,7 +45,7 @@ class Received:
                         found[tag].append(value)
 
         Reader().feed(self.html)
-        self.links = [url for url in found["a"] if url.startswith(f"{BASE}/c/")]
+        self.links = [url for url in found["a"] if urlsplit(url).path.startswith("/c/")]
         (self.picture,) = found["img"] or [""]
         (self.out,) = re.fullmatch(r"<(\S+)>", self.mail["List-Unsubscribe"]).groups()  # type: ignore[union-attr]
 
