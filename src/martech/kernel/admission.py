@@ -24,6 +24,11 @@ VITAL = ("/health/", "/metrics")
 UNRECORDED = (*VITAL, "/_outbox")
 """Asked again and again by machines, and no part of anybody's story."""
 
+PEERS = "/_outbox/"
+"""Here a host that hears ours asks, one question at a time for each of its subscriptions: they are
+few, most of them wait for news, and who is told to come back reads the same a little later. So
+they take no places and are never told that; who lacks the secret is told so at once."""
+
 STREAM = b"text/event-stream"
 SLOW = 1.0
 """Seconds after which a request is worth a line in the log."""
@@ -71,11 +76,17 @@ class Admission:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
+        elif scope["path"].startswith(PEERS):
+            await self._answer(scope, receive, send)
         elif self.inside >= self.most and not scope["path"].startswith(VITAL):
             self.shed += 1
             await _say(send, 503, FULL, (b"retry-after", b"1"))
         else:
-            await self._answer(scope, receive, send)
+            self.inside += 1
+            try:
+                await self._answer(scope, receive, send)
+            finally:
+                self.inside -= 1
 
     def _trace(self, scope: Any) -> Trace:
         recorder = self.process.recorder
@@ -102,7 +113,6 @@ class Admission:
             await send(message)
 
         body = _Body(receive, self.patience)
-        self.inside += 1
         self.process.asked += 1
         try:
             await self.app(scope, body.take, reply)
@@ -116,14 +126,14 @@ class Admission:
             if not status:
                 await _say(reply, 500, BROKEN)
         finally:
-            self.inside -= 1
             body.close()
             took = perf_counter() - began
             route = scope.get("path_template", NO_ROUTE)
             _end(trace, scope, route, status or 500)
-            if not streams:  # a stream is as long as its reader stays: that says nothing
+            timed = not (streams or _waits(scope))  # how long they take says nothing
+            if timed:
                 self.times.add(route, scope["method"], status or 500, took)
-            if took > SLOW and not streams:
+            if took > SLOW and timed:
                 log.warning("%s %s took %.1f s", scope["method"], route, took)
 
 
@@ -139,6 +149,12 @@ def _end(trace: Trace, scope: Any, route: str, status: int) -> None:
         "url.scheme": scope["scheme"],
     }
     trace.end(str(status) if status >= 500 else "")
+
+
+def _waits(scope: Any) -> bool:
+    """Whether the route answers only when there is something to say."""
+    handler = scope.get("route_handler")
+    return handler is not None and bool(handler.opt.get("waits"))
 
 
 def _is_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:

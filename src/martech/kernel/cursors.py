@@ -166,7 +166,7 @@ class Cursors:
         await connection.execute(delete(self._parked).where(*aside, row.replaying))
         news = update(self._parked).where(*aside).values(due_at=row.time, attempts=0)
         await connection.execute(news)
-        until = max(place.position, replay_until)
+        until = UNKNOWN if replay_until == UNKNOWN else max(place.position, replay_until)
         statement = update(self._cursors).where(self._cursors.c.subscription == self._name)
         await connection.execute(statement.values(position=to, item=0, replay_until=until))
         return True

@@ -30,16 +30,18 @@ class Signals:
         )
 
     @contextmanager
-    def listening(self, topic: str) -> Iterator[asyncio.Event]:
-        """An event that is set, on the loop that asks, whenever *topic* has news."""
+    def listening(self, *topics: str) -> Iterator[asyncio.Event]:
+        """An event that is set, on the loop that asks, whenever one of *topics* has news."""
         entry = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:
-            self._listeners[topic].append(entry)
+            for topic in topics:
+                self._listeners[topic].append(entry)
         try:
             yield entry[1]
         finally:
             with self._lock:
-                self._listeners[topic].remove(entry)
+                for topic in topics:
+                    self._listeners[topic].remove(entry)
 
     def wake(self, topic: str) -> None:
         with self._lock:
@@ -131,6 +133,10 @@ class Process:
         """Whatever goes on without an end is to stop now."""
         self._ending = True
         self.signals.wake(ENDING)
+
+    @property
+    def ending(self) -> bool:
+        return self._ending
 
     async def ends_within(self, seconds: float) -> bool:
         """Wait for *seconds*, or until the process is to end; whether it is."""

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from martech.kernel.bus import Bus, Delivery
 from martech.kernel.columns import table
 from martech.kernel.commands import Commands
+from martech.kernel.cursors import Place
 from martech.kernel.db import Database
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
@@ -19,14 +20,18 @@ from martech.kernel.messages import View
 KEPT_SECONDS = 1.0
 """How long a look is good for: looking costs a few queries a module."""
 
+WITHIN = 1.0
+"""Seconds in which a source is to say what waits there; one that does not is asked nothing more at
+that look."""
+
 
 class SubscriptionStanding(View, frozen=True, kw_only=True):
     name: str
     """``<module>.<handler>``."""
 
     source: str
-    behind: int
-    """Items of its event that it has not handled yet."""
+    behind: int | None
+    """Items of its event that it has not handled yet; None while its source does not say."""
 
     waiting: int
     """Items set aside, to be tried again."""
@@ -59,12 +64,15 @@ class Standing:
         self._seen: list[ModuleStanding] = []
         self._seen_at: datetime | None = None
         self._looking = asyncio.Lock()
+        self._away = set[str]()
+        """Sources that did not answer at this look."""
 
     async def look(self) -> list[ModuleStanding]:
         """Many who ask at once cause one look."""
         async with self._looking:
             now = self._host.clock.now()
             if self._seen_at is None or (now - self._seen_at).total_seconds() >= KEPT_SECONDS:
+                self._away.clear()
                 self._seen = [await self._module(name) for name in self._host.modules]
                 self._seen_at = self._host.clock.now()
         return self._seen
@@ -74,12 +82,36 @@ class Standing:
         mine = [d for d in self._deliveries if d.module == name]
         try:
             told, due, parked = await _counts(database)
-            subscriptions = tuple([await _subscription(delivery) for delivery in mine])
+            subscriptions = tuple([await self._subscription(delivery) for delivery in mine])
         except Unavailable:
             return ModuleStanding(name=name, available=False)
         return ModuleStanding(
             name=name, told=told, due=due, parked=parked, subscriptions=subscriptions
         )
+
+    async def _subscription(self, delivery: Delivery) -> SubscriptionStanding:
+        async with delivery.database.across(write=False) as connection:
+            place, _ = await delivery.cursors.load(connection)
+            parked, waiting = await delivery.cursors.counts(connection)
+        return SubscriptionStanding(
+            name=delivery.name,
+            source=delivery.feed.source,
+            behind=await self._behind(delivery, place),
+            waiting=waiting,
+            parked=parked,
+        )
+
+    async def _behind(self, delivery: Delivery, place: Place) -> int | None:
+        """A source that is away says nothing of the module that listens to it."""
+        source = delivery.feed.source
+        if source in self._away:
+            return None
+        try:
+            async with asyncio.timeout(WITHIN):
+                return await delivery.behind(place)
+        except (Unavailable, TimeoutError):
+            self._away.add(source)
+            return None
 
 
 async def _counts(database: Database) -> tuple[int, int, int]:
@@ -97,15 +129,3 @@ async def _counts(database: Database) -> tuple[int, int, int]:
             select(func.count()).select_from(commands.table).where(c.parked_at.is_not(None))
         )
         return told.scalar_one() or 0, due.scalar_one(), parked.scalar_one()
-
-
-async def _subscription(delivery: Delivery) -> SubscriptionStanding:
-    async with delivery.database.across(write=False) as connection:
-        parked, waiting = await delivery.cursors.counts(connection)
-    return SubscriptionStanding(
-        name=delivery.name,
-        source=delivery.feed.source,
-        behind=await delivery.lag(),
-        waiting=waiting,
-        parked=parked,
-    )

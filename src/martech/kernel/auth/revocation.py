@@ -22,6 +22,7 @@ from martech.kernel.auth.keys import armour, public_key
 from martech.kernel.clock import Clock
 from martech.kernel.messages import Event, wire_name
 from martech.kernel.outbox import Recorded
+from martech.kernel.trouble import Trouble
 
 POLL_SECONDS: Final = 1.0
 PAGE: Final = 500
@@ -75,6 +76,7 @@ class Follower:
         self._snapshot = snapshot
         self._position = 0
         self._saved_at: datetime | None = None
+        self._trouble = Trouble(log)
 
     async def begin(self) -> None:
         """Know what can be known before the first request: from the issuer, else from the disk."""
@@ -95,7 +97,9 @@ class Follower:
         try:
             await self.catch_up()
         except Exception as exc:  # noqa: BLE001 - whatever it is, the list only gets older
-            log.warning("revocations cannot be read: %s", exc)
+            self._trouble.begins("revocations cannot be read", str(exc))
+        else:
+            self._trouble.ends("revocations can be read again")
 
     async def catch_up(self) -> None:
         """Hear everything that was said until now. Raises what the feed raises."""

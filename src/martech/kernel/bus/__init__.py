@@ -8,6 +8,7 @@ from martech.kernel.bus.delivery import Delivery
 from martech.kernel.bus.stored import StoredDelivery
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
+from martech.kernel.trouble import Trouble
 
 __all__ = ["Bus", "Delivery", "StoredDelivery"]
 
@@ -55,7 +56,7 @@ class Bus:
             pass
 
     async def _follow(self, delivery: Delivery) -> None:
-        wait, loop = POLL, asyncio.get_running_loop()
+        wait, trouble, loop = POLL, Trouble(log), asyncio.get_running_loop()
         with self.host.process.signals.listening(delivery.feed.source) as news:
             while True:
                 news.clear()
@@ -63,6 +64,7 @@ class Bus:
                 try:
                     handled = await _to_the_end(delivery)
                     wait = POLL
+                    trouble.ends(f"{delivery.name} goes on")
                     if handled:
                         took = loop.time() - began
                         given = GIVEN * (self.host.process.asked - asked)
@@ -71,7 +73,7 @@ class Bus:
                         continue
                 except Unavailable as exc:
                     wait = min(wait * 2, LONGEST_WAIT)
-                    log.warning("%s waits: %s", delivery.name, exc.detail)
+                    trouble.begins(f"{delivery.name} waits", exc.detail)
                 except Exception:
                     wait = min(wait * 2, LONGEST_WAIT)
                     log.exception("%s stumbled and tries again", delivery.name)

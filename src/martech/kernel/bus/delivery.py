@@ -119,6 +119,10 @@ class Delivery:
         """How many items stand between the cursor and the source's last."""
         async with self.database.across(write=False) as connection:
             place, _ = await self.cursors.load(connection)
+        return await self.behind(place)
+
+    async def behind(self, place: Place) -> int:
+        """How many items stand between *place* and the source's last. Raises `Unavailable`."""
         behind = await self.feed.waiting(after=place.position, types=list(self.subscription.types))
         return behind - place.item
 

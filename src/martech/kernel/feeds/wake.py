@@ -14,6 +14,7 @@ from sqlalchemy import make_url, text
 
 from martech.kernel.db import Database
 from martech.kernel.tenancy import ACROSS
+from martech.kernel.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -24,27 +25,30 @@ AGAIN = 2.0  # seconds until a lost connection is tried again
 async def watch(database: Database, wake: Callable[[], None]) -> None:
     """Call *wake* whenever another process commits to *database*; for ever."""
     look = _listen if database.engine.dialect.name == "postgresql" else _glance
+    trouble, again = Trouble(log), f"{database.name} is watched again"
     while True:
         try:
-            await look(database, wake)
+            await look(database, wake, lambda: trouble.ends(again))
         except Exception as exc:  # noqa: BLE001 - whatever it is, polling goes on
-            log.warning("cannot watch %s, polling instead: %s", database.name, exc)
+            trouble.begins(f"cannot watch {database.name}, polling instead", str(exc))
             await asyncio.sleep(AGAIN)
 
 
-async def _listen(database: Database, wake: Callable[[], None]) -> None:
+async def _listen(database: Database, wake: Callable[[], None], begun: Callable[[], None]) -> None:
     url = make_url(database.url).set(drivername="postgresql")
     connection = await asyncpg.connect(url.render_as_string(hide_password=False))
     lost = asyncio.Event()
     try:
         connection.add_termination_listener(lambda _: lost.set())
         await connection.add_listener(f"martech_{database.name}", lambda *_: wake())
+        begun()
+        wake()  # nobody listened to what was told before
         await lost.wait()
     finally:
         await connection.close(timeout=1)
 
 
-async def _glance(database: Database, wake: Callable[[], None]) -> None:
+async def _glance(database: Database, wake: Callable[[], None], begun: Callable[[], None]) -> None:
     seen = None
     async with database.engine.connect() as connection:
         await connection.execution_options(scope=ACROSS, write=False)
@@ -52,6 +56,8 @@ async def _glance(database: Database, wake: Callable[[], None]) -> None:
             version = await connection.execute(text(f'PRAGMA "{database.name}".data_version'))
             now = version.scalar_one()
             await connection.rollback()  # inside a transaction it would never change
+            if seen is None:
+                begun()
             if seen not in (None, now):
                 wake()
             seen = now

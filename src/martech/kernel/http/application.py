@@ -39,6 +39,7 @@ def application(
     Raises `ManifestError` if two modules claim one path, or a route says not who may call it.
     """
     times, standing, numbers = RequestTimes(), Standing(host), Numbers(keyring)
+    outboxes = peers.Outboxes(host)
     mounted = {name: routes(host, module, keyring) for name, module in host.modules.items()}
     mounted["the kernel"] = [
         health_routes(host, standing, numbers, times, pulse),
@@ -50,7 +51,7 @@ def application(
             host.settings.public,
             front,
         ),
-        peers.outbox_routes(host),
+        peers.outbox_routes(outboxes, host.settings.peer_secret),
         ports.port_routes(host),
         *([front.routes()] if front else []),
     ]
@@ -61,7 +62,7 @@ def application(
         request_class=request,
         state=State({"keyring": keyring, "clock": host.clock}),
         request_max_body_size=LARGEST_BODY,
-        lifespan=[_open(host, follower)],
+        lifespan=[_open(host, follower), outboxes.opened],
         openapi_config=None,
         logging_config=None,
     )

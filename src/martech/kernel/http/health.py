@@ -113,6 +113,7 @@ class Numbers(Collector):
         self.admission: Admission | None = None
 
     def collect(self) -> Iterable[Metric]:
+        heard = _gauge("bus_source_available", "Whether a subscription's source answers.", _WHICH)
         behind = _gauge("bus_behind_items", "Items a subscription has yet to handle.", _WHICH)
         waiting = _gauge("bus_waiting_items", "Items set aside, to be tried again.", _WHICH)
         parked = _gauge("bus_parked_items", "Items set aside for a person.", _WHICH)
@@ -129,10 +130,12 @@ class Numbers(Collector):
             failed.add_metric([module.name], module.parked)
             for subscription in module.subscriptions:
                 labels = [subscription.name, subscription.source]
-                behind.add_metric(labels, subscription.behind)
+                heard.add_metric(labels, float(subscription.behind is not None))
+                if subscription.behind is not None:
+                    behind.add_metric(labels, subscription.behind)
                 waiting.add_metric(labels, subscription.waiting)
                 parked.add_metric(labels, subscription.parked)
-        yield from (behind, waiting, parked, told, due, failed, up)
+        yield from (heard, behind, waiting, parked, told, due, failed, up)
         yield from self._of_this_process()
 
     def _of_this_process(self) -> Iterable[Metric]:

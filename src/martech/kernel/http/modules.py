@@ -54,7 +54,7 @@ def _verdict(standing: ModuleStanding) -> str:
     if not standing.available:
         return "its database does not answer"
     parked = standing.parked + sum(heard.parked for heard in standing.subscriptions)
-    behind = sum(heard.behind for heard in standing.subscriptions)
+    behind = sum(heard.behind or 0 for heard in standing.subscriptions)
     facts = [f"{standing.told:,} told"]
     facts += [f"{behind:,} on their way"] if behind else []
     facts += [f"{standing.due:,} commands due"] if standing.due else []
@@ -124,7 +124,8 @@ def _counts(standing: SubscriptionStanding | None) -> tuple[str, str, str]:
     """A subscription to several events has one cursor, and so one standing."""
     if standing is None:
         return "?", "?", "?"
-    return f"{standing.behind:,}", f"{standing.waiting:,}", f"{standing.parked:,}"
+    behind = "?" if standing.behind is None else f"{standing.behind:,}"
+    return behind, f"{standing.waiting:,}", f"{standing.parked:,}"
 
 
 def _section(title: str, head: Sequence[str], rows: Rows) -> str:

@@ -125,7 +125,9 @@ def _verdict(modules: Sequence[ModuleStanding]) -> str:
     parked = sum(s.parked for s in subscriptions) + sum(module.parked for module in modules)
     if parked:
         return f"{parked:,} parked: see martech parked list."
-    behind = sum(s.behind for s in subscriptions)
+    if silent := sorted({s.source for s in subscriptions if s.behind is None}):
+        return f"What {' and '.join(silent)} told cannot be heard: its host does not answer."
+    behind = sum(s.behind or 0 for s in subscriptions)
     return f"{behind:,} items on their way." if behind else "Everything told has been heard."
 
 
@@ -153,8 +155,9 @@ _TABLE = (
 def _subscription(subscription: SubscriptionStanding) -> str:
     name = escape(subscription.name.partition(".")[2].replace("_", " "))
     parked = " class=bad" if subscription.parked else ""
+    behind = "?" if subscription.behind is None else f"{subscription.behind:,}"
     return (
         f"<tr><th scope=row>{name}</th><td>{escape(subscription.source)}</td>"
-        f"<td>{subscription.behind:,}</td><td>{subscription.waiting:,}</td>"
+        f"<td>{behind}</td><td>{subscription.waiting:,}</td>"
         f"<td{parked}>{subscription.parked:,}</td></tr>"
     )
