@@ -13,6 +13,7 @@ from typing import Any
 
 from litestar.types import ASGIApp
 
+from martech import __version__
 from martech.kernel import migrate
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.auth.revocation import NEWS_TYPES
@@ -30,6 +31,7 @@ from martech.kernel.jobs import Jobs
 from martech.kernel.module import Module
 from martech.kernel.process import Process
 from martech.kernel.settings import Settings, SettingsError
+from martech.kernel.telemetry import recording
 
 log = logging.getLogger(__name__)
 
@@ -177,12 +179,25 @@ def serve(
     if http_only:
         _refuse_unshareable(settings)
     _warn(settings)
-    with _alone(settings), server.listening(settings) as listener:
-        process, pulse = Process(), Pulse()
+    with (
+        _alone(settings),
+        server.listening(settings) as listener,
+        recorded(settings) as process,
+    ):
+        pulse = Pulse()
         beside = None if http_only else partial(work, settings, process, modules)
         shown = None if http_only else pulse
         app = create_app(settings, process=process, pulse=shown, modules=modules)
         return server.serve(app, settings, listener, process, started, beside, pulse)
+
+
+@contextmanager
+def recorded(settings: Settings) -> Iterator[Process]:
+    """A process whose spans go to the collector of *settings*, if there is one."""
+    names = [module.name for module in hosted(settings)]
+    endpoint, ratio = settings.otlp_endpoint, settings.trace_ratio
+    with recording(endpoint, ratio, modules=names, version=__version__) as recorder:
+        yield Process(recorder)
 
 
 @contextmanager
@@ -204,7 +219,8 @@ def work_alone(settings: Settings) -> int:
     """Bus and jobs in a process of their own, until SIGTERM; the exit code."""
     _refuse_unshareable(settings)
     _warn(settings)
-    return server.work_alone(partial(work, settings))
+    with recorded(settings) as process:
+        return server.work_alone(partial(work, settings, process))
 
 
 def _refuse_unshareable(settings: Settings) -> None:

@@ -74,6 +74,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
             "MARTECH_LOG_LEVEL": "warning",
             "MARTECH_MAX_REQUESTS": "64",
             "MARTECH_DRAIN_SECONDS": "2.5",
+            "MARTECH_OTLP_ENDPOINT": "http://collector:4318",
+            "MARTECH_TRACE_RATIO": "0.5",
             "MARTECH_FAILPOINTS": "outbox.after_insert=kill@3",
             "PATH": "/usr/bin",
         }
@@ -90,6 +92,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         log_level="warning",
         max_requests=64,
         drain_seconds=2.5,
+        otlp_endpoint="http://collector:4318",
+        trace_ratio=0.5,
         failpoints="outbox.after_insert=kill@3",
     )
 

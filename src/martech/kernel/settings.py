@@ -73,6 +73,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: float = 20.0
     """How long a stopping process may finish what it has begun."""
 
+    otlp_endpoint: str | None = None
+    """A collector's OTLP/HTTP address (``http://collector:4318``); without one nothing is recorded.
+    What else there is to say of the export, OpenTelemetry's own variables say."""
+
+    trace_ratio: float = 0.01
+    """The share of traces that are recorded, of those that begin here."""
+
     failpoints: str = ""
     """Where to fail on purpose, for chaos tests: ``outbox.after_insert=kill@3``."""
 
@@ -140,6 +147,8 @@ class _Reader:
             log_level=self._choice("MARTECH_LOG_LEVEL", default.log_level, LEVELS),
             max_requests=self._whole("MARTECH_MAX_REQUESTS", default.max_requests, 1, 100_000),
             drain_seconds=self._number("MARTECH_DRAIN_SECONDS", default.drain_seconds, 0, 3600),
+            otlp_endpoint=self._url("MARTECH_OTLP_ENDPOINT", ("http", "https")),
+            trace_ratio=self._number("MARTECH_TRACE_RATIO", default.trace_ratio, 0, 1),
             failpoints=self._text("MARTECH_FAILPOINTS", ""),
         )
         self._check_peers(settings)

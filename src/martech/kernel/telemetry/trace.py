@@ -72,13 +72,12 @@ class Trace:
 
     def begin(
         self, name: str, kind: Kind, attributes: Attributes, links: Sequence[Context] = ()
-    ) -> Span | None:
-        """This work's own span; None if it is not recorded."""
+    ) -> None:
+        """Begin this work's own span, if it is recorded."""
         if self.recorder is not None:
             self.span = Span(
                 self.recorder, name, kind, self.context, self.parent, attributes, links
             )
-        return self.span
 
     def end(self, error: str = "") -> None:
         """End the span, if there is one; it says whose work it was."""
@@ -128,8 +127,19 @@ def span(
     if outer is None or outer.recorder is None:
         yield None
         return
-    with _doing(outer.within(), name, kind, attributes or {}) as begun:
-        yield begun
+    inner = outer.within()
+    with _doing(inner, name, kind, attributes or {}):
+        yield inner.span
+
+
+def begun(name: str, kind: Kind, attributes: Attributes) -> Trace | None:
+    """Like `span`, for what overlaps with other work: whoever is given it has to `end` it."""
+    outer = current.get()
+    if outer is None or outer.recorder is None:
+        return None
+    inner = outer.within()
+    inner.begin(name, kind, attributes)
+    return inner
 
 
 @contextmanager
@@ -173,11 +183,11 @@ def _contexts(asked: Iterable[str | None]) -> list[Context]:
 @contextmanager
 def _doing(
     trace: Trace, name: str, kind: Kind, attributes: Attributes, links: Sequence[Context] = ()
-) -> Iterator[Span | None]:
-    begun = trace.begin(name, kind, attributes, links)
+) -> Iterator[None]:
+    trace.begin(name, kind, attributes, links)
     token, error = current.set(trace), ""
     try:
-        yield begun
+        yield
     except BaseException as exc:
         error = type(exc).__name__
         raise
