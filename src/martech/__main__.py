@@ -3,6 +3,7 @@
 import click
 
 from martech import __version__
+from martech.cli.brokers import republish_
 from martech.cli.contracts import contracts
 from martech.cli.keys import key, tenant
 from martech.cli.running import serve, worker
@@ -36,7 +37,7 @@ def main() -> None:
 
 for command in (
     *(serve, worker, migrate_, migration, contracts),
-    *(modules, tenant, key, audit_, parked_, replay_),
+    *(modules, tenant, key, audit_, parked_, replay_, republish_),
 ):
     main.add_command(command)
 
