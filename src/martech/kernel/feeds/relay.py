@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel import failpoints, outbox
 from martech.kernel.db import Database
-from martech.kernel.errors import Unavailable
+from martech.kernel.errors import Invalid, Unavailable
 from martech.kernel.feeds.broker import Broker, Mark
 from martech.kernel.feeds.wake import watch
 from martech.kernel.outbox import Recorded
@@ -87,19 +87,26 @@ class Relay:
         """Notice what other processes commit to this outbox."""
         await watch(self._database, partial(signals.wake, self.source))
 
-    async def again(self, after: int, progress: Callable[[int, int], None]) -> None:
+    async def republish(self, after: int, progress: Callable[[int, int], None]) -> int:
         """Have the broker forget what it has, and copy everything behind position *after*; tell
-        *progress* of the position reached, and of the last."""
+        *progress* of the position reached, and of the last, which is returned.
+
+        Beside a relay that runs, which may do some of it. Raises `Unavailable`, and `Invalid` if
+        nothing was told behind *after*.
+        """
         async with self._database.across(write=False) as connection:
             last = await outbox.last(connection, self._database.metadata)
+        if after and after >= last:
+            raise Invalid(f"{self.source} has told up to {last}; begin before that.")
         await self._broker.forget(self.source)
         reached = after
         while reached < last:
-            await self.step(begin=after)
+            copied = await self.step(begin=after)
             mark = await self._broker.mark(self.source)
-            reached = after if mark is None else mark.position
+            reached = mark.position if mark else after
             progress(min(reached, last), last)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0 if copied else REST)
+        return last
 
     async def _publish(self, mark: Mark | None, records: list[Recorded], after: int) -> None:
         await failpoints.reach("relay.before_publish")
