@@ -39,7 +39,7 @@ async def test_a_parked_item_is_listed_and_tried_again(
     assert await lines(sample) == []
     (one,) = await parked.parked(sample)
     assert (one.module, one.what, one.tenant, one.attempts) == ("ledger", "item", TENANT, 1)
-    assert one.id.startswith("write_sales_down/")
+    assert one.id.startswith("write_sales_down:")
     assert "not today" in one.error
     await parked.retry(sample, "ledger", one.id)
     assert await parked.parked(sample) == []
@@ -52,11 +52,12 @@ async def test_a_parked_item_is_listed_and_tried_again(
 @pytest.mark.parametrize(
     ("module", "id_"),
     [
-        ("nobody", "x"),
         ("ledger", "x"),
         ("ledger", str(UUID(int=7))),
-        ("ledger", "write_sales_down/1/0"),
-        ("ledger", "write_sales_down/one/0"),
+        ("ledger", "write_sales_down:1:0"),
+        ("ledger", "write_sales_down:one:0"),
+        ("ledger", f"write_sales_down:{2**63}:0"),
+        ("ledger", "write_sales_down:1:0:0"),
     ],
 )
 async def test_what_is_not_parked_cannot_be_tried_again(
@@ -64,6 +65,11 @@ async def test_what_is_not_parked_cannot_be_tried_again(
 ) -> None:
     with pytest.raises(NotFound, match="list the parked ones"):
         await parked.retry(sample, module, id_)
+
+
+async def test_a_module_that_is_not_here_is_told_which_are(sample: Host) -> None:
+    with pytest.raises(NotFound, match="There are: kitchen, ledger, shop"):
+        await parked.retry(sample, "nobody", "x")
 
 
 async def test_a_subscription_hears_its_source_again(sample: Host) -> None:

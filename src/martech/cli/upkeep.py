@@ -1,4 +1,4 @@
-"""modules, audit, parked, replay: how things stand, and putting them right."""
+"""modules, audit: how things stand."""
 
 import asyncio
 import sys
@@ -9,8 +9,7 @@ from rich.markup import escape
 
 from martech import app
 from martech.cli.terminal import out, settings_of, with_host
-from martech.kernel import audit, parked
-from martech.kernel.bus.replay import replay
+from martech.kernel import audit
 from martech.kernel.files import installed
 from martech.kernel.settings import Settings
 
@@ -43,57 +42,6 @@ def audit_(settings: Settings) -> None:
         state = "holds" if broken_at is None else f"[bold red]broken at {broken_at}[/], holds"
         out.print(f"{name} {tenant} {state} up to {number}: {last.hex()}", soft_wrap=True)
     sys.exit(1 if any(chain.broken_at for _, chain in chains) else 0)
-
-
-@click.group("parked")
-def parked_() -> None:
-    """Look at what failed to the end, and try it again."""
-
-
-@parked_.command("list")
-@settings_of
-def parked_list(settings: Settings) -> None:
-    """List parked items and commands, the oldest first: module, id, type, error."""
-    found = asyncio.run(with_host(settings, parked.parked))
-    for one in found:
-        said = escape(" ".join(one.error.split())[:200])
-        line = f"{one.module} [bold]{one.id}[/] {one.type}, {one.attempts} attempts: {said}"
-        out.print(line, soft_wrap=True)
-    if not found:
-        out.print("Nothing is parked.")
-
-
-@parked_.command("retry")
-@click.argument("module")
-@click.argument("id_", metavar="ID")
-@settings_of
-def parked_retry(settings: Settings, module: str, id_: str) -> None:
-    """Try the parked ID of MODULE again, with all its attempts.
-
-    \b
-    Examples:
-      martech parked retry profiles record_what_was_tracked/1042/7
-      martech parked retry access 0190163d-8694-739b-aea5-966c26f8ad91
-    """
-    asyncio.run(with_host(settings, lambda host: parked.retry(host, module, id_)))
-    out.print("It is due again.")
-
-
-@click.command("replay")
-@click.argument("subscription")
-@click.option("--from", "position", type=click.IntRange(0), required=True, help="0 is everything.")
-@settings_of
-def replay_(settings: Settings, subscription: str, position: int) -> None:
-    """Have SUBSCRIPTION hear its source again, from behind a position. Nothing happens outside.
-
-    Its handler writes again what it wrote: empty its tables first to build them anew.
-
-    \b
-    Example:
-      martech replay profiles.record_what_was_tracked --from 0
-    """
-    asyncio.run(with_host(settings, lambda host: replay(host, subscription, position)))
-    out.print(f"{subscription} hears everything behind {position} again.")
 
 
 async def _chains(host: Any) -> list[tuple[str, audit.Chain]]:

@@ -174,6 +174,14 @@ async def last(connection: AsyncConnection, metadata: MetaData) -> int:
     return (await connection.execute(newest)).scalar_one() or 0
 
 
+async def before(connection: AsyncConnection, metadata: MetaData, moment: datetime) -> int:
+    """The position behind which everything stands that was told at *moment* or later."""
+    outbox = table(metadata, "outbox")
+    since = select(outbox.c.position).where(outbox.c.time >= moment)
+    first = (await connection.execute(since.order_by(outbox.c.position).limit(1))).scalar()
+    return await last(connection, metadata) if first is None else first - 1
+
+
 async def told_at(connection: AsyncConnection, metadata: MetaData, position: int) -> UUID | None:
     """The id of the event at *position*, if there is one."""
     outbox = table(metadata, "outbox")
