@@ -6,10 +6,11 @@ from martech import __version__
 from martech.cli.brokers import republish_
 from martech.cli.contracts import contracts
 from martech.cli.keys import key, tenant
+from martech.cli.putting_right import parked_, replay_
 from martech.cli.running import serve, worker
 from martech.cli.schemas import migrate_, migration
 from martech.cli.terminal import Martech
-from martech.cli.upkeep import audit_, modules, parked_, replay_
+from martech.cli.upkeep import audit_, modules
 
 
 @click.group(cls=Martech, context_settings={"help_option_names": ["-h", "--help"]})
