@@ -9,7 +9,7 @@ told about somebody else makes two worlds differ.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from itertools import chain
 from typing import Any
@@ -32,6 +32,9 @@ TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
 PLACE = re.compile(r"\w+://127\.0\.0\.1:\d+(?:/[cou]/[\w-]+)?")
 CHANCE = {"hint", "public", "position"}
 """Made by chance, or by who came first."""
+
+VIEWS = {"delivery.send_progressed.v1"}
+"""Events that say how things stand, as often as somebody looked: of one subject the last counts."""
 
 ROUNDS = 5
 MOMENT = 10**12
@@ -77,17 +80,30 @@ def _only(which: str, rows: "Counter[str]") -> list[str]:
 async def _rows(database: Database, module: Module) -> AsyncIterator[Row]:
     async with database.across(write=False) as connection:
         for table in module.tables.sorted_tables:
-            if table.name in KERNELS - {"outbox"}:
-                continue
-            for row in (await connection.execute(select(table))).mappings():
-                where = f"{module.name}.{table.name}"
-                if table.name != "outbox":
-                    yield where, {c.name: _plain(c, row[c.name]) for c in table.columns}
-                    continue
-                data = msgspec.json.decode(row["data"])
-                several = "items" in data and isinstance(data["items"], list)
-                for fact in data["items"] if several else [data]:
-                    yield f"{where} {row['type']}", fact
+            found = (
+                await connection.execute(select(table).order_by(*table.primary_key))
+            ).mappings()
+            if table.name == "outbox":
+                for row in _told(found):
+                    yield row
+            elif table.name not in KERNELS:
+                for each in found:
+                    where = f"{module.name}.{table.name}"
+                    yield where, {c.name: _plain(c, each[c.name]) for c in table.columns}
+
+
+def _told(events: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+    """What was told; the items of a folded event each on its own."""
+    last: dict[tuple[str, str], Row] = {}
+    for event in events:
+        data = msgspec.json.decode(event["data"])
+        if event["type"] in VIEWS:
+            last[event["type"], event["subject"]] = event["type"], data
+            continue
+        items = data.get("items")
+        for fact in items if isinstance(items, list) else [data]:
+            yield event["type"], fact
+    yield from last.values()
 
 
 def named(rows: World, rounds: int) -> "Counter[str]":
