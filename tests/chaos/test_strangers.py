@@ -31,6 +31,7 @@ class Case:
     """*acme* stands in it for an id of acme's: ``{"user_id": "acme:user_id"}``."""
 
     query: dict[str, str] = field(default_factory=dict)
+    media: str = "application/json"
     once: bool = False
     """Asked with one key only: the second time it would be another question."""
 
@@ -144,6 +145,10 @@ CASES: dict[str, Case] = {
     **dict.fromkeys(["a", "g", "i", "p", "s", "t"], PARCEL),
     **dict.fromkeys(["alias", "group", "identify", "page", "screen", "track"], PARCEL),
     **dict.fromkeys(["b", "batch"], BATCH),
+    "trackCloudEvents": Case(
+        {"specversion": "1.0", "id": "2", "source": CANARY, "type": "Tried", "userid": CANARY},
+        media="application/cloudevents+json",
+    ),
     "browserSettings": Case(),
 }
 """One for each operation of the OpenAPI document; a route without one fails the first test."""
@@ -183,7 +188,9 @@ class Stranger:
             if (filled := self._filled(value, ids))
         }
         body = self._filled(self.case.body, ids)
-        return await self.town.call(operation.method, path, body, key=self.key, query=query)
+        return await self.town.call(
+            operation.method, path, body, key=self.key, query=query, media=self.case.media
+        )
 
     def _filled(self, value: Any, ids: dict[str, str]) -> Any:
         match value:

@@ -51,9 +51,15 @@ class Town:
         *,
         key: str | None,
         query: Mapping[str, str] | None = None,
+        media: str = "application/json",
     ) -> httpx.Response:
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        return await self.client.request(method, path, json=body, headers=headers, params=query)
+        if body is not None:
+            headers["content-type"] = media
+        content = None if body is None else msgspec.json.encode(body)
+        return await self.client.request(
+            method, path, content=content, headers=headers, params=query
+        )
 
     async def document(self) -> dict[str, Any]:
         document: dict[str, Any] = (await self.client.get("/openapi.json")).json()

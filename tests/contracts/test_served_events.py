@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
 
 from martech.kernel.auth import IssuerKeyPublished, Revoked
 from martech.kernel.http.watching import MOST
@@ -86,6 +87,18 @@ async def test_what_was_told_is_a_batch_of_cloudevents(served: Served) -> None:
         "position": 2,
         "data": {"items": [{"buyer": "ada", "number": 1}, {"buyer": "ada", "number": 2}]},
     }
+
+
+async def test_the_official_sdk_reads_what_is_handed_out(served: Served) -> None:
+    await tell(served, price(1), Sold(items=[Sale(buyer="ada", number=1)]))
+    for handed in await hear(served):
+        headers = {"content-type": "application/cloudevents+json"}
+        read = from_structured_event(HTTPMessage(headers, json.dumps(handed).encode()))
+        assert (str(read.get_id()), read.get_type()) == (handed["id"], handed["type"])
+        assert read.get_data() == handed["data"]
+        assert read.get_extension("position") == handed["position"]
+        schema = await served.client.get(str(read.get_dataschema()))
+        assert (schema.status_code, schema.json()["title"]) == (200, handed["type"])
 
 
 async def test_a_reader_goes_on_behind_the_last_event_that_it_has(served: Served) -> None:

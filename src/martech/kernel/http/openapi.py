@@ -72,16 +72,18 @@ def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
 
 
 def _bodies(operations: Schema, route: HTTPRoute) -> Schema:
-    """The bodies that handlers read for themselves, and declare as ``opt={"body": …}``."""
+    """The bodies that handlers read for themselves, and declare as ``opt={"body": …}``: a shape, or
+    one for each media type."""
     schemas: Schema = {}
     for handler in route.route_handlers:
-        if shape := handler.opt.get("body"):
-            (body,), parts = msgspec.json.schema_components(
-                [shape], ref_template="#/components/schemas/{name}"
+        if said := handler.opt.get("body"):
+            shapes = said if isinstance(said, dict) else {"application/json": said}
+            bodies, parts = msgspec.json.schema_components(
+                shapes.values(), ref_template="#/components/schemas/{name}"
             )
             schemas.update(parts)
+            content = {media: {"schema": body} for media, body in zip(shapes, bodies, strict=True)}
             for method in handler.http_methods & {"POST", "PUT", "PATCH"}:
-                content = {"application/json": {"schema": body}}
                 operations[method.lower()]["requestBody"] = {"required": True, "content": content}
     return schemas
 

@@ -5,7 +5,7 @@ by its bytes, no header says what the body is, and only 200 is success.
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -23,6 +23,7 @@ from martech.kernel.http.bodies import inflate
 from martech.kernel.http.requests import JsonRequest
 from martech.kernel.messages import Request, View
 from martech.modules.tracking.contract import Counts, Kind, Rejections, Retention
+from martech.modules.tracking.domain import cloudevents
 from martech.modules.tracking.domain.bodies import BATCH_BYTES, open_batch, open_single
 from martech.modules.tracking.domain.items import Rejection
 from martech.modules.tracking.service import Intake, TrackingService
@@ -159,6 +160,68 @@ def tenant_of(request: JsonRequest, write_key: object) -> UUID:
     if principal.kind != "write" and not principal.may("tracking:write"):
         raise Forbidden("The key may not track. Use a write key, or one with tracking:write.")
     return principal.tenant
+
+
+class CloudEventToTrack(View, frozen=True, kw_only=True):
+    """Something a person did, as CloudEvents 1.0 has it.
+
+    One of ``userid``, ``anonymousid`` and ``subject`` says who. A ``type`` that is one of our kinds
+    (``identify``, ``page``, …) means that kind; any other is the name of what was done.
+    """
+
+    specversion: Literal["1.0"]
+    id: str
+    """With ``source`` it is unlike any other's: sent again, the event is a duplicate."""
+
+    source: str
+    type: str
+    time: datetime | None = None
+    subject: str | None = None
+    """The user id, where neither ``userid`` nor ``anonymousid`` is sent."""
+
+    datacontenttype: str = "application/json"
+    data: dict[str, Raw] | None = None
+    userid: str | None = None
+    anonymousid: str | None = None
+    previousid: str | None = None
+    """Of an alias."""
+
+    groupid: str | None = None
+    """Of a group."""
+
+
+class CloudEventController(Controller):
+    """The HTTP protocol binding of CloudEvents: structured, batch and binary."""
+
+    path = "/v1/cloudevents"
+    request_max_body_size = BATCH_BYTES
+
+    @post(
+        operation_id="trackCloudEvents",
+        opt={
+            **PUBLIC,
+            "body": {
+                cloudevents.STRUCTURED: CloudEventToTrack,
+                cloudevents.BATCH: list[CloudEventToTrack],
+                "application/json": dict[str, Raw],
+            },
+            "needs": "write key",
+        },
+        status_code=200,
+        responses={200: ResponseSpec(Received, generate_examples=False)},
+    )
+    async def receive(self, request: JsonRequest, intake: Door) -> ASGIResponse:
+        """Take one CloudEvent, structured or binary (`ce-` headers, the data as body), or a batch.
+
+        One that is refused is answered with 400; of a batch the others are taken, and which were
+        not, and why, stands at `/tracking/v1/rejections`.
+        """
+        tenant = tenant_of(request, None)
+        sent = cloudevents.opened(request.headers.multi_items(), plain(await request.body()))
+        verdicts = await intake.receive_events(tenant, sent.events)
+        if sent.single and isinstance(verdicts[0], Rejection):
+            raise Malformed(verdicts[0].reason, field=verdicts[0].field)
+        return RECEIVED
 
 
 class Destination(View, frozen=True, rename="camel"):

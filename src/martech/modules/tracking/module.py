@@ -6,7 +6,7 @@ module = Module(
     service=service.TrackingService,
     tables=tables.metadata,
     controllers=[http.CountsController, http.RejectionController, http.RetentionController],
-    protocols=[http.TrackingController, http.BrowserController],
+    protocols=[http.TrackingController, http.CloudEventController, http.BrowserController],
     jobs=[jobs.forget],
     resources=[service.Intake],
 )

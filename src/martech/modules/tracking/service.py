@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from msgspec import Raw
 from sqlalchemy import delete, func, select
 
 from martech.kernel.columns import new_id
@@ -27,6 +28,7 @@ from martech.modules.tracking.contract import (
 )
 from martech.modules.tracking.domain import memory
 from martech.modules.tracking.domain.bodies import Parcel
+from martech.modules.tracking.domain.cloudevents import judge_event
 from martech.modules.tracking.domain.items import Arrival, Rejection, Verdict, judge, written
 from martech.modules.tracking.domain.memory import Forget, digest
 from martech.modules.tracking.tables import ledger, rejections, retentions, seen
@@ -226,7 +228,18 @@ class Intake:
             sent_at=parcel.sent_at,
             context=parcel.context,
         )
-        verdicts = [judge(item, arrival, number) for number, item in enumerate(parcel.items)]
+        return await self._take(
+            tenant, [judge(item, arrival, number) for number, item in enumerate(parcel.items)]
+        )
+
+    async def receive_events(self, tenant: UUID, events: Sequence[Raw]) -> Sequence[Verdict]:
+        """The same of CloudEvents."""
+        arrival = Arrival(received_at=self.clock.now(), request_id=str(new_id()))
+        return await self._take(
+            tenant, [judge_event(event, arrival, number) for number, event in enumerate(events)]
+        )
+
+    async def _take(self, tenant: UUID, verdicts: Sequence[Verdict]) -> Sequence[Verdict]:
         if verdicts:
             await self._group.submit(tenant, Delivery(verdicts, tenant not in self._known))
             self._known.add(tenant)

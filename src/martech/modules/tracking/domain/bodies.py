@@ -51,6 +51,16 @@ def open_single(body: bytes) -> Parcel:
     return _open(body, _one, "Send one event, a JSON object.")
 
 
+def open_event(body: bytes) -> Parcel:
+    """The one CloudEvent that *body* is. Raises `Malformed` or `TooLarge`."""
+    return _open(body, _one, "Send one CloudEvent, a JSON object.")
+
+
+def open_events(body: bytes) -> Parcel:
+    """The CloudEvents that *body* lists. Raises `Malformed` or `TooLarge`."""
+    return _open(body, lambda listed: Parcel(_items(listed)), "Send a list of CloudEvents.")
+
+
 def _open(body: bytes, parcel: Callable[[bytes], Parcel], cure: str) -> Parcel:
     if len(body) > BATCH_BYTES:
         raise TooLarge(f"The body has {len(body):,} bytes. Send at most {BATCH_BYTES:,} at once.")

@@ -200,12 +200,12 @@ def _reject(item: bytes, arrival: Arrival, number: int, wrong: Refused) -> Rejec
     if isinstance(told, dict):
         given = told.get("messageId")
         if isinstance(given, str) and given.strip():
-            message_id = _printable(given, ID_LENGTH)
+            message_id = printable(given, ID_LENGTH)
         if arrival.kind is None and told.get("type") in KINDS:
             kind = str(told["type"])
-    field = _printable(wrong.field, 200) if wrong.field else None
-    return Rejection(message_id, kind, _printable(wrong.reason, 500), field)
+    field = printable(wrong.field, 200) if wrong.field else None
+    return Rejection(message_id, kind, printable(wrong.reason, 500), field)
 
 
-def _printable(text: str, length: int) -> str:
+def printable(text: str, length: int) -> str:
     return text[:length].replace("\0", "\N{REPLACEMENT CHARACTER}")
