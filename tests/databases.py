@@ -3,9 +3,11 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from martech.app import installed, load
 from martech.kernel import migrate
@@ -46,7 +48,7 @@ def _template(kind: str, modules: tuple[Module, ...]) -> str:
     else:
         url = f"sqlite:///{tempfile.mkdtemp(prefix='martech-template-')}"
     for module in modules:
-        asyncio.run(migrate.upgrade(module, url, _history(module)))
+        _run(migrate.upgrade(module, url, _history(module)))
     return url
 
 
@@ -64,5 +66,11 @@ def _written(*modules: Module) -> Path:
     for file in ("env.py", "script.py.mako"):
         shutil.copy(migrate.migrations() / file, folder)
     for module in modules:
-        asyncio.run(migrate.revise(module, "initial", folder))
+        _run(migrate.revise(module, "initial", folder))
     return folder
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> None:
+    """Also where an event loop is running: whichever test comes first makes the template."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()

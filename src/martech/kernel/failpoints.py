@@ -36,6 +36,11 @@ NAMES: Final = frozenset(
         "jobs.after_lease",
         "jobs.before_settle",
         "jobs.after_settle",
+        "moving.after_table",
+        "moving.before_copied",
+        "moving.after_copied",
+        "moving.before_left",
+        "moving.after_left",
     }
 )
 """Every failpoint there is."""

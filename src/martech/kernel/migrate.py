@@ -13,8 +13,9 @@ import sqlite3
 import tempfile
 import threading
 from argparse import Namespace
-from collections.abc import Callable
-from contextlib import ExitStack, aclosing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -39,8 +40,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeDecorator
+from sqlalchemy.util import greenlet_spawn
 
 import martech
+from martech.kernel import walls, whereabouts
 from martech.kernel.db.engines import is_sqlite, sqlite_file
 
 T = TypeVar("T")
@@ -145,25 +148,34 @@ async def _write(
 
     def run(connection: Connection) -> None:
         _revision(connection, module.name, scripts)
-        postgresql = connection.dialect.name == "postgresql"
-        if postgresql:
-            connection.exec_driver_sql(OPEN.format(name=module.name))
-        change(_config(module, folder, connection))
-        if postgresql:
-            raise_walls(connection, module.name, module.name)
-            connection.exec_driver_sql(CLOSED.format(name=module.name, versions=VERSIONS))
+        _change(connection, module, folder, change)
 
     await _run(url, module.name, run, write=True)
 
 
-def raise_walls(connection: Connection, schema: str, role: str) -> None:
-    """Let *role* use the rows of PostgreSQL's *schema*, a tenant's at a time."""
-    connection.exec_driver_sql(WALLS.format(name=schema, role=role))
-    connection.exec_driver_sql(THRIFT.format(name=schema))
+def build(connection: Connection, module: Schema, folder: Path | None = None) -> None:
+    """Make *module*'s schema, of which nothing is there, in the caller's `transaction`."""
+    with _alembic:
+        _change(connection, module, folder, lambda config: command.upgrade(config, "head"))
+
+
+def _change(
+    connection: Connection, module: Schema, folder: Path | None, change: Callable[[Config], None]
+) -> None:
+    postgresql = connection.dialect.name == "postgresql"
+    if postgresql:
+        walls.open_schema(connection, module.name)
+    change(_config(module, folder, connection))
+    if postgresql:
+        walls.raise_walls(connection, module.name, module.name)
+        walls.close_table(connection, module.name, VERSIONS)
 
 
 def _revision(connection: Connection, name: str, scripts: ScriptDirectory) -> str | None:
-    """What the schema is at. Raises `DatabaseUnfit` if it is not one of this code's."""
+    """What the schema is at. Raises `DatabaseUnfit` if it is not one of this code's, or not where
+    the module's data is."""
+    if why := whereabouts.refusal(name, whereabouts.read(connection, name)):
+        raise DatabaseUnfit(why)
     inspector = inspect(connection)
     known = {script.revision for script in scripts.walk_revisions()}
     if not inspector.has_table(VERSIONS, schema=name):
@@ -207,11 +219,15 @@ def _options(module: Schema) -> dict[str, Any]:
         "version_table": VERSIONS,
         "version_table_schema": module.name,
         "include_schemas": True,
-        "include_name": lambda name, kind, parents: kind != "schema" or name == module.name,
+        "include_name": partial(_is_ours, module.name),
         "render_as_batch": True,
         "render_item": _render,
         "transactional_ddl": True,
     }
+
+
+def _is_ours(schema: str, name: str | None, kind: str, parents: object) -> bool:
+    return name == schema if kind == "schema" else (kind, name) != ("table", whereabouts.TABLE)
 
 
 def _render(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
@@ -226,16 +242,37 @@ def _only_if_changed(context: object, revision: object, directives: list[Any]) -
 
 async def _run(url: str, name: str, work: Callable[[Connection], T], *, write: bool) -> T:
     """Do *work* in one transaction, in a thread: alembic is neither async nor re-entrant."""
-    connect = _on_sqlite if is_sqlite(url) else _on_postgresql
+
+    async def once() -> T:
+        async with transaction(url, name, write=write) as connection:
+            return await greenlet_spawn(work, connection)
 
     def serialised() -> T:
         with _alembic:
-            return connect(url, name, work, write)
+            return asyncio.run(once())
 
     return await asyncio.to_thread(serialised)
 
 
-def _on_sqlite(url: str, name: str, work: Callable[[Connection], T], write: bool) -> T:
+@asynccontextmanager
+async def transaction(
+    url: str, name: str, *, write: bool, alone: bool = False
+) -> AsyncIterator[Connection]:
+    """One transaction over all tenants of *name*'s schema; commits when the block ends. What it
+    yields is used in `greenlet_spawn`, whichever database it is.
+
+    *alone* raises `DatabaseUnfit` while somebody has the schema in use, and keeps others out.
+    """
+    if is_sqlite(url):
+        with _on_sqlite(url, name, write) as connection:
+            yield connection
+    else:
+        async with _on_postgresql(url, name, write, alone) as connection:
+            yield connection
+
+
+@contextmanager
+def _on_sqlite(url: str, name: str, write: bool) -> Iterator[Connection]:
     file = sqlite_file(url, name).absolute()
     if write:
         try:
@@ -258,107 +295,35 @@ def _on_sqlite(url: str, name: str, work: Callable[[Connection], T], write: bool
             connection.exec_driver_sql(f'PRAGMA "{name}".schema_version')  # reads the file
         except DBAPIError as exc:
             raise DatabaseUnfit(f"{file} cannot be used: {exc.orig}.") from exc
-        result = work(connection)
+        yield connection
         connection.commit()
-        return result
 
 
-def _on_postgresql(url: str, name: str, work: Callable[[Connection], T], write: bool) -> T:
+@asynccontextmanager
+async def _on_postgresql(
+    url: str, name: str, write: bool, alone: bool
+) -> AsyncIterator[Connection]:
     given = make_url(url)
     target = given.set(drivername="postgresql+asyncpg")
-
-    async def run() -> T:
-        try:
-            connection = await create_async_engine(target, poolclass=NullPool).connect()
-        except Exception as exc:  # asyncpg raises its own and the system's
+    try:
+        connection = await create_async_engine(target, poolclass=NullPool).connect()
+    except Exception as exc:  # asyncpg raises its own and the system's
+        raise DatabaseUnfit(
+            f"{given!r} does not answer: {exc}. Start it, or correct MARTECH_DATABASE_URL."
+        ) from exc
+    async with aclosing(connection):
+        if alone and not (await connection.execute(text(ALONE), {"name": name})).scalar_one():
             raise DatabaseUnfit(
-                f"{given!r} does not answer: {exc}. Start it, or correct MARTECH_DATABASE_URL."
-            ) from exc
-        async with aclosing(connection):
-            if write:
-                await connection.execute(text(LOCK), {"lock": f"martech.{name}"})
-            result = await connection.run_sync(work)
-            await connection.commit()
-            return result
+                f"Somebody has {name} in {given!r} in use. Stop whoever serves it or works for it."
+            )
+        if write:
+            await connection.execute(text(LOCK), {"lock": f"martech.{name}"})
+        yield await connection.run_sync(lambda synchronous: synchronous)
+        await connection.commit()
 
-    return asyncio.run(run())
 
+# Every connection of a module's own holds its half of this (`db.engines`).
+ALONE = "SELECT pg_try_advisory_xact_lock(hashtext('martech.in_use'), hashtext(:name))"
 
 # One migrator at a time; and a migration that moves data sees the rows of all tenants.
 LOCK = "SELECT pg_advisory_xact_lock(hashtext(:lock)), set_config('martech.tenant', '*', true)"
-
-# A role belongs to the whole server, where the migrator of another database may be making it too.
-OPEN = """
-DO $$
-DECLARE
-    may text := CASE WHEN current_setting('server_version_num')::int < 160000
-                     THEN 'MEMBER' ELSE 'SET' END;
-BEGIN
-    BEGIN
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}') THEN
-            CREATE ROLE "{name}" NOLOGIN;
-        END IF;
-    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
-    END;
-    BEGIN
-        IF NOT pg_has_role(current_user, '{name}', may) THEN
-            EXECUTE format('GRANT "{name}" TO %I', current_user);
-        END IF;
-    EXCEPTION WHEN unique_violation THEN NULL;
-    END;
-    CREATE SCHEMA IF NOT EXISTS "{name}";
-    GRANT USAGE ON SCHEMA "{name}" TO "{name}";
-    ALTER DEFAULT PRIVILEGES IN SCHEMA "{name}"
-        GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{name}";
-    ALTER DEFAULT PRIVILEGES IN SCHEMA "{name}" GRANT USAGE ON SEQUENCES TO "{name}";
-END $$
-"""
-
-CLOSED = 'REVOKE ALL ON "{name}"."{versions}" FROM "{name}"'
-
-# An unset tenant is an error and not an empty answer; FORCE holds for the tables' owner too.
-WALLS = """
-DO $$
-DECLARE
-    bare regclass;
-BEGIN
-    GRANT USAGE ON SCHEMA "{name}" TO "{role}";
-    GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{name}" TO "{role}";
-    GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{name}" TO "{role}";
-    FOR bare IN
-        SELECT c.oid FROM pg_class c
-        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant' AND NOT a.attisdropped
-        WHERE c.relnamespace = '"{name}"'::regnamespace AND c.relkind IN ('r', 'p')
-          AND NOT (c.relforcerowsecurity AND c.relrowsecurity AND EXISTS (
-              SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant'))
-    LOOP
-        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', bare);
-        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', bare);
-        EXECUTE format('DROP POLICY IF EXISTS tenant ON %s', bare);
-        EXECUTE format($policy$
-            CREATE POLICY tenant ON %s USING (
-                tenant = (SELECT nullif(current_setting('martech.tenant'), '*')::uuid)
-                OR (SELECT current_setting('martech.tenant')) = '*'
-            )$policy$, bare);
-    END LOOP;
-END $$
-"""
-
-# PostgreSQL's own compression of a folded event of 1 MB costs 32 µs an item, lz4 8. A server that
-# was built without lz4, or is older than 14, keeps its own.
-THRIFT = """
-DO $$
-DECLARE
-    one record;
-BEGIN
-    FOR one IN
-        SELECT c.oid::regclass AS rows, a.attname AS name FROM pg_class c
-        JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
-        WHERE c.relnamespace = '"{name}"'::regnamespace AND c.relkind IN ('r', 'p')
-          AND a.atttypid = 'bytea'::regtype AND a.attcompression <> 'l'
-    LOOP
-        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET COMPRESSION lz4', one.rows, one.name);
-    END LOOP;
-EXCEPTION WHEN feature_not_supported OR undefined_column THEN NULL;
-END $$
-"""

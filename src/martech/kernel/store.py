@@ -11,6 +11,7 @@ A process opens an engine once, whatever the number of its hosts, and only when 
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import MetaData, delete, update
@@ -27,6 +28,11 @@ class Engine(Protocol):
 
     def __init__(self, url: str) -> None:
         """Open nothing yet; raise `ValueError` with a sentence for a URL that is wrong."""
+        ...
+
+    @staticmethod
+    def kept_in(url: str) -> Path | None:
+        """What holds all of it once it is closed, to be moved; None where a server keeps it."""
         ...
 
     async def check(self) -> None:

@@ -28,6 +28,8 @@ OPENING_SECONDS = 5.0  # a process that ends folds its log into the file; whoeve
 
 RESTED_SECONDS = 1.0  # after which a connection may have been closed by the other side
 
+IN_USE = "SELECT pg_try_advisory_lock_shared(hashtext('martech.in_use'), hashtext($1))"
+
 SQLITE_PASSING = {5, 6, 8, 10, 13, 14}  # busy, locked, read-only, I/O error, disk full, cannot open
 POSTGRESQL_PASSING = ("08", "40", "53", "57", "58")  # connection, rollback, resources, operator
 
@@ -100,10 +102,23 @@ def _postgresql(url: str, module: str, settings: Mapping[str, str]) -> AsyncEngi
         max_overflow=10,
         pool_timeout=10,
     )
+    event.listen(engine.sync_engine, "connect", partial(_in_use, module))
     event.listen(engine.sync_engine, "begin", _for_whom)
     event.listen(engine.sync_engine, "checkin", _returned)
     event.listen(engine.sync_engine, "checkout", _still_there)
     return engine
+
+
+def _in_use(name: str, connection: Any, record: ConnectionPoolEntry) -> None:
+    """As long as the connection is there, nobody moves the data away (`migrate.transaction`)."""
+    cursor = connection.cursor()
+    cursor.execute(IN_USE, (name,))
+    granted = cursor.fetchone()[0]
+    cursor.close()
+    connection.rollback()  # the lock is the session's
+    if not granted:
+        connection.close()
+        raise ConnectionRefusedError(f"The data of {name} is being moved.")
 
 
 def _for_whom(connection: Connection) -> None:

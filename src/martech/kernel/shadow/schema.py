@@ -20,7 +20,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from martech.kernel import migrate
+from martech.kernel import walls
 from martech.kernel.columns import bare_metadata, table
 from martech.kernel.db import Database, Unit
 from martech.kernel.db.engines import (
@@ -119,7 +119,7 @@ class Shadow:
             connection.exec_driver_sql(f'CREATE SCHEMA "{self.name}"')
         self.metadata.create_all(connection, checkfirst=False)
         if postgresql:
-            migrate.raise_walls(connection, self.name, self.live.name)
+            walls.raise_walls(connection, self.name, self.live.name)
 
     async def _remove(self) -> None:
         if is_sqlite(self.live.url):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
 
@@ -35,6 +36,10 @@ class DuckStore(Asking):
         super().__init__(File(url))
         self._places: dict[str, Place] = {}
         """What the file says, for this process alone writes to it."""
+
+    @staticmethod
+    def kept_in(url: str) -> Path:
+        return File(url).path
 
     def keep_activities(self, tenant: UUID, activities: Sequence[Activity]) -> None:
         raise _NothingHeard
