@@ -6,6 +6,7 @@ from martech import __version__
 from martech.cli.brokers import republish_
 from martech.cli.contracts import contracts
 from martech.cli.keys import key, tenant
+from martech.cli.leaving import extract_, move_data
 from martech.cli.putting_right import parked_, replay_
 from martech.cli.running import serve, worker
 from martech.cli.schemas import migrate_, migration
@@ -37,7 +38,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, worker, migrate_, migration, contracts),
+    *(serve, worker, migrate_, migration, contracts, extract_, move_data),
     *(modules, tenant, key, audit_, parked_, replay_, republish_),
 ):
     main.add_command(command)

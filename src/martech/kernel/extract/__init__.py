@@ -1,0 +1,73 @@
+"""A module leaves: a repository of its own, with the kernel, itself, and its neighbours' faces.
+
+    sources     which files go along
+    project     what is said once for the whole tree, said for one module
+    pages       what is written for it: README, compose file, CI
+
+Nothing is taken out here; `leaves` says what may be deleted once the module runs elsewhere.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import martech
+from martech.kernel.errors import Conflict
+from martech.kernel.extract import pages, project, sources
+from martech.kernel.extract.sources import neighbours
+from martech.kernel.module import Module
+
+__all__ = ["extract", "leaves", "neighbours", "remove"]
+
+
+def extract(module: Module, into: Path, derived: Mapping[str, str]) -> list[str]:
+    """Write *module*'s own repository to *into*; the paths in it. *derived* is what
+    `published.files` makes of this module alone.
+
+    Raises `Conflict` where *into* holds something, or there is no source tree to copy from.
+    """
+    root = _root()
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise Conflict(f"{into} is not an empty folder. Name one that is empty or not there.")
+    copied = sources.of(module, root)
+    written = {
+        **{path: (root / path).read_bytes() for path in copied},
+        **_encoded(derived),
+        **_encoded(project.files(root, module.name, copied)),
+        **_encoded(pages.files(module)),
+    }
+    for path, content in written.items():
+        file = into / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    for path in pages.PROGRAMS:
+        (into / path).chmod(0o755)
+    return sorted(written)
+
+
+def leaves(module: Module) -> list[str]:
+    """What may be deleted in the monolith, which then knows *module* by its contract alone."""
+    return sources.left_behind(module, _root())
+
+
+def remove(module: Module) -> None:
+    """Delete it."""
+    root = _root()
+    for path in leaves(module):
+        gone = root / path
+        if gone.is_dir():
+            shutil.rmtree(gone)
+        else:
+            gone.unlink(missing_ok=True)
+
+
+def _root() -> Path:
+    """The source tree; an installed wheel has neither tests nor a Makefile to give away."""
+    root = Path(martech.__file__).parents[2]
+    if not (root / "pyproject.toml").is_file() or not (root / "tests").is_dir():
+        raise Conflict("There is no source tree here. Run it in a clone of the repository.")
+    return root
+
+
+def _encoded(texts: Mapping[str, str]) -> dict[str, bytes]:
+    return {path: text.encode() for path, text in texts.items()}

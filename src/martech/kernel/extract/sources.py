@@ -1,0 +1,160 @@
+"""Which files a module takes along: those that it, the kernel and their tests reach."""
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+from martech.kernel.files import face, faces
+from martech.kernel.messages import is_issuer
+from martech.kernel.module import Module
+from martech.kernel.published.canvas import canvas
+
+PACKAGE = "src/martech"
+AS_IT_IS = (".dockerignore", ".gitignore", ".importlinter", "Dockerfile", "LICENSE")
+STOREYS = ("__init__.py", "__main__.py", "app.py", "cli", "console", "kernel")
+TESTS = [
+    "__init__.py",
+    "conftest.py",
+    "test_servers.py",
+    "sample",
+    "kernel",
+    "architecture",
+    "contracts/__init__.py",
+    "contracts/test_published.py",
+    "modules/__init__.py",
+    "modules/test_migrations.py",
+]
+
+OF_THE_WHOLE = frozenset(
+    {
+        "tests/architecture/test_contributing.py",
+        "tests/architecture/test_extraction.py",
+        "tests/architecture/test_failpoints.py",
+        "tests/architecture/test_readme.py",
+        "tests/kernel/test_extract.py",
+        "tests/kernel/test_serve.py",
+    }
+)
+"""Tests of the whole tree: they need every module, every test, or the page before all of them."""
+
+
+def neighbours(module: Module) -> list[str]:
+    """Whom it listens to and whom it asks, its jobs included; and who signs the keys it is shown,
+    for every host follows that outbox."""
+    heard = {subscription.source for subscription in module.subscriptions}
+    issuers = {name for name in faces() if is_issuer(face(name))}
+    return sorted(heard.union(canvas(module).asks, issuers) - {module.name})
+
+
+def of(module: Module, root: Path) -> list[str]:
+    """Everything that is copied as it stands."""
+    name = module.name
+    source = [f"{PACKAGE}/{part}" for part in STOREYS]
+    source += [f"{PACKAGE}/modules/__init__.py", f"{PACKAGE}/modules/{name}"]
+    for neighbour in neighbours(module):
+        own = f"{PACKAGE}/modules/{neighbour}"
+        source += [f"{own}/__init__.py", f"{own}/contract.py"]
+    history = ["migrations/env.py", "migrations/script.py.mako", f"migrations/{name}"]
+    return sorted({*_files(root, [*AS_IT_IS, *source, *history]), *_tests(module, root)})
+
+
+def left_behind(module: Module, root: Path) -> list[str]:
+    """What belongs to the module alone, but for its face."""
+    own = root / PACKAGE / "modules" / module.name
+    face = ("__init__.py", "contract.py", "__pycache__")
+    inside = sorted(path for path in own.iterdir() if path.name not in face)
+    beside = [f"migrations/{module.name}", f"contracts/{module.name}"]
+    beside += [f"tests/modules/{module.name}", f"docs/modules/{module.name}.md"]
+    return [*(str(path.relative_to(root)) for path in inside), *beside]
+
+
+def _tests(module: Module, root: Path) -> set[str]:
+    """The tests that can be told where *module* lives alone, and what they are told with."""
+    begin = [f"tests/{part}" for part in (*TESTS, f"modules/{module.name}")]
+    chosen: set[str] = set()
+    for path in _files(root, begin):
+        if not _is_code(path) or _can_go(path, root, module.name):
+            chosen.add(path)
+    waiting = sorted(chosen)
+    while waiting:
+        for path in _with_folders(_named(root, waiting.pop()), root):
+            if path not in chosen:
+                chosen.add(path)
+                waiting.append(path)
+    return chosen
+
+
+def _can_go(path: str, root: Path, name: str, seen: frozenset[str] = frozenset()) -> bool:
+    """Whether a test, and whatever it stands on, names nothing that stays behind."""
+    if path in OF_THE_WHOLE:
+        return False
+    if any(_stays(imported, name) for imported in _imports(root / path)):
+        return False
+    further = set(_named(root, path)) - seen - {path}
+    return all(_can_go(other, root, name, seen | further | {path}) for other in further)
+
+
+def _stays(imported: str, name: str) -> bool:
+    """Whether an import is of a neighbour's inside, or of what only the whole has."""
+    parts = imported.split(".")
+    if parts[0] in ("demo", "benchmarks", "clients"):
+        return True
+    if parts[:2] != ["martech", "modules"] or len(parts) < 4:
+        return False
+    return parts[2] != name and parts[3] != "contract" and (_modules() / parts[2]).is_dir()
+
+
+@cache
+def _modules() -> Path:
+    return Path(__file__).parents[2] / "modules"
+
+
+def _named(root: Path, path: str) -> list[str]:
+    """The files of tests/ that a file imports."""
+    if not _is_code(path):
+        return []
+    names = [name.replace(".", "/") for name in _imports(root / path) if name.startswith("tests.")]
+    found = [file for name in names for file in (f"{name}.py", f"{name}/__init__.py")]
+    return [file for file in found if (root / file).is_file()]
+
+
+def _with_folders(paths: Iterable[str], root: Path) -> Iterator[str]:
+    """And what makes packages of the folders they lie in."""
+    for path in paths:
+        yield path
+        for folder in Path(path).parents:
+            if (root / folder / "__init__.py").is_file():
+                yield str(folder / "__init__.py")
+
+
+@cache
+def _imports(file: Path) -> frozenset[str]:
+    """What a file imports, by full name: ``from a.b import c`` may be the module ``a.b.c``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Import():
+                found.update(alias.name for alias in node.names)
+            case ast.ImportFrom(module=str(module)):
+                found.update((module, *(f"{module}.{alias.name}" for alias in node.names)))
+    return frozenset(found)
+
+
+def _files(root: Path, parts: Iterable[str]) -> Iterator[str]:
+    for part in parts:
+        start = root / part
+        for path in [start] if start.is_file() else sorted(start.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield str(path.relative_to(root))
+
+
+def _is_code(path: str) -> bool:
+    return path.endswith(".py")
+
+
+def outside(root: Path, paths: Iterable[str]) -> set[str]:
+    """The top-level packages that *paths* import."""
+    return {
+        name.partition(".")[0] for path in paths if _is_code(path) for name in _imports(root / path)
+    }
