@@ -16,6 +16,7 @@ from martech.kernel.host import Host
 from martech.kernel.http.application import application
 from martech.kernel.http.requests import JsonRequest
 from martech.kernel.module import Module
+from martech.kernel.process import Process
 from martech.kernel.settings import Settings
 
 
@@ -57,8 +58,9 @@ async def serve(
     settings: Settings,
     request: type[JsonRequest] = JsonRequest,
     clock: Clock | None = None,
+    process: Process | None = None,
 ) -> AsyncIterator[Served]:
-    host, keyring = Host(modules, settings, clock=clock), Keyring()
+    host, keyring = Host(modules, settings, clock=clock, process=process), Keyring()
     follower = Follower(keyring, None, SystemClock())
     app = application(host, keyring, follower, request=request, front=front())
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -36,7 +36,7 @@ from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import FOLD, Fact
 from martech.kernel.module import Subscription
-from martech.kernel.outbox import Origin, Recorded
+from martech.kernel.outbox import Origin
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,8 @@ DEADLINE = 30.0  # seconds for a whole batch
 SHORTEST_DEADLINE = 2.0  # seconds for one fact
 
 Key = tuple[UUID, str]
+Portion = tuple[UUID, list[Fact], list[Origin]]
+"""A tenant, its facts, and the origins of the events they stood in."""
 
 
 class Delivery:
@@ -167,7 +169,7 @@ class Delivery:
             ready = await self._hold_back(unit, connection, heard, place)
             await failpoints.reach("bus.before_handle")
             async with asyncio.timeout(deadline):
-                for tenant, facts, origins in _by_tenant(ready):
+                for tenant, facts, origins in self._portions(ready):
                     with self._doing(tenant, facts, origins) as origin:
                         await self._call(unit, tenant, facts, origin)
             await failpoints.reach("bus.before_cursor")
@@ -206,6 +208,15 @@ class Delivery:
             )
         out = {id(h) for h in (*broken, *behind)}
         return [h for h in heard if id(h) not in out]
+
+    def _portions(self, heard: Sequence[Heard]) -> Iterator[Portion]:
+        """What is handled in one go: all of a tenant's, where the handler takes a batch."""
+        for tenant, facts, origins in _by_tenant(heard):
+            if self.subscription.batch:
+                yield tenant, facts, list(dict.fromkeys(origins))
+                continue
+            for fact, origin in zip(facts, origins, strict=True):
+                yield tenant, [fact], [origin]
 
     async def _call(self, unit: Unit, tenant: UUID, facts: Sequence[Fact], origin: Origin) -> None:
         service = self._service(unit.of(tenant, origin=origin))
@@ -298,18 +309,15 @@ async def _across(unit: Unit) -> AsyncConnection:
     return await connection.execution_options(scope="*")
 
 
-def _by_tenant(heard: Sequence[Heard]) -> list[tuple[UUID, list[Fact], list[Origin]]]:
-    """Each tenant's facts in order, and the origins of the events they stood in."""
-    groups: dict[UUID, tuple[list[Fact], dict[UUID, Recorded]]] = {}
+def _by_tenant(heard: Sequence[Heard]) -> list[Portion]:
+    """Each tenant's facts in order, each with its origin."""
+    groups: dict[UUID, tuple[list[Fact], list[Origin]]] = {}
     for h in heard:
-        facts, records = groups.setdefault(h.tenant, ([], {}))
-        records[h.record.id] = h.record
+        facts, origins = groups.setdefault(h.tenant, ([], []))
         if h.fact is not None:
             facts.append(h.fact)
-    return [
-        (tenant, facts, [origin_of(record) for record in records.values()])
-        for tenant, (facts, records) in groups.items()
-    ]
+            origins.append(origin_of(h.record))
+    return [(tenant, facts, origins) for tenant, (facts, origins) in groups.items()]
 
 
 def _said(error: Exception) -> str:

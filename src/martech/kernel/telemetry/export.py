@@ -52,7 +52,7 @@ class Exporter:
                 attributes=span.attributes,
                 links=[Link(_context(link)) for link in span.links],
                 kind=SpanKind[span.kind.upper()],
-                status=Status(StatusCode.ERROR if span.error else StatusCode.UNSET),
+                status=Status(StatusCode.ERROR if "error.type" in span.attributes else StatusCode.UNSET),
                 start_time=span.began,
                 end_time=span.ended,
                 instrumentation_scope=self._scope,

@@ -91,7 +91,8 @@ class Span:
     def end(self, error: str = "") -> None:
         """*error* is the type of what went wrong: a message may hold anything."""
         self.ended = time_ns()
-        self.error = self.error or error
+        if error := self.error or error:
+            self.attributes["error.type"] = error
         self._recorder.record(self)
 
 
