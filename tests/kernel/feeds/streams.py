@@ -65,11 +65,11 @@ async def relay(say: Say, settings: Settings, plan: str, kind: type[Relay]) -> N
         await Relays(host.databases, host.broker, host.process.signals, relay=kind).run()
 
 
-async def settled(settings: Settings) -> None:
+async def settled(settings: Settings, kind: type[Relay] = Relay) -> None:
     """Copy what the shop told until now, beside whoever copies it already."""
     async with Host([shop], settings) as host:
         assert host.broker
         last = await host.told("shop")
-        (one,) = Relays(host.databases, host.broker, host.process.signals).relays.values()
+        one = kind(host.databases["shop"], host.broker)
         while (await host.broker.mark("shop") or NOTHING).position < last:
             await one.step()
