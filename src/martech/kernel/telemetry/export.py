@@ -1,8 +1,8 @@
 """Spans on their way to a collector: OTLP over HTTP, in batches, in a thread of its own.
 
-Imported only where an endpoint is set: the SDK costs five megabytes and forty milliseconds. Its
-environment variables for everything beside the endpoint hold here too (`OTEL_SERVICE_NAME`,
-`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_BSP_…`).
+Imported only where an endpoint is set: it costs megabytes. What OpenTelemetry's own variables say
+beside the endpoint holds here too (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
+`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_BSP_…`).
 
 A collector that is away costs spans and nothing else: they wait in a bounded queue, and the oldest
 give way.
@@ -52,7 +52,9 @@ class Exporter:
                 attributes=span.attributes,
                 links=[Link(_context(link)) for link in span.links],
                 kind=SpanKind[span.kind.upper()],
-                status=Status(StatusCode.ERROR if "error.type" in span.attributes else StatusCode.UNSET),
+                status=Status(
+                    StatusCode.ERROR if "error.type" in span.attributes else StatusCode.UNSET
+                ),
                 start_time=span.began,
                 end_time=span.ended,
                 instrumentation_scope=self._scope,
