@@ -15,13 +15,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import analytics, mails, questions, story
+from benchmarks import analytics, mails, questions, story, tracing
 from benchmarks.questions import Answer
 
 RESULTS = Path(__file__).parent / "results.json"
 KINDS = ("sqlite", "postgresql")
 ASK = {
     "track": questions.track,
+    "tracing": tracing.tracing,
     "batch": questions.batch,
     "hops": questions.hops,
     "beside": questions.beside,
