@@ -47,6 +47,9 @@ OWN = [f"{CANARY}{more}" for more in ("@example.com", "@nowhere.example", "-devi
 NAMED = {"trait": "name", "is": "exists"}
 SOURCE = "acme:source"
 
+PARKING = ("Tracking", "Profiles", "Personalization", "Delivery", "Campaigns", "Analytics")
+"""Modules in which something can be parked."""
+
 CASES: dict[str, Case] = {
     "getTenant": Case(),
     "listUsers": Case(query=AFTER),
@@ -142,11 +145,21 @@ CASES: dict[str, Case] = {
     "getKept": Case(),
     **dict.fromkeys(["hearAccess", "hearTracking", "hearProfiles", "hearContent"], Case()),
     **dict.fromkeys(["hearPersonalization", "hearDelivery", "hearCampaigns"], Case()),
+    **{f"listParked{name}": Case(query={"type": CANARY, **AFTER}) for name in PARKING},
+    **{f"{act}Parked{name}": Case() for name in PARKING for act in ("show", "retry")},
+    **{f"retryAllParked{name}": Case({"type": CANARY}) for name in PARKING},
+    **{f"dropParked{name}": Case({"reason": "B"}) for name in PARKING},
     **dict.fromkeys(["a", "g", "i", "p", "s", "t"], PARCEL),
     **dict.fromkeys(["alias", "group", "identify", "page", "screen", "track"], PARCEL),
     **dict.fromkeys(["b", "batch"], BATCH),
     "trackCloudEvents": Case(
-        {"specversion": "1.0", "id": "2", "source": CANARY, "type": "Tried", "userid": CANARY},
+        {
+            "specversion": "1.0",
+            "id": "2",
+            "source": "/elsewhere",
+            "type": "Tried",
+            "userid": "acme:person_id",
+        },
         media="application/cloudevents+json",
     ),
     "browserSettings": Case(),
