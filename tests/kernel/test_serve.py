@@ -1,7 +1,6 @@
 """The process itself: how it starts, how it stops, and what survives when it is killed."""
 
 import json
-import logging
 import os
 import signal
 import socket
@@ -307,16 +306,6 @@ def test_help_teaches_whatever_the_settings(command: Sequence[str]) -> None:
     shown = CliRunner(env=nonsense).invoke(main, [*command, "--help"])
     assert shown.exit_code == 0
     assert "Usage:" in shown.stdout
-
-
-@pytest.fixture
-def root_logger() -> Iterator[None]:
-    """A command configures the logs of its process; here that is the tests'."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.mark.usefixtures("root_logger")

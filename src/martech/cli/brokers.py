@@ -55,7 +55,7 @@ def _relays(host: Host, names: Sequence[str]) -> list[Relay]:
     for name in names:
         if name not in host.modules:
             there = ", ".join(host.modules)
-            raise SettingsError(f"{name} is not hosted here; {there} are. Run it where it is.")
+            raise SettingsError(f"{name} is not hosted here, but {there}. Run it where it is.")
     relays = Relays(host.databases, host.broker, host.process.signals).relays
     return [relays[name] for name in names or host.modules]
 
