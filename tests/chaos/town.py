@@ -13,6 +13,7 @@ from martech.app import installed, load
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.bus import Bus
 from martech.kernel.clock import SystemClock
+from martech.kernel.cursors import Aside, Cursors, Place
 from martech.kernel.host import Host
 from martech.kernel.http.application import application
 from martech.kernel.jobs import Jobs
@@ -98,6 +99,7 @@ class Town:
         self.ids["channel"] = "email"
         await self._settle()
         await self._mail()
+        await self._park()
 
     async def _mail(self) -> None:
         """A campaign of acme's, to the end."""
@@ -127,6 +129,22 @@ class Town:
         await self.do("POST", f"/campaigns/v1/campaigns/{made['id']}/launch")
         await self._settle()
         await self._read_mail()
+
+    async def _park(self) -> None:
+        """Two things of acme's in each module: the same ones, as far as an id can tell."""
+        now = self.host.clock.now()
+        said = Aside(
+            Place(7, 0), tenant_id("acme"), UUID(int=7), CANARY, CANARY, now, CANARY.encode()
+        )
+        for database in self.host.databases.values():
+            for subscription in ("heard", "heard_more"):
+                cursors = Cursors(database.metadata, subscription)
+                async with database.across() as connection:
+                    await cursors.create(connection, 0)
+                    await cursors.set_aside(
+                        connection, [said], attempts=1, due_at=None, error=CANARY
+                    )
+        self.ids["parked_id"] = "heard:7:0"
 
     async def _read_mail(self) -> None:
         """The ids that only the mail knows, and a token for it that is signed by nobody."""

@@ -166,6 +166,7 @@ class ParkedThings:
 
     async def _try_again(self, one: Parked) -> bool:
         connection = await self._unit.enter(self._scope)
+        await connection.execution_options(scope=ACROSS)  # a savepoint is nobody's row
         try:
             async with connection.begin_nested():
                 await self.retry(one.id)

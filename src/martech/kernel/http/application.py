@@ -12,7 +12,7 @@ import martech
 from martech.kernel.admission import Admission
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.host import Host
-from martech.kernel.http import openapi, pages, peers, ports, problems
+from martech.kernel.http import openapi, operating, pages, peers, ports, problems
 from martech.kernel.http.cors import Cors
 from martech.kernel.http.front import Front
 from martech.kernel.http.health import Numbers, Pulse, health_routes
@@ -53,6 +53,7 @@ def application(
         ),
         peers.outbox_routes(outboxes, host.settings.peer_secret),
         ports.port_routes(host),
+        operating.replay_routes(host),
         *([front.routes()] if front else []),
     ]
     check(mounted)

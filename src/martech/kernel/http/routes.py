@@ -11,6 +11,7 @@ from litestar.routes import HTTPRoute
 
 from martech.kernel.auth import Keyring, Principal
 from martech.kernel.host import Host
+from martech.kernel.http import operating
 from martech.kernel.http.guards import guard
 from martech.kernel.http.hearing import hearing_of
 from martech.kernel.http.units import begin, keep_answer, service_of
@@ -52,8 +53,18 @@ def routes(host: Host, module: Module, keyring: Keyring) -> list[Router]:
         before_request=begin,
         tags=[module.name],
     )
+    things = service_of(host, module.name, operating.things_of(host, module.name))
+    operated = Router(
+        path=f"/{module.name}/v1",
+        route_handlers=operating.parked_of(module) if operating.parks(module) else [],
+        dependencies={"things": Provide(things)},
+        guards=[authorize],
+        before_request=begin,
+        after_request=keep_answer,
+        tags=[module.name],
+    )
     own = [mount(f"/{module.name}/v1", controller) for controller in module.controllers]
-    return [*own, heard, *(mount("/", controller) for controller in module.protocols)]
+    return [*own, heard, operated, *(mount("/", controller) for controller in module.protocols)]
 
 
 def check(mounted: Mapping[str, list[Router]]) -> None:

@@ -6,6 +6,7 @@ Litestar finishes a generator dependency after the response is made and before i
 
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from litestar.types import ASGIApp
 
 from martech.kernel import failpoints, idempotency, telemetry
 from martech.kernel.auth import Principal
-from martech.kernel.db import Database
+from martech.kernel.db import Database, Transaction
 from martech.kernel.errors import Malformed
 from martech.kernel.host import Host
 from martech.kernel.http.problems import Replay
@@ -79,9 +80,11 @@ def origin() -> Origin | None:
 
 
 def service_of(
-    host: Host, module: str
+    host: Host, module: str, make: Callable[[Transaction], object] | None = None
 ) -> Callable[[Request[Any, Any, Any]], AsyncIterator[object]]:
-    """The dependency ``service``: the module's service in a unit of the request's tenant."""
+    """The dependency ``service``: the module's service in a unit of the request's tenant; or what
+    else *make* makes of the transaction."""
+    made = make or partial(host.service, module)
 
     async def service(request: Request[Any, Any, Any]) -> AsyncIterator[object]:
         principal: Principal = request.auth
@@ -94,7 +97,7 @@ def service_of(
             async with database.transaction(
                 principal.tenant, write=write, principal=principal, origin=origin()
             ) as tx:
-                yield host.service(module, tx)
+                yield made(tx)
                 if keeping is not None and keeping.answer is not None:
                     await idempotency.keep(tx, database.metadata, keeping.sent, keeping.answer)
         except Exception:

@@ -23,8 +23,9 @@ ROLES: Final[dict[Role, frozenset[str]]] = {
     "owner": frozenset({"*:*"}),
 }
 
-VERBS: Final = ("read", "write", "manage", "hear")
-"""Who hears a module's events learns all that it tells: of the roles only the owner's may."""
+VERBS: Final = ("read", "write", "manage", "hear", "operate")
+"""Who hears a module's events learns all that it tells, and who operates one what was told to it:
+of the roles only the owner's may."""
 
 _SCOPE: Final = re.compile(rf"(?P<module>[a-z][a-z0-9_]*|\*):({'|'.join(VERBS)}|\*)")
 EVERYTHING: Final = ROLES["owner"]
