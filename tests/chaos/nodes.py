@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,15 +171,21 @@ class Nodes:
 
 @asynccontextmanager
 async def nodes(
-    topology: Topology, kind: str, folder: Path, sink: Sink, *, wired: bool = False, **more: str
+    topology: Topology,
+    kind: str,
+    folder: Path,
+    sink: Sink,
+    *,
+    wires: Callable[[Sequence[int]], Sequence[Wire | None]] = lambda ports: [None] * len(ports),
+    **more: str,
 ) -> AsyncIterator[Nodes]:
-    """The product, started and ready; *wired*, each process behind a `Wire`. *more* are settings of
-    all processes."""
+    """The product, started and ready; *wires* makes what stands before each process, from the
+    ports of all. *more* are settings of all processes."""
     async with AsyncExitStack() as stack:
         made: list[Node] = []
-        for modules in topology:
-            port = servers.free_port()
-            seen, wire = await stack.enter_async_context(before(port)) if wired else (port, None)
+        ports = [servers.free_port() for _ in topology]
+        for modules, port, wire in zip(topology, ports, wires(ports), strict=True):
+            seen = await stack.enter_async_context(before(wire)) if wire else port
             home = folder / modules[0]
             home.mkdir(parents=True)
             database = await asyncio.to_thread(databases.fresh, kind, databases.product(), home)

@@ -4,7 +4,6 @@
 chooses. `make chaos` tells it in every topology, over every feed, on both databases.
 """
 
-import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
@@ -12,7 +11,9 @@ from time import monotonic
 import pytest
 
 from martech.app import installed
-from tests.chaos.nodes import ROOT, Topology, all_apart, monolith, nodes, one_outside
+from tests import databases
+from tests.chaos.choosing import outside, whole_on
+from tests.chaos.nodes import Topology, all_apart, monolith, nodes, one_outside
 from tests.chaos.tale import BUYERS, LATE, Answers, tell
 from tests.chaos.worlds import World, difference, world
 from tests.sinks.smtp import sink
@@ -20,24 +21,16 @@ from tests.sinks.smtp import sink
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 
 Told = tuple[World, Answers]
-Tell = Callable[[str, Topology], Awaitable[Told]]
-
-
-def chosen() -> str:
-    """The module that is outside in this commit's tests."""
-    asked = ["git", "rev-parse", "HEAD"]
-    commit = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    modules = installed()
-    return modules[int(commit.strip() or "0", 16) % len(modules)]
+Tell = Callable[[str, str, Topology], Awaitable[Told]]
 
 
 @pytest.fixture
-def told(kind: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> Tell:
+def told(tmp_path: Path, record_property: Callable[[str, object], None]) -> Tell:
     """Tells the story in a topology, and says how long that took."""
 
-    async def telling(name: str, topology: Topology) -> Told:
+    async def telling(kind: str, name: str, topology: Topology) -> Told:
         async with sink() as server:
-            async with nodes(topology, kind, tmp_path / name, server) as platform:
+            async with nodes(topology, kind, tmp_path / kind / name, server) as platform:
                 began = monotonic()
                 answers = await tell(platform, server)
                 record_property("said", f"{name}, {kind}: {monotonic() - began:.1f} s")
@@ -48,21 +41,22 @@ def told(kind: str, tmp_path: Path, record_property: Callable[[str, object], Non
 
 
 async def test_split_it_ends_as_whole(told: Tell, full: bool) -> None:
-    whole, said = await told("monolith", monolith())
-    assert said["the first"]["counts"]["delivered"] == BUYERS
-    assert said["the second"]["counts"]["delivered"] == BUYERS + LATE - 1  # one wants no more
-    outside = installed() if full else [chosen()]
-    splits = {f"{module} outside": one_outside(module) for module in outside}
-    for name, topology in {**splits, "all apart": all_apart()}.items():
-        left, answers = await told(name, topology)
-        assert not (differs := difference(whole, left)), "\n".join([name, *differs])
-        assert figures(answers) == figures(said), name
+    for kind in databases.KINDS if full else [whole_on()]:
+        whole, said = await told(kind, "monolith", monolith())
+        assert said["the first"]["counts"]["delivered"] == BUYERS
+        assert said["the second"]["counts"]["delivered"] == BUYERS + LATE - 1  # one wants no more
+        alone = installed() if full else [outside()]
+        splits = {f"{module} outside": one_outside(module) for module in alone}
+        for name, topology in {**splits, "all apart": all_apart()}.items():
+            left, answers = await told(kind, name, topology)
+            assert not (differs := difference(whole, left)), "\n".join([name, *differs])
+            assert figures(answers) == figures(said), name
 
 
 async def test_an_event_that_is_lost_or_twice_or_of_somebody_else_makes_another_world(
     told: Tell,
 ) -> None:
-    whole, _ = await told("monolith", monolith())
+    whole, _ = await told(whole_on(), "monolith", monolith())
     event = next(row for row in whole if row[0] == "profiles.activity_recorded.v1")
     rest = [row for row in whole if row is not event]
     another = next(

@@ -29,10 +29,16 @@ class Wire:
         if self._wrong:
             await self._answer(reader, writer)
             return
-        far_reader, far_writer = await asyncio.open_connection(*self._there)
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self._there)
+        except OSError:  # nobody is there, and whoever called is told so in the same way
+            writer.transport.abort()
+            return
         self._open |= {writer, far_writer}
         with suppress(OSError):
-            await asyncio.gather(_pass(reader, far_writer), self._pass_back(far_reader, writer))
+            await asyncio.gather(
+                self._pass_on(reader, far_writer), self._pass_back(far_reader, writer)
+            )
         self._open -= {writer, far_writer}
         for end in (writer, far_writer):
             end.transport.abort()
@@ -55,6 +61,12 @@ class Wire:
         for end in list(self._open):
             end.transport.abort()
 
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while some := await reader.read(65536):
+            writer.write(some)
+            await writer.drain()
+        writer.close()
+
     async def _pass_back(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while some := await reader.read(65536):
             await asyncio.sleep(self._slow)
@@ -70,20 +82,28 @@ class Wire:
         writer.close()
 
 
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while some := await reader.read(65536):
-        writer.write(some)
-        await writer.drain()
-    writer.close()
+class Leaning(Wire):
+    """The defect: whoever stands behind it first asks somebody else, and cannot do without."""
+
+    def __init__(self, host: str, port: int, on: int) -> None:
+        super().__init__(host, port)
+        self._on = on
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while some := await reader.read(65536):
+            _, asked = await asyncio.open_connection("127.0.0.1", self._on)
+            asked.close()
+            writer.write(some)
+            await writer.drain()
+        writer.close()
 
 
 @asynccontextmanager
-async def before(port: int) -> AsyncIterator[tuple[int, Wire]]:
-    """A port from which a wire leads to *port* of this machine."""
-    wire = Wire("127.0.0.1", port)
+async def before(wire: Wire) -> AsyncIterator[int]:
+    """The port from which *wire* begins."""
     server = await asyncio.start_server(wire.connected, "127.0.0.1", 0)
     try:
-        yield server.sockets[0].getsockname()[1], wire
+        yield server.sockets[0].getsockname()[1]
     finally:
         wire.cut()
         server.close()
