@@ -49,6 +49,8 @@ async def _take_over(shadow: Shadow, connection: AsyncConnection) -> None:
     if sqlite_url:
         file = str(sqlite_file(shadow.live.url, shadow.name))
         await connection.exec_driver_sql(f'ATTACH DATABASE ? AS "{shadow.name}"', (file,))
+    else:
+        await _lock(shadow, connection)
     for column, numbered in shadow.projection.renumbered.items():
         await _renumber(shadow, connection, column, numbered)
     await (_copy if sqlite_url else _move)(shadow, connection)
@@ -56,9 +58,15 @@ async def _take_over(shadow: Shadow, connection: AsyncConnection) -> None:
     await commands.take_over(connection, shadow.live.metadata, table(shadow.metadata, "commands"))
 
 
+async def _lock(shadow: Shadow, connection: AsyncConnection) -> None:
+    """Before anything is read: who has seen a number that will be another must be through."""
+    tables = ", ".join(map(str, shadow.projection.tables))
+    await connection.exec_driver_sql(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
+    await connection.exec_driver_sql(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE")
+
+
 async def _move(shadow: Shadow, connection: AsyncConnection) -> None:
     tables = shadow.projection.tables
-    await connection.exec_driver_sql(f"SET LOCAL lock_timeout = {PATIENCE_MS}")
     await connection.exec_driver_sql(f"DROP TABLE {', '.join(map(str, tables))}")
     for one in map(shadow.of, tables):
         await connection.exec_driver_sql(f'ALTER TABLE {one} SET SCHEMA "{shadow.live.name}"')

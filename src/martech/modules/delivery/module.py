@@ -1,4 +1,4 @@
-from martech.kernel.module import Module
+from martech.kernel.module import Module, Projection
 from martech.modules.delivery import contract, handlers, jobs, service, tables
 from martech.modules.delivery.adapters.post import Post
 from martech.modules.delivery.adapters.running import Running
@@ -24,6 +24,12 @@ module = Module(
         engagement.UnsubscribeController,
     ],
     subscriptions=[handlers.know_recipients, handlers.keep_contents],
+    projections=[
+        Projection(
+            of=handlers.know_recipients, tables=[tables.recipients], beside=[tables.suppressions]
+        ),
+        Projection(of=handlers.keep_contents, tables=[tables.contents]),
+    ],
     jobs=[jobs.deliver, jobs.cancel_waiting, jobs.tell],
     resources=[Post, Writer, Running, Reception],
     settings=DeliverySettings,

@@ -24,7 +24,7 @@ from martech.modules.tracking.contract import TrackedEvent
 
 PERSON = tuple(profiles.c[name] for name in ("id", "first_seen", "identified"))
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Recording(Rows):
