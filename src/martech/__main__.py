@@ -7,6 +7,7 @@ from martech.cli.brokers import republish_
 from martech.cli.contracts import contracts
 from martech.cli.keys import key, tenant
 from martech.cli.leaving import extract_, move_data
+from martech.cli.nginx import nginx_
 from martech.cli.putting_right import parked_, replay_
 from martech.cli.running import serve, worker
 from martech.cli.schemas import migrate_, migration
@@ -32,13 +33,14 @@ def main() -> None:
     (duckdb:///FILE?memory_mb=192), MARTECH_REDIS_URL, MARTECH_MODULES, MARTECH_HOST, MARTECH_PORT,
     MARTECH_PUBLIC_URL (how the world reaches us: links in mails), MARTECH_LOG_LEVEL,
     MARTECH_MAX_REQUESTS, MARTECH_DRAIN_SECONDS, MARTECH_ISSUER_KEYS (public keys),
-    MARTECH_KEY_SNAPSHOT (a file), MARTECH_FAILPOINTS (tests); and what modules read for
-    themselves, such as MARTECH_DELIVERY_SMTP_URL: docs/modules lists it.
+    MARTECH_KEY_SNAPSHOT (a file), MARTECH_OTLP_ENDPOINT and MARTECH_TRACE_RATIO (traces),
+    MARTECH_FAILPOINTS (tests); and what modules read for themselves, such as
+    MARTECH_DELIVERY_SMTP_URL: docs/modules lists it.
     """
 
 
 for command in (
-    *(serve, worker, migrate_, migration, contracts, extract_, move_data),
+    *(serve, worker, migrate_, migration, contracts, extract_, move_data, nginx_),
     *(modules, tenant, key, audit_, parked_, replay_, republish_),
 ):
     main.add_command(command)

@@ -1,0 +1,158 @@
+"""The way from the world to several hosts: which paths lead to which, as nginx reads it.
+
+Rendered from the manifests, so that a module may leave without anybody's address changing. What
+only hosts ask of each other (`/_ports`, `/_outbox`) leads nowhere.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+from litestar import Litestar, Router
+from litestar.routes import HTTPRoute
+
+from martech.kernel.auth import Keyring
+from martech.kernel.errors import Error, NotFound, TooLarge, Unavailable
+from martech.kernel.host import Host
+from martech.kernel.http.application import LARGEST_BODY
+from martech.kernel.http.routes import routes
+from martech.kernel.settings import SettingsError
+
+REST = "rest"
+"""The name of the host that serves whatever is not elsewhere."""
+
+_PARAMETER = re.compile(r"\{[^}:]*:(\w+)\}")
+
+PAGE = """\
+# Which paths lead to which host; for nginx' conf.d. Written by:
+#   {command}
+{upstreams}
+server {{
+    listen {listen};
+
+    # what hosts ask of each other goes from host to host
+    location ~ ^/_(ports|outbox)(/|$) {{
+        default_type application/problem+json;
+        return 404 '{closed}';
+    }}
+{locations}
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_next_upstream off;
+    # streams say every 15 s that they are there, and ask not to be buffered
+    proxy_read_timeout 75s;
+
+    error_page 413 @large;
+    location @large {{
+        internal;
+        default_type application/problem+json;
+        return 413 '{large}';
+    }}
+    error_page 502 504 =503 @away;
+    location @away {{
+        internal;
+        default_type application/problem+json;
+        add_header Retry-After 1 always;
+        return 503 '{away}';
+    }}
+}}
+"""
+
+UPSTREAM = """
+upstream {name} {{
+    server {place};
+    keepalive 64;
+}}
+"""
+
+LOCATION = """
+    location {pattern} {{
+        client_max_body_size {limit};
+        proxy_pass {scheme}://{name};
+    }}
+"""
+
+
+class Way(NamedTuple):
+    """What leads to a module, and the largest body that any of its routes takes."""
+
+    patterns: Sequence[str]
+    limit: int
+
+
+def rendered(host: Host, peers: Mapping[str, str], rest: str, listen: str) -> str:
+    """nginx' server for the modules of *host*: those of *peers* are at their URLs, the others at
+    *rest*. Raises `SettingsError`."""
+    for name in peers:
+        if name not in host.modules:
+            raise SettingsError(
+                f"{name} is not installed here, so nobody knows its paths. Render this where it is."
+            )
+    ways = {name: _way(host, name) for name in host.modules}
+    others = max([LARGEST_BODY, *(way.limit for name, way in ways.items() if name not in peers)])
+    led = [(name, ways[name]) for name in peers] + [(REST, Way(["/"], others))]
+    places = {**{name: _place(url) for name, url in peers.items()}, REST: _place(rest)}
+    said = ",".join(f"{name}={url}" for name, url in peers.items())
+    return PAGE.format(
+        command=f"martech nginx --peers {said} --rest {rest} --listen {listen}",
+        listen=listen,
+        upstreams="".join(
+            UPSTREAM.format(name=name, place=place) for name, (_, place) in places.items()
+        ),
+        locations="".join(
+            LOCATION.format(pattern=pattern, limit=way.limit, scheme=places[name][0], name=name)
+            for name, way in led
+            for pattern in way.patterns
+        ),
+        closed=_problem(NotFound("There is nothing here for the public.")),
+        large=_problem(TooLarge("The body is larger than this takes. Send it in parts.")),
+        away=_problem(Unavailable("Whoever answers this is away. Try again shortly.")),
+    )
+
+
+def _way(host: Host, name: str) -> Way:
+    own, limit, patterns = f"/{name}/", 0, [f"/{name}/"]
+    for route in _routes(routes(host, host.modules[name], Keyring())):
+        limits = (handler.resolve_request_max_body_size() for handler in route.route_handlers)
+        limit = max(limit, *(each or 0 for each in limits))
+        if not route.path.startswith(own):
+            patterns.append(f"~ ^{_regex(route.path)}/?$")
+    return Way(patterns, limit)
+
+
+def _routes(routers: Iterable[Router]) -> list[HTTPRoute]:
+    """As an application has them: a limit that no route says is the application's."""
+    app = Litestar(list(routers), request_max_body_size=LARGEST_BODY, openapi_config=None)
+    return [route for route in app.routes if isinstance(route, HTTPRoute)]
+
+
+def _regex(path: str) -> str:
+    """What *path* looks like with something in the place of each parameter."""
+    steps = _PARAMETER.split(path)  # text, a parameter's type, text, ...
+    return "".join(
+        (".+" if part == "path" else "[^/]+") if number % 2 else re.escape(part)
+        for number, part in enumerate(steps)
+    )
+
+
+def _place(url: str) -> tuple[str, str]:
+    """Scheme and place of a host."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+        raise SettingsError(f"{url!r} must be http://HOST:PORT, or https://HOST:PORT, and no more.")
+    return parts.scheme, parts.netloc
+
+
+def _problem(error: Error) -> str:
+    said = {
+        "type": f"/problems/{error.slug()}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+    }
+    return msgspec.json.encode(said).decode()

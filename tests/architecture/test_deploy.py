@@ -1,0 +1,86 @@
+"""What is deployed is what the code says: nginx' files are rendered from the manifests, and every
+service of compose.yaml has settings with which its host would start."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from martech.__main__ import main
+from martech.app import hosted, settings_of
+from martech.kernel.host import Host
+from martech.kernel.settings import SettingsError
+
+ROOT = Path(__file__).parents[2]
+WAYS = sorted((ROOT / "deploy" / "nginx").glob("*.conf"))
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+OURS = {name: made for name, made in COMPOSE["services"].items() if "build" in made}
+SECRET = "0123456789abcdef"
+
+
+def test_there_are_ways_to_look_at() -> None:
+    assert {way.stem for way in WAYS} == {"services", "split"}
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.stem)
+def test_a_way_is_as_it_would_be_rendered_today(way: Path) -> None:
+    command = re.search(r"^#   martech (nginx .*)$", way.read_text(), re.MULTILINE)
+    assert command, "the second line says with what it is rendered"
+    rendered = CliRunner().invoke(main, shlex.split(command[1]))
+    assert rendered.exit_code == 0, rendered.output
+    assert rendered.output == way.read_text(), f"martech {command[1]} > {way.relative_to(ROOT)}"
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_a_service_has_settings_with_which_its_host_starts(service: str) -> None:
+    settings = settings_of(environment(OURS[service]))
+    Host(hosted(settings), settings)
+
+
+def test_hosts_that_ask_each_other_want_a_secret() -> None:
+    with pytest.raises(SettingsError, match="MARTECH_PEER_SECRET"):
+        settings_of(environment(OURS["personalization"], secret=""))
+
+
+@pytest.mark.parametrize("profile", ["embedded", "services", "split"])
+def test_every_module_is_served_by_one_host(profile: str) -> None:
+    served: list[str] = []
+    for name, service in OURS.items():
+        if profile in service["profiles"] and name not in ("migrate", "worker"):
+            served += [module.name for module in hosted(settings_of(environment(service)))]
+    assert sorted(served) == sorted(module.name for module in hosted(settings_of({})))
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_peers_are_services_of_the_same_profile_that_serve_what_is_said(service: str) -> None:
+    for module, url in settings_of(environment(OURS[service])).peers.items():
+        name = url.removeprefix("http://").removesuffix(":8000")
+        assert OURS[name]["profiles"] == OURS[service]["profiles"]
+        there = hosted(settings_of(environment(OURS[name])))
+        assert module in {found.name for found in there}
+
+
+@pytest.mark.parametrize(("gate", "way"), [("gate", "services"), ("gate-split", "split")])
+def test_a_gate_leads_to_services_of_its_profile(gate: str, way: str) -> None:
+    service = COMPOSE["services"][gate]
+    assert service["volumes"] == [f"./deploy/nginx/{way}.conf:/etc/nginx/conf.d/default.conf:ro"]
+    places = re.findall(r"server (\w+):8000;", (ROOT / f"deploy/nginx/{way}.conf").read_text())
+    assert set(places) == set(service["depends_on"])
+    assert all(OURS[place]["profiles"] == service["profiles"] for place in places)
+
+
+def environment(service: Mapping[str, Any], secret: str = SECRET) -> dict[str, str]:
+    """As compose would give it, with a secret said and nothing else."""
+    said = {"MARTECH_PEER_SECRET": secret}
+
+    def value(text: str) -> str:
+        return re.sub(
+            r"\$\{(\w+):-([^}]*)\}", lambda found: said.get(found[1]) or found[2], str(text)
+        )
+
+    return {name: value(text) for name, text in service["environment"].items()}
