@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from martech.kernel.grouping import Groups
 from martech.kernel.messages import Command
-from martech.kernel.module import Unit, job
+from martech.kernel.module import Projection, Unit, job
+from tests.sample.ledger.handlers import write_sales_down
 from tests.sample.ledger.module import module as ledger
 from tests.sample.ledger.service import LedgerService
+from tests.sample.ledger.tables import lines
 from tests.sample.shop.module import module as shop
 
 
@@ -52,3 +54,13 @@ REMINDING = [
     shop,
     replace(ledger, service=RemindingLedger, jobs=[expire, remind], resources=[Outside]),
 ]
+
+REBUILDING = [
+    shop,
+    replace(
+        REMINDING[1],
+        subscriptions=[write_sales_down],
+        projections=[Projection(of=write_sales_down, tables=[lines])],
+    ),
+]
+"""The lines follow from the sales alone, so they can be made anew."""

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import delete, func, select
 
+from martech.kernel import shadow
 from martech.kernel.bus import Bus, Delivery
 from martech.kernel.columns import table
 from martech.kernel.cursors import Cursors
@@ -21,7 +22,7 @@ from martech.kernel.settings import Settings
 from tests.chaos.defects import ActsWhileReplaying
 from tests.chaos.history import GuaranteeBroken, insist
 from tests.chaos.loads import TENANT, lines, set_aside
-from tests.chaos.reminding import REMINDING, Expire, Outside
+from tests.chaos.reminding import REBUILDING, REMINDING, Expire, Outside
 from tests.sample.ledger import tables
 from tests.sample.shop.contract import Sold
 
@@ -126,6 +127,51 @@ async def _check_commands(host: Host, numbers: set[int], replayed: int) -> None:
         expired = (await connection.execute(inward)).scalar_one()
     if (expired, database.dropped) != (len(numbers) + replayed, replayed):
         raise GuaranteeBroken(f"{expired} inward commands, {database.dropped} outward dropped")
+
+
+async def rebuild(url: str, events: int) -> None:
+    """As `replay`, but in a shadow: nothing in use is emptied, and lines are written once."""
+    async with Host(REBUILDING, Settings(database_url=url)) as host:
+        bus, jobs = Bus(host, batch=50), Jobs(host)
+        await sell(host, range(events))
+        await bus.settle()
+        await jobs.settle()
+        running = asyncio.create_task(bus.run())
+        selling = asyncio.create_task(sell(host, range(events, 2 * events)))
+        dropped = await shadow.rebuild(host, f"ledger.{SUBSCRIPTION}", lambda *_: None, batch=50)
+        await selling
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await bus.settle()
+        await jobs.settle()
+        after, wanted = await lines(host), await told(host)
+        insist(
+            faults=1, wanted=1, tried=len(wanted), planned=2 * events, progress=len(after),
+            outstanding=sum([await d.lag() for d in bus.deliveries]) + len(await set_aside(host)),
+        )  # fmt: skip
+        if digest(after) != digest(wanted):
+            raise GuaranteeBroken("the projection made anew is another")
+        outside = host.resources["ledger"][Outside]
+        assert isinstance(outside, Outside)
+        if more := [n for n, times in Counter(outside.reminded).items() if times > 1]:
+            raise GuaranteeBroken(f"{len(more)} reminded again")
+        if set(outside.reminded) != {number for _, number in wanted} or dropped < events:
+            raise GuaranteeBroken(f"{len(outside.reminded)} reminded, {dropped} dropped")
+
+
+async def test_a_projection_is_made_anew_in_a_shadow_beside_live_traffic(
+    sample_url: str, full: bool
+) -> None:
+    await rebuild(sample_url, 1_500 if full else 60)
+
+
+async def test_a_shadow_that_acts_is_found_out(
+    sample_url: str, full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("martech.kernel.shadow.delivery.ALWAYS", 0)
+    with pytest.raises(GuaranteeBroken, match=r"[1-9]\d* reminded again"):
+        await rebuild(sample_url, 500 if full else 30)
 
 
 async def test_a_projection_is_built_anew_beside_live_traffic(sample_url: str, full: bool) -> None:

@@ -22,7 +22,7 @@ from martech.kernel.module import ManifestError, Projection
 from martech.kernel.settings import Settings
 from tests.chaos.loads import TENANT, lines, set_aside
 from tests.chaos.processes import KILLED, Child, Say
-from tests.chaos.reminding import REMINDING, Expire, Outside, RemindingLedger
+from tests.chaos.reminding import REBUILDING, REMINDING, Expire, Outside, RemindingLedger
 from tests.sample.ledger import tables
 from tests.sample.ledger.handlers import write_sales_down
 
@@ -30,14 +30,6 @@ pytestmark = pytest.mark.anyio
 
 NAME = "ledger.write_sales_down"
 SHOP, LEDGER = REMINDING
-REBUILDING = [
-    SHOP,
-    replace(
-        LEDGER,
-        subscriptions=[write_sales_down],
-        projections=[Projection(of=write_sales_down, tables=[tables.lines])],
-    ),
-]
 
 
 @pytest.fixture
