@@ -10,6 +10,7 @@ from martech.kernel import settings
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
 from tests import databases
+from tests.chaos.verdicts import Verdicts
 
 # how busy the machine is says nothing about a property
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -18,6 +19,11 @@ hypothesis.settings.load_profile("untimed")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="guarantees at full size (make chaos)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--full"):
+        config.pluginmanager.register(Verdicts())
 
 
 @pytest.fixture(scope="session")

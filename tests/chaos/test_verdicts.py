@@ -1,0 +1,69 @@
+"""What `make chaos` writes down of a run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos.verdicts import NAMED, ONE, Verdicts
+
+pytest_plugins = ["pytester"]
+
+HOLDS = (
+    '"""M98 and M99: what holds."""\n\ndef test_one(): assert True\ndef test_two(): assert True\n'
+)
+BROKEN = '"""M99: what does not."""\n\ndef test_three(): assert False\n'
+
+
+@pytest.fixture
+def page(pytester: pytest.Pytester) -> Path:
+    pytester.makepyfile(test_holds=HOLDS, test_broken=BROKEN, test_other='"""No guarantee."""\n')
+    return pytester.path / "verdicts.json"
+
+
+def run(pytester: pytest.Pytester, page: Path, *options: str) -> dict[str, Any]:
+    pytester.inline_run("-p", "no:cacheprovider", *options, plugins=[Verdicts(page)])
+    found: dict[str, Any] = json.loads(page.read_text())
+    return found
+
+
+def test_a_guarantee_holds_if_all_its_tests_do(pytester: pytest.Pytester, page: Path) -> None:
+    found = run(pytester, page)
+    assert {name: verdict["holds"] for name, verdict in found.items()} == {
+        "M98": True,
+        "M99": False,
+    }
+    assert {*found["M99"]["tests"]} == {
+        "test_holds.py::test_one",
+        "test_holds.py::test_two",
+        "test_broken.py::test_three",
+    }
+    assert found["M99"]["tests"]["test_broken.py::test_three"]["outcome"] == "failed"
+
+
+def test_what_is_not_run_again_keeps_its_verdict(pytester: pytest.Pytester, page: Path) -> None:
+    run(pytester, page)
+    found = run(pytester, page, "test_holds.py", "-k", "one")
+    assert found["M99"]["holds"] is False
+    assert len(found["M99"]["tests"]) == 3
+
+
+def test_a_test_that_is_gone_says_nothing_any_more(pytester: pytest.Pytester, page: Path) -> None:
+    run(pytester, page)
+    pytester.makepyfile(test_broken=BROKEN.replace("test_three(): assert False", "test_four(): 1"))
+    assert run(pytester, page)["M99"]["holds"] is True
+
+
+@pytest.mark.parametrize(
+    ("line", "ids"),
+    [
+        ("M1: state", ["M1"]),
+        ("E12, E13, E14, and E4 at the wire: what", ["E12", "E13", "E14", "E4"]),
+        ("M4 for a store: two", ["M4"]),
+        ("The same story", []),
+    ],
+)
+def test_a_docstring_begins_with_what_it_shows(line: str, ids: list[str]) -> None:
+    named = NAMED.match(line)
+    assert (ONE.findall(named[1]) if named else []) == ids
