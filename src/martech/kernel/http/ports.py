@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request, Response, Router, post
 from litestar.params import FromPath
 
+from martech.kernel import telemetry
 from martech.kernel.asking import due_within
 from martech.kernel.errors import Error, Malformed, NotFound, Timeout
 from martech.kernel.host import Host
@@ -71,6 +72,8 @@ def port_routes(host: Host) -> Router:
     ) -> Response[bytes]:
         known = ports.question(module, question)
         asked = wire.asked(request.headers)
+        if trace := telemetry.current.get():
+            trace.tenant = asked.tenant
         seconds = wire.seconds_left(request.headers, WRITE)
         arguments = _arguments(known, await request.body())
         try:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from martech.kernel import telemetry
 from martech.kernel.asking import Asking, left, refuse_late
 from martech.kernel.errors import Error, Timeout, Unavailable
 from martech.kernel.remote import wire
@@ -46,7 +47,11 @@ class RemotePort:
         async def call(*args: object, **named: object) -> Any:
             refuse_late(self._asking, f"{self._peer.name}.{name}")
             body = question.encode(args, named)
-            with self._calls.timed(self._peer.name, name):
+            asked = {"rpc.service": self._peer.name, "rpc.method": name}
+            with (
+                self._calls.timed(self._peer.name, name),
+                telemetry.span(f"{self._peer.name}.{name}", "client", asked),
+            ):
                 return await self._ask(question, body)
 
         return call

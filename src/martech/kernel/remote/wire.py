@@ -18,7 +18,7 @@ from uuid import UUID
 
 import msgspec
 
-from martech.kernel import errors
+from martech.kernel import errors, telemetry
 from martech.kernel.asking import Asking
 from martech.kernel.auth import Principal
 from martech.kernel.errors import Error, Invalid
@@ -106,11 +106,15 @@ class Asked(NamedTuple):
 def headers(tenant: UUID, asking: Asking | None, seconds: float) -> dict[str, str]:
     """What travels beside the arguments of a question."""
     said = {TENANT: str(tenant), TIME_LEFT: str(int(seconds * 1000))}
+    trace = telemetry.traceparent() or (asking.origin.traceparent if asking else None)
+    if trace is not None:
+        said[TRACEPARENT] = trace
     if asking is None:
         return said
     if asking.principal is not None:
         said[PRINCIPAL] = urlsafe_b64encode(msgspec.json.encode(asking.principal)).decode()
-    for name, value in zip((CORRELATION, CAUSATION, TRACEPARENT), asking.origin, strict=True):
+    came_of = {CORRELATION: asking.origin.correlation, CAUSATION: asking.origin.causation}
+    for name, value in came_of.items():
         if value is not None:
             said[name] = str(value)
     return said
@@ -121,7 +125,8 @@ def asked(said: Mapping[str, str]) -> Asked:
     tenant = _uuid(said, TENANT)
     if tenant is None:
         raise Invalid(f"{TENANT} is missing. Say for which tenant you ask.", field=TENANT)
-    origin = Origin(_uuid(said, CORRELATION), _uuid(said, CAUSATION), said.get(TRACEPARENT))
+    trace = telemetry.traceparent() or said.get(TRACEPARENT)  # that of the request came of it
+    origin = Origin(_uuid(said, CORRELATION), _uuid(said, CAUSATION), trace)
     return Asked(tenant, _principal(said), origin)
 
 
