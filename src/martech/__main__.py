@@ -4,6 +4,7 @@ import click
 
 from martech import __version__
 from martech.cli.brokers import republish_
+from martech.cli.canvases import modules
 from martech.cli.contracts import contracts
 from martech.cli.keys import key, tenant
 from martech.cli.leaving import extract_, move_data
@@ -12,7 +13,7 @@ from martech.cli.putting_right import parked_, replay_
 from martech.cli.running import serve, worker
 from martech.cli.schemas import migrate_, migration
 from martech.cli.terminal import Martech
-from martech.cli.upkeep import audit_, modules
+from martech.cli.upkeep import audit_
 
 
 @click.group(cls=Martech, context_settings={"help_option_names": ["-h", "--help"]})

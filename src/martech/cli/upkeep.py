@@ -1,32 +1,14 @@
-"""modules, audit: how things stand."""
+"""audit: whether what was done is still what was written down."""
 
 import asyncio
 import sys
 from typing import Any
 
 import click
-from rich.markup import escape
 
-from martech import app
 from martech.cli.terminal import out, settings_of, with_host
 from martech.kernel import audit
-from martech.kernel.files import installed
 from martech.kernel.settings import Settings
-
-
-@click.command()
-@settings_of
-def modules(settings: Settings) -> None:
-    """List the modules: where each is kept, what it hears and does."""
-    here = {module.name for module in app.hosted(settings)}
-    for module in app.load(installed()):
-        kept = click.format_filename(settings.database_of(module.name).rpartition("@")[2])
-        where = kept if module.name in here else "not hosted here"
-        out.print(f"[bold]{module.name}[/]  {escape(where)}", soft_wrap=True)
-        for heard in sorted({t for s in module.subscriptions for t in s.types}):
-            out.print(f"    hears {heard}")
-        for job in module.jobs:
-            out.print(f"    does  {job.command.__name__}")
 
 
 @click.command("audit")

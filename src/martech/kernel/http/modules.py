@@ -43,16 +43,17 @@ def _map(cards: Sequence[ModuleCard]) -> str:
             _link(card.canvas.name, names),
             _links({heard.type.split(".")[0] for heard in card.canvas.hears}, names),
             _links(card.canvas.asks, names),
-            escape(_verdict(card.standing)),
+            escape(verdict(card.standing)),
         )
         for card in cards
     ]
     return _table(("module", "hears", "asks", "stands"), rows)
 
 
-def _verdict(standing: ModuleStanding) -> str:
+def verdict(standing: ModuleStanding) -> str:
+    """How a module stands, in a few words."""
     if not standing.available:
-        return "its database does not answer"
+        return "its database, or its store, does not answer"
     parked = standing.parked + sum(heard.parked for heard in standing.subscriptions)
     behind = sum(heard.behind or 0 for heard in standing.subscriptions)
     facts = [f"{standing.told:,} told"]
@@ -103,7 +104,7 @@ def _module(card: ModuleCard, names: Sequence[str]) -> str:
         ),
     )
     name = escape(canvas.name)
-    said = f"<p>{escape(canvas.purpose)}</p><p class=quiet>{escape(_verdict(card.standing))}</p>"
+    said = f"<p>{escape(canvas.purpose)}</p><p class=quiet>{escape(verdict(card.standing))}</p>"
     return f'<section id="{name}"><h2>{name}</h2>{said}{"".join(sections)}</section>'
 
 
