@@ -297,7 +297,9 @@ def test_logs_are_json_and_name_the_request(tmp_path: Path) -> None:
         ["key", "rotate"],
         ["key", "revoke"],
         ["parked", "list"],
+        ["parked", "show"],
         ["parked", "retry"],
+        ["parked", "drop"],
         ["replay"],
     ],
 )
@@ -330,7 +332,7 @@ def test_keys_are_issued_rotated_and_revoked_from_the_command_line(tmp_path: Pat
     martech("key", "issue", "--scope", "profile:read", exit_code=1)
     assert "Nothing is parked" in martech("parked", "list")
     martech("parked", "retry", "access", str(uuid4()), exit_code=1)
-    martech("parked", "retry", "profiles", "nothing/1/0", exit_code=1)
+    martech("parked", "retry", "profiles", "nothing:1:0", exit_code=1)
     assert "hears everything" in martech(
         "replay", "profiles.record_what_was_tracked", "--from", "0"
     )

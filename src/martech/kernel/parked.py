@@ -244,7 +244,8 @@ class ParkedThings:
         self._unit.audited.append(done)
 
     async def _rows(self, query: Executable) -> Sequence[Any]:
-        return (await self._execute(query)).all()
+        rows: Sequence[Any] = (await self._execute(query)).all()
+        return rows
 
     async def _execute(self, statement: Executable) -> Any:
         return await self._unit.execute(statement, None, self._scope)

@@ -1,0 +1,116 @@
+"""What an operator puts right from the command line."""
+
+import asyncio
+import json
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from click.testing import CliRunner
+
+from martech.__main__ import main
+from martech.app import load
+from martech.kernel.cursors import Aside, Cursors, Place
+from martech.kernel.host import Host
+from martech.kernel.settings import Settings
+from martech.modules.tracking.contract import EventsTracked
+from tests import databases
+from tests.modules.profiles.items import START, item
+
+pytestmark = pytest.mark.usefixtures("root_logger")
+
+NAMES = ["tracking", "profiles"]
+TENANT = UUID(int=7)
+RECORD = "record_what_was_tracked"
+TYPE = "tracking.events_tracked.v1"
+
+
+@pytest.fixture
+def url(kind: str, tmp_path: Path) -> str:
+    return databases.fresh(kind, load(NAMES), tmp_path)
+
+
+@pytest.fixture
+def shell(url: str) -> CliRunner:
+    asyncio.run(fill(url))
+    return CliRunner(env={"MARTECH_DATABASE_URL": url, "MARTECH_MODULES": ",".join(NAMES)})
+
+
+async def fill(url: str) -> None:
+    """One event is told, and three items are parked."""
+    async with Host(load(NAMES), Settings(database_url=url)) as host:
+        async with host.databases["tracking"].transaction(TENANT) as tx:
+            tx.publish(EventsTracked(items=[item(1, user="ada")]))
+        database = host.databases["profiles"]
+        async with database.across() as connection:
+            said = [
+                Aside(Place(1, n), TENANT, UUID(int=n), TYPE, "", START, b'{"bird":%d}' % n)
+                for n in range(3)
+            ]
+            cursors = Cursors(database.metadata, RECORD)
+            await cursors.set_aside(connection, said, attempts=8, due_at=None, error="not today")
+
+
+def martech(shell: CliRunner, *arguments: str, code: int = 0) -> str:
+    done = shell.invoke(main, list(arguments))
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def listed(shell: CliRunner, *arguments: str) -> list[str]:
+    lines = martech(shell, "parked", "list", *arguments).splitlines()
+    return [line.split()[1] for line in lines if line.startswith("profiles ")]
+
+
+def test_what_is_parked_is_listed_by_what_it_is(shell: CliRunner) -> None:
+    every = [f"{RECORD}:1:{n}" for n in range(3)]
+    assert listed(shell) == every
+    assert listed(shell, "--module", "profiles", "--subscription", RECORD) == every
+    assert listed(shell, "--type", TYPE) == every
+    assert "Nothing is parked" in martech(shell, "parked", "list", "--type", "x.y.v1")
+    assert "Nothing is parked" in martech(shell, "parked", "list", "--module", "tracking")
+    first = martech(shell, "parked", "list", "--module", "profiles", "--limit", "2")
+    after = first.split()[-1]
+    assert listed(shell, "--module", "profiles", "--after", after) == every[2:]
+    assert "--module" in martech(shell, "parked", "list", "--after", after, code=2)
+    wrong = martech(shell, "parked", "list", "--module", "profiles", "--after", "x", code=1)
+    assert "no page's `next`" in wrong
+
+
+def test_one_is_shown_tried_again_and_given_up(shell: CliRunner) -> None:
+    first, second = f"{RECORD}:1:0", f"{RECORD}:1:1"
+    shown = json.loads(martech(shell, "parked", "show", "profiles", first))
+    assert (shown["data"], shown["attempts"], shown["error"]) == ({"bird": 0}, 8, "not today")
+    assert "due again" in martech(shell, "parked", "retry", "profiles", first)
+    assert "list the parked" in martech(shell, "parked", "show", "profiles", first, code=1)
+    drop = ["parked", "drop", "profiles", second, "--reason"]
+    assert "Say why" in martech(shell, *drop, " ", code=1)
+    assert "given up" in martech(shell, *drop, "sent by a test")
+    assert "list the parked" in martech(shell, *drop, "twice", code=1)
+    assert listed(shell) == [f"{RECORD}:1:2"]
+
+
+def test_many_are_tried_again(shell: CliRunner) -> None:
+    again = ["parked", "retry", "profiles"]
+    assert "Name a subscription" in martech(shell, *again, code=1)
+    assert "Give an ID, or" in martech(shell, *again, "x", "--type", TYPE, code=2)
+    assert "3 are due again" in martech(shell, *again, "--subscription", RECORD)
+    assert "0 are due again" in martech(shell, *again, "--subscription", RECORD)
+
+
+def test_a_replay_begins_at_a_position_or_a_time(shell: CliRunner) -> None:
+    replay = ["replay", f"profiles.{RECORD}"]
+    assert "behind 0 again" in martech(shell, *replay, "--from", "0")
+    assert "behind 0 again" in martech(shell, *replay, "--from", "2001-01-01T00:00:00Z")
+    assert "behind 1 again" in martech(shell, *replay, "--from", "2100-01-01T00:00:00+02:00")
+    for text in ("yesterday", "2026-01-01T00:00:00", str(2**63)):
+        assert "neither a position nor a time" in martech(shell, *replay, "--from", text, code=1)
+    for several in ([], ["--shadow", "--from", "0"], ["--shadow", "--abandon"]):
+        assert "Say --from where" in martech(shell, *replay, *several, code=2)
+
+
+def test_a_shadow_is_made_and_abandoned(shell: CliRunner) -> None:
+    assert "is made anew" in martech(shell, "replay", f"profiles.{RECORD}", "--shadow")
+    assert "Nothing is left" in martech(shell, "replay", f"profiles.{RECORD}", "--abandon")
+    refused = martech(shell, "replay", "tracking.nothing", "--shadow", code=1)
+    assert f"There are: profiles.{RECORD}." in refused
