@@ -61,7 +61,7 @@ def canvas(module: Module) -> Canvas:
         name=module.name,
         purpose=_first(contract.__doc__),
         tables=[
-            (table.name, [column.name for column in table.columns])
+            (str(table.name), [str(column.name) for column in table.columns])
             for table in module.tables.sorted_tables
             if table.name not in KERNELS
         ],
