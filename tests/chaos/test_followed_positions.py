@@ -1,10 +1,7 @@
 """M2 and M3: a position that has been passed never fills up later, and keys stay in order."""
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import pairwise
 
 import pytest
 
@@ -14,16 +11,12 @@ from martech.kernel.settings import Settings
 from tests import databases
 from tests.chaos.children import carry
 from tests.chaos.defects import OrdersByXid, TakesNoLock
-from tests.chaos.history import GuaranteeBroken, History, insist
-from tests.chaos.loads import TENANT, SlowPublisher, TakenBack, lines
+from tests.chaos.history import GuaranteeBroken, insist
+from tests.chaos.loads import SlowPublisher, lines
 from tests.chaos.processes import Child
-from tests.sample.shop.service import ShopService
-from tests.sample.shop.tables import sales
+from tests.chaos.writers import WRITERS, change_price, in_order, sell, write
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1200)]
-
-WRITERS = 16
-KEYS = 20
 
 
 @asynccontextmanager
@@ -37,33 +30,6 @@ async def carried(url: str, delivery: type[Delivery] = Delivery) -> AsyncIterato
         finally:
             await child.kill()
         await Bus(host, delivery=delivery).settle()
-
-
-async def write(
-    host: Host, transactions: int, work: Callable[[ShopService, int, random.Random], Awaitable[int]]
-) -> History:
-    """Sixteen writers, each doing *work* in *transactions* units of its own."""
-    history = History()
-
-    async def writer(number: int) -> None:
-        seed = random.Random(number)
-        for turn in range(transactions):
-            what = number * transactions + turn
-            history.attempt(what)
-            try:
-                async with host.unit("shop", TENANT) as shop:
-                    await work(shop, what, seed)
-            except TakenBack:
-                history.take_back(what)
-            else:
-                history.acknowledge(what)
-
-    await asyncio.gather(*(writer(number) for number in range(WRITERS)))
-    return history
-
-
-async def sell(shop: ShopService, what: int, seed: random.Random) -> int:
-    return len(await shop.sell([what]))
 
 
 async def lose_nothing(url: str, publisher: SlowPublisher, transactions: int) -> None:
@@ -99,14 +65,6 @@ async def test_a_publisher_without_the_lock_is_found_out(postgresql_url: str, fu
         await lose_nothing(postgresql_url, TakesNoLock(2, 0.01, 0.03), 500 if full else 60)
 
 
-async def change_price(shop: ShopService, what: int, seed: random.Random) -> int:
-    """A first write that gives the transaction its id, and then one that waits for its key."""
-    row = {"tenant": TENANT, "number": what, "buyer": "ada"}
-    await shop.tx.insert_new(sales, [row], returning=["number"])
-    await asyncio.sleep(seed.uniform(0, 0.005))  # the work, not a wait
-    return await shop.change_price(f"article {seed.randrange(KEYS)}")
-
-
 async def keep_order(url: str, delivery: type[Delivery], transactions: int) -> None:
     async with carried(url, delivery) as follower:
         async with Host(
@@ -114,17 +72,9 @@ async def keep_order(url: str, delivery: type[Delivery], transactions: int) -> N
         ) as host:
             history = await write(host, transactions, change_price)
         early = len(await lines(follower))
-    versions: dict[str, list[int]] = {}
-    for article, version in await lines_of(url):
-        versions.setdefault(article, []).append(version)
     planned = WRITERS * transactions
     insist(faults=0, wanted=0, tried=len(history.acknowledged), planned=planned, progress=early)
-    inversions = sum(
-        later <= earlier for heard in versions.values() for earlier, later in pairwise(heard)
-    )
-    skips = planned - sum(len(set(heard)) for heard in versions.values())
-    if inversions or skips:
-        raise GuaranteeBroken(f"{inversions} inversions, {skips} skips")
+    in_order(await lines_of(url), planned)
 
 
 async def test_each_key_is_heard_in_order_without_a_gap(sample_url: str, full: bool) -> None:

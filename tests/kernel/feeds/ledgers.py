@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
+from martech.kernel.errors import Unavailable
 from martech.kernel.module import Module, on
 from tests.sample.ledger.handlers import write_sales_down
 from tests.sample.ledger.module import module as ledger
@@ -24,8 +26,19 @@ async def write_sales_again(sales: Sequence[Sale], ledger: LedgerService) -> Non
 
 def twofold() -> Sequence[Module]:
     """Two subscriptions hear of the same sales."""
-    both = [write_sales_down, write_sales_again]
-    return [shop, replace(ledger, subscriptions=both)]
+    return [shop, replace(ledger, subscriptions=[write_sales_down, write_sales_again])]
+
+
+class Divided(LedgerService):
+    async def write(self, what: Sequence[str], numbers: Sequence[int]) -> None:
+        if any(each.startswith("again") for each in what):
+            raise Unavailable("What the second subscription needs is away.")
+        await super().write(what, numbers)
+
+
+def divided() -> Sequence[Module]:
+    """Of two subscriptions the second can do nothing."""
+    return [shop, replace(twofold()[1], service=Divided)]
 
 
 class Superstitious(LedgerService):
@@ -38,3 +51,20 @@ class Superstitious(LedgerService):
 def superstitious() -> Sequence[Module]:
     """A ledger that refuses one number, always."""
     return [shop, replace(ledger, service=Superstitious)]
+
+
+class Hesitant(LedgerService):
+    refusals: ClassVar[int] = 0
+
+    async def write(self, what: Sequence[str], numbers: Sequence[int]) -> None:
+        if numbers == [REFUSED] and Hesitant.refusals < 2:
+            Hesitant.refusals += 1
+        elif REFUSED not in numbers or len(numbers) == 1:
+            await super().write(what, numbers)
+            return
+        raise ValueError("not now")
+
+
+def hesitant() -> Sequence[Module]:
+    """A ledger that takes one number only alone, and in each process at the third attempt."""
+    return [shop, replace(ledger, service=Hesitant)]
