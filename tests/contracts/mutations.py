@@ -58,10 +58,6 @@ def _spots() -> Iterator[Spot]:
         for name, message in document.get("components", {}).get("messages", {}).items():
             if "payload" in message:
                 yield "told", document, ("components", "messages", name, "payload")
-        for name, question in document.get("questions", {}).items():
-            yield "given", document, ("questions", name, "answer")
-            for argument in question["arguments"]:
-                yield "taken", document, ("questions", name, "arguments", argument, "schema")
         for path, item in document.get("paths", {}).items():
             for method in item:
                 yield from _bodies(document, ("paths", path, method))

@@ -24,7 +24,10 @@ SEGMENTS = "/paths/~1personalization~1v1~1segments"
 SEGMENT = "/paths/~1personalization~1v1~1segments~1{segment_id}"
 DEFINE = "/components/schemas/DefineSegment"
 ANSWER = "/components/schemas/Segment"
-MEMBERS = "/questions/members/arguments"
+QUESTION = "/paths/~1_ports~1personalization~1members/post"
+ASKED = f"{QUESTION}/requestBody/content/application~1json/schema"
+MEMBERS = f"{ASKED}/properties"
+PAGE = "/components/schemas/Members"
 
 Edits = Mapping[str, Any]
 Broken = tuple[str, str, Edits, str, Any, Any]
@@ -337,12 +340,19 @@ ROUTES_BROKEN: list[Broken] = [
 ]
 
 PORTS_BROKEN: list[Broken] = [
-    ("question-removed", PORT, {"/questions/members": GONE}, "/questions/members", "members", None),
-    ("argument-removed", PORT, {f"{MEMBERS}/after": GONE}, f"{MEMBERS}/after", "after", None),
+    ("question-removed", PORT, {QUESTION: GONE}, QUESTION, "members", None),
+    (
+        "field-removed",
+        PORT,
+        {f"{MEMBERS}/after": GONE},
+        f"{MEMBERS}/after",
+        {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
+        None,
+    ),
     (
         "newly-required",
         PORT,
-        {f"{MEMBERS}/limit/required": True},
+        {f"{ASKED}/required/-": "limit"},
         f"{MEMBERS}/limit",
         "optional",
         "required",
@@ -350,7 +360,10 @@ PORTS_BROKEN: list[Broken] = [
     (
         "newly-required",
         PORT,
-        {f"{MEMBERS}/fresh": {"schema": {"type": "boolean"}, "required": True, "default": False}},
+        {
+            f"{MEMBERS}/fresh": {"type": "boolean", "default": False},
+            f"{ASKED}/required/-": "fresh",
+        },
         f"{MEMBERS}/fresh",
         None,
         "required",
@@ -366,24 +379,24 @@ PORTS_BROKEN: list[Broken] = [
     (
         "type-changed",
         PORT,
-        {f"{MEMBERS}/after/schema": ANY_TEXT},
-        f"{MEMBERS}/after/schema",
+        {f"{MEMBERS}/after": {**ANY_TEXT, "default": None}},
+        f"{MEMBERS}/after",
         {"type": "null"},
-        ANY_TEXT,
+        {**ANY_TEXT, "default": None},
     ),
     (
         "field-removed",
         PORT,
-        {"/schemas/Members/properties/next": GONE, "/schemas/Members/required/1": GONE},
-        "/schemas/Members/properties/next",
+        {f"{PAGE}/properties/next": GONE, f"{PAGE}/required/1": GONE},
+        f"{PAGE}/properties/next",
         {"anyOf": [{"type": "string"}, {"type": "null"}]},
         None,
     ),
     (
         "reads-changed",
         PORT,
-        {"/questions/members/reads": False},
-        "/questions/members/reads",
+        {f"{QUESTION}/x-reads": False},
+        f"{QUESTION}/x-reads",
         True,
         False,
     ),

@@ -13,14 +13,17 @@ from tests.contracts.mutations import CONTRACTS
 from tests.contracts.planted import (
     ANSWER,
     ANY_TEXT,
+    ASKED,
     CHANGE,
     DEFINE,
     EVENTS,
     GONE,
     ID,
     MEMBERS,
+    PAGE,
     PLANTED,
     PORT,
+    QUESTION,
     ROUTES,
     SEGMENT,
     SEGMENTS,
@@ -77,7 +80,7 @@ def test_a_contract_that_is_gone_is_one_broken_promise() -> None:
 
 
 def test_a_file_that_did_not_say_a_word_yet_has_promised_nothing_by_it() -> None:
-    then = edited(CONTRACTS[PORT], {"/questions/members/reads": GONE})
+    then = edited(CONTRACTS[PORT], {f"{QUESTION}/x-reads": GONE})
     assert verdict({PORT: then}, {PORT: CONTRACTS[PORT]}) == []
     named = edited(CONTRACTS[EVENTS], {"/x-commands": GONE})
     assert verdict({EVENTS: named}, {EVENTS: CONTRACTS[EVENTS]}) == []
@@ -149,14 +152,10 @@ ALLOWED: list[tuple[str, str, Edits]] = [
     ("a status", ROUTES, {f"{SEGMENT}/get/responses/304": {"description": "As it was."}}),
     ("a way in", ROUTES, {f"{SEGMENT}/get/security/-": {"oidc": []}}),
     ("a door without a lock", ROUTES, {f"{SEGMENT}/get/security": GONE}),
-    ("a question", PORT, {"/questions/count": {"reads": True, "arguments": {}, "answer": {}}}),
-    (
-        "an argument",
-        PORT,
-        {f"{MEMBERS}/fresh": {"schema": {"type": "boolean"}, "required": False, "default": False}},
-    ),
-    ("an argument that need not be said", PORT, {f"{MEMBERS}/segment_id/required": False}),
-    ("a field of a port's answer", PORT, {"/schemas/Members/properties/total": ANY_TEXT}),
+    ("a question", PORT, {"/paths/~1_ports~1personalization~1count": {"post": {}}}),
+    ("an argument", PORT, {f"{MEMBERS}/fresh": {"type": "boolean", "default": False}}),
+    ("an argument that need not be said", PORT, {f"{ASKED}/required/0": GONE}),
+    ("a field of a port's answer", PORT, {f"{PAGE}/properties/total": ANY_TEXT}),
 ]
 
 

@@ -35,7 +35,6 @@ BESIDE = {
 """The way out that is always open: a new major."""
 
 CURES = {
-    "argument-removed": "Go on taking it, if only to pass over it",
     "body-removed": "Go on taking it, if only to pass over it",
     "bound-changed": "Keep the bounds",
     "command-removed": "Keep the name: rows that are still due are stored under it",
