@@ -58,7 +58,16 @@ class Platform:
 def platform(folder: Path, port: int | None = None, **settings: str) -> Iterator[Platform]:
     """`martech serve` on a free port or on *port*, with its databases in *folder*. Again with the
     same folder it is the same platform."""
-    port, log = port or _free_port(), folder / "log"
+    port = port or free_port()
+    with serving(folder, port, **settings) as log:
+        said = log.read_text()
+        yield Platform(port, _key("mtw_", said), _key("mts_", said))
+
+
+@contextmanager
+def serving(folder: Path, port: int, **settings: str) -> Iterator[Path]:
+    """`martech serve`, perhaps of some modules only, as soon as it is ready; what it prints."""
+    log = folder / "log"
     environment = {
         **os.environ,
         "MARTECH_DATABASE_URL": f"sqlite:///{folder / 'data'}",
@@ -77,8 +86,7 @@ def platform(folder: Path, port: int | None = None, **settings: str) -> Iterator
         )
     try:
         _await(port, server, log)
-        said = log.read_text()
-        yield Platform(port, _key("mtw_", said), _key("mts_", said))
+        yield log
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(PATIENCE)
@@ -102,7 +110,7 @@ def _key(prefix: str, said: str) -> str:
     return found[0]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -98,6 +98,7 @@ PACKAGES = {
     "npm": "npm",
     "chromium": "chromium",
     "curl": "curl",
+    "nginx": "nginx-light",
     "sh": "dash",
 }
 

@@ -17,6 +17,7 @@ from martech.kernel.auth import Keyring
 from martech.kernel.errors import Error, NotFound, TooLarge, Unavailable
 from martech.kernel.host import Host
 from martech.kernel.http.application import LARGEST_BODY
+from martech.kernel.http.requests import JsonRequest
 from martech.kernel.http.routes import routes
 from martech.kernel.settings import SettingsError
 
@@ -127,7 +128,12 @@ def _way(host: Host, name: str) -> Way:
 
 def _routes(routers: Iterable[Router]) -> list[HTTPRoute]:
     """As an application has them: a limit that no route says is the application's."""
-    app = Litestar(list(routers), request_max_body_size=LARGEST_BODY, openapi_config=None)
+    app = Litestar(
+        list(routers),
+        request_class=JsonRequest,
+        request_max_body_size=LARGEST_BODY,
+        openapi_config=None,
+    )
     return [route for route in app.routes if isinstance(route, HTTPRoute)]
 
 
