@@ -11,6 +11,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from martech.app import load
+from martech.kernel.files import installed
+from martech.kernel.http.operating import parks
+from martech.kernel.published.canvas import hearing, outward
 from tests import servers
 from tests.chaos.forgetful import (
     before_the_wall,
@@ -47,8 +51,10 @@ OWN = [f"{CANARY}{more}" for more in ("@example.com", "@nowhere.example", "-devi
 NAMED = {"trait": "name", "is": "exists"}
 SOURCE = "acme:source"
 
-PARKING = ("Tracking", "Profiles", "Personalization", "Delivery", "Campaigns", "Analytics")
-"""Modules in which something can be parked."""
+MODULES = load(installed())
+PARKING = [module.name.title() for module in MODULES if parks(module)]
+TELLING = [hearing(module).operation for module in MODULES if outward(module)]
+"""What the kernel serves for a module, it serves for every new one too."""
 
 CASES: dict[str, Case] = {
     "getTenant": Case(),
@@ -143,8 +149,7 @@ CASES: dict[str, Case] = {
     "getMessageFigures": Case(query={"source": SOURCE}),
     "listEventNames": Case(),
     "getKept": Case(),
-    **dict.fromkeys(["hearAccess", "hearTracking", "hearProfiles", "hearContent"], Case()),
-    **dict.fromkeys(["hearPersonalization", "hearDelivery", "hearCampaigns"], Case()),
+    **dict.fromkeys(TELLING, Case()),
     **{f"listParked{name}": Case(query={"type": CANARY, **AFTER}) for name in PARKING},
     **{f"{act}Parked{name}": Case() for name in PARKING for act in ("show", "retry")},
     **{f"retryAllParked{name}": Case({"type": CANARY}) for name in PARKING},
