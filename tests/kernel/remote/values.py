@@ -1,5 +1,6 @@
 """Values of any type that a contract may name, for properties."""
 
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -15,46 +16,48 @@ JSON = st.recursive(
 )
 
 
+Made = Callable[[Any], st.SearchStrategy[Any]]
+
+
 def values(kind: Any) -> st.SearchStrategy[Any]:
-    """Values of the type *kind*; raises `NotImplementedError` for one that no contract names."""
+    """Values of the type *kind*; raises `KeyError` for one that no contract names yet."""
     return _of(inspect.type_info(kind))
 
 
 def _of(kind: inspect.Type) -> st.SearchStrategy[Any]:
-    match kind:
-        case inspect.NoneType():
-            return st.none()
-        case inspect.BoolType():
-            return st.booleans()
-        case inspect.IntType(ge=low, le=high):
-            return st.integers(low if low is not None else -99, high if high is not None else 99)
-        case inspect.FloatType():
-            return st.floats(0, 99)
-        case inspect.StrType(max_length=most):
-            return TEXT if most is None or most >= 8 else TEXT.map(lambda text: text[:most])
-        case inspect.UUIDType():
-            return st.uuids()
-        case inspect.DateTimeType():
-            return st.datetimes(timezones=st.just(UTC))
-        case inspect.DateType():
-            return st.dates()
-        case inspect.DecimalType():
-            return st.decimals(allow_nan=False, allow_infinity=False, places=2)
-        case inspect.RawType():
-            return JSON.map(lambda value: msgspec.Raw(msgspec.json.encode(value)))
-        case inspect.AnyType() | inspect.CustomType():
-            return JSON
-        case inspect.LiteralType(values=values) | inspect.EnumType(cls=values):
-            return st.sampled_from(list(values))
-        case inspect.UnionType(types=types):
-            return st.one_of([_of(each) for each in types])
-        case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
-            return st.lists(_of(item), max_size=2)
-        case inspect.DictType(key_type=key, value_type=value):
-            return st.dictionaries(_of(key), _of(value), max_size=2)
-        case inspect.StructType(cls=cls, fields=fields):
-            return st.fixed_dictionaries({f.name: _of(f.type) for f in fields}).map(
-                lambda given: cls(**given)
-            )
-        case _:
-            raise NotImplementedError(f"{kind}: say here how it is made.")
+    return MADE[type(kind)](kind)
+
+
+def _texts(kind: inspect.StrType) -> st.SearchStrategy[str]:
+    return TEXT if kind.max_length is None else TEXT.map(lambda text: text[: kind.max_length])
+
+
+def _numbers(kind: inspect.IntType) -> st.SearchStrategy[int]:
+    low, high = kind.ge, kind.le
+    return st.integers(-99 if low is None else low, 99 if high is None else high)
+
+
+def _structs(kind: inspect.StructType) -> st.SearchStrategy[Any]:
+    given = st.fixed_dictionaries({field.name: _of(field.type) for field in kind.fields})
+    return given.map(lambda fields: kind.cls(**fields))
+
+
+MADE: Mapping[type[inspect.Type], Made] = {
+    inspect.NoneType: lambda _: st.none(),
+    inspect.BoolType: lambda _: st.booleans(),
+    inspect.IntType: _numbers,
+    inspect.FloatType: lambda _: st.floats(0, 99),
+    inspect.StrType: _texts,
+    inspect.UUIDType: lambda _: st.uuids(),
+    inspect.DateTimeType: lambda _: st.datetimes(timezones=st.just(UTC)),
+    inspect.RawType: lambda _: JSON.map(lambda value: msgspec.Raw(msgspec.json.encode(value))),
+    inspect.CustomType: lambda _: JSON,  # `object` is free JSON
+    inspect.AnyType: lambda _: JSON,
+    inspect.LiteralType: lambda kind: st.sampled_from(kind.values),
+    inspect.UnionType: lambda kind: st.one_of([_of(each) for each in kind.types]),
+    inspect.ListType: lambda kind: st.lists(_of(kind.item_type), max_size=2),
+    inspect.DictType: lambda kind: st.dictionaries(
+        _of(kind.key_type), _of(kind.value_type), max_size=2
+    ),
+    inspect.StructType: _structs,
+}
