@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 EXPORT := $(BIN)/uv export --quiet --frozen --no-emit-project --no-header --no-annotate --format requirements-txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint clients bench chaos contracts migration lock
+.PHONY: help demo run test lint clients bench chaos contracts migration extract lock
 
 help: ## say what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -45,6 +45,9 @@ contracts: $(READY) ## write contracts/<module>/ anew: what we promise, as a dif
 migration: $(READY) ## a new migration from a module's tables (MODULE=profiles MESSAGE="add a column")
 	$(BIN)/python -m martech migration "$(MODULE)" "$(MESSAGE)"
 	$(BIN)/ruff format --quiet migrations
+
+extract: $(READY) ## a repository of its own for one module (MODULE=personalization FOLDER=../personalization)
+	$(BIN)/python -m martech extract "$(MODULE)" "$(FOLDER)"
 
 lock: $(READY) ## pin every dependency anew, by hash and without any host, into requirements*.lock
 	$(BIN)/uv lock --quiet --upgrade
