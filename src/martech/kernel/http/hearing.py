@@ -134,18 +134,19 @@ class Hearing:
 
     async def batch(self, asked: Asked, wait: float) -> list[CloudEvent]:
         """What there is, or the first that comes within *wait* seconds."""
-        events = await self.look(asked)
-        if events or not wait:
-            return events
-        watching.make_room(self._process)
-        loop = asyncio.get_running_loop()
-        until = loop.time() + wait
-        with watching.place(self._process), self._process.signals.listening(self._name) as news:
-            while not events and (left := until - loop.time()) > 0:
-                if await self._over(news, min(left, LOOK)):
-                    break
-                news.clear()
-                events = await self.look(asked)
+        with self._process.signals.listening(self._name) as news:
+            events = await self.look(asked)
+            if events or not wait:
+                return events
+            watching.make_room(self._process)
+            with watching.place(self._process):
+                loop = asyncio.get_running_loop()
+                until = loop.time() + wait
+                while not events and (left := until - loop.time()) > 0:
+                    if await self._over(news, min(left, LOOK)):
+                        break
+                    news.clear()
+                    events = await self.look(asked)
         return events
 
     async def streamed(self, asked: Asked) -> Response[Any]:
