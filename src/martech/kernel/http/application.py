@@ -39,7 +39,7 @@ def application(
     Raises `ManifestError` if two modules claim one path, or a route says not who may call it.
     """
     times, standing, numbers = RequestTimes(), Standing(host), Numbers(keyring)
-    outboxes = peers.Outboxes(host)
+    outboxes, most = peers.Outboxes(host), host.settings.max_requests
     mounted = {name: routes(host, module, keyring) for name, module in host.modules.items()}
     mounted["the kernel"] = [
         health_routes(host, standing, numbers, times, pulse),
@@ -67,9 +67,7 @@ def application(
         openapi_config=None,
         logging_config=None,
     )
-    numbers.admission = Admission(
-        Cors(app), times, host.settings.max_requests, process=host.process
-    )
+    numbers.admission = Admission(Cors(app), times, most, process=host.process)
     return numbers.admission
 
 
