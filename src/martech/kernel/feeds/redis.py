@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -30,19 +31,21 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # seconds for one answer
 AGAIN = 2.0  # seconds until a lost connection is tried again
+NONE: Final = msgspec.Raw(b"null")
 SIZE = 4_000_000  # bytes of a page, as in an outbox
 LOOKS = 2_000  # entries that one question may look at: meanwhile Redis serves nobody else
 
 # KEYS[1] the stream. ARGV: the position it must end at ("" when empty), then of each event its
-# before, position, id, type, items, and itself. One script, so that of two relays one adds nothing.
+# before, position, id, type, items, attributes, data. One script: of two relays one adds nothing.
 APPEND: Final = """
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local at = last and string.match(last[1], '^%d+') or ''
 if at ~= ARGV[1] then return 0 end
 if not last then redis.call('DEL', KEYS[1]) end -- emptied, but it would remember its last id
-for i = 2, #ARGV, 6 do
+for i = 2, #ARGV, 7 do
   redis.call('XADD', KEYS[1], ARGV[i + 1] .. '-0', 'before', ARGV[i], 'id', ARGV[i + 2],
-             'type', ARGV[i + 3], 'items', ARGV[i + 4], 'event', ARGV[i + 5])
+             'type', ARGV[i + 3], 'items', ARGV[i + 4], 'event', ARGV[i + 5],
+             'data', ARGV[i + 6])
 end
 redis.call('PUBLISH', KEYS[1], '')
 return 1
@@ -50,7 +53,7 @@ return 1
 
 # ARGV: after, items, size, looks, types…. What is not waited for stays here, and a page is as
 # large as its limits allow, whatever an event weighs. Returns how far was looked, what comes behind
-# a hole that ends the page, and the events.
+# a hole that ends the page, and of each event its attributes and its data.
 READ: Final = """
 local at, items, size = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local looks, count, wanted, found = tonumber(ARGV[4]), 2, {}, {}
@@ -62,9 +65,9 @@ while looks > 0 do
     local position, fields = string.match(entry[1], '^%d+'), entry[2]
     if tonumber(fields[2]) > tonumber(at) then return {at, position, found} end
     if wanted[fields[6]] then
-      items, size = items - tonumber(fields[8]), size - #fields[10]
+      items, size = items - tonumber(fields[8]), size - #fields[12]
       if #found > 0 and (items < 0 or size < 0) then return {at, '', found} end
-      found[#found + 1] = fields[10]
+      found[#found + 1], found[#found + 2] = fields[10], fields[12]
     end
     at = position
   end
@@ -111,8 +114,8 @@ class RedisBroker:
     ) -> bool:
         arguments: list[str | int | bytes] = ["" if mark is None else mark.position]
         for record in records:
-            event = msgspec.json.encode(record)
-            arguments += [after, record.position, str(record.id), record.type, record.items, event]
+            arguments += [after, record.position, str(record.id), record.type, record.items]
+            arguments += [msgspec.json.encode(replace(record, data=NONE)), bytes(record.data)]
             after = record.position
         with reached(source):
             return bool(await self._append(keys=[stream(source)], args=arguments))
@@ -169,7 +172,7 @@ class RedisFeed:
                     keys=[stream(self.source)], args=[*limits, *waited]
                 )
             if found:
-                return [msgspec.json.decode(event, type=Recorded) for event in found]
+                return [_recorded(*both) for both in zip(found[::2], found[1::2], strict=True)]
             if hole:
                 raise Unavailable(_missing(self.source, int(end), int(hole)))
             if int(end) == at:
@@ -196,6 +199,11 @@ class RedisFeed:
 
     async def close(self) -> None:
         await self._record.close()
+
+
+def _recorded(attributes: bytes, data: bytes) -> Recorded:
+    """Data comes as it stands in the outbox, even if it is no JSON: who cannot read it parks it."""
+    return replace(msgspec.json.decode(attributes, type=Recorded), data=msgspec.Raw(data))
 
 
 def _missing(source: str, after: int, hole: int) -> str:

@@ -41,18 +41,21 @@ class Relay:
         self._broker = broker
         self._batch = batch
 
-    async def step(self, *, begin: int = 0) -> int:
+    async def step(self, *, anew: int | None = None) -> int:
         """Copy the next batch; how many items that was. 0 also while another process copies.
 
-        *begin* is behind which position a broker is begun that has nothing. Raises `Unavailable`.
+        With *anew* the broker forgets what it has, and begins behind that position. Raises
+        `Unavailable`.
         """
         async with self._database.across(write=False) as connection:
             if not await _is_mine(connection, self.source):
                 return 0
+            if anew is not None:
+                await self._broker.forget(self.source)
             mark = await self._broker.mark(self.source)
             if mark is not None:
                 await self._check(connection, mark)
-            after = begin if mark is None else mark.position
+            after = mark.position if mark else anew or 0
             records = await outbox.read(
                 connection, self._database.metadata, after=after, types=None, items=self._batch
             )
@@ -98,14 +101,18 @@ class Relay:
             last = await outbox.last(connection, self._database.metadata)
         if after and after >= last:
             raise Invalid(f"{self.source} has told up to {last}; begin before that.")
-        await self._broker.forget(self.source)
-        reached = after
-        while reached < last:
-            copied = await self.step(begin=after)
-            mark = await self._broker.mark(self.source)
-            reached = mark.position if mark else after
-            progress(min(reached, last), last)
+        if not last:
+            await self._broker.forget(self.source)
+            return last
+        copied = 0
+        while not copied:
+            copied = await self.step(anew=after)
             await asyncio.sleep(0 if copied else REST)
+        while (mark := await self._broker.mark(self.source)) is None or mark.position < last:
+            progress(mark.position if mark else after, last)
+            if not await self.step():
+                await asyncio.sleep(REST)
+        progress(last, last)
         return last
 
     async def _publish(self, mark: Mark | None, records: list[Recorded], after: int) -> None:
