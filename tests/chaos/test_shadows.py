@@ -108,8 +108,8 @@ async def make_anew(url: str, events: int) -> None:
         await Bus(host).settle()
         live, said = await digests(host, GLOBEX), await outside(host)
         insist(
-            faults=rebuilt, wanted=len(projections()), tried=said["tracking.outbox"], planned=2 * events // 10,
-            progress=len(live),
+            faults=rebuilt, wanted=len(projections()), progress=len(live),
+            tried=said["tracking.outbox"], planned=2 * events // 10,
         )  # fmt: skip
         if await digests(host, ACME) != before:
             raise GuaranteeBroken("what was made anew beside live traffic is another")

@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, select, update
+from sqlalchemy import Connection, Table, inspect, select, update
 
-from martech.kernel import shadow
+from martech.kernel import migrate, shadow
 from martech.kernel.errors import Conflict
 from martech.kernel.host import Host
+from martech.modules.profiles.module import module as profiles_module
 from martech.modules.profiles.tables import activities, consents, counts, identities, profiles
 from tests.modules.profiles.conftest import Counter
 from tests.modules.profiles.items import item
@@ -24,6 +25,25 @@ async def rows(host: Host, table: Table) -> list[tuple[Any, ...]]:
     async with host.databases["profiles"].across(write=False) as connection:
         found = await connection.execute(select(table).order_by(*table.primary_key.columns))
         return [tuple(row) for row in found]
+
+
+async def names(host: Host) -> list[object]:
+    """Of the keys, constraints and indexes, by which later migrations call them."""
+
+    def look(connection: Connection) -> list[object]:
+        found = inspect(connection)
+        of = "profiles"
+        return [
+            (
+                found.get_pk_constraint(one.name, schema=of),
+                found.get_unique_constraints(one.name, schema=of),
+                sorted(str(index["name"]) for index in found.get_indexes(one.name, schema=of)),
+            )
+            for one in (profiles, identities, activities, counts)
+        ]
+
+    async with host.databases["profiles"].across(write=False) as connection:
+        return await connection.run_sync(look)
 
 
 async def fill(counter: Counter) -> None:
@@ -52,6 +72,14 @@ async def test_what_is_made_anew_is_the_same_to_the_last_row(counter: Counter) -
     await rebuild(counter.host)
     assert [await rows(counter.host, table) for table in tables] == before
     assert await counter.host.told("profiles") == told
+
+
+async def test_the_schema_is_what_the_migrations_made(counter: Counter, url: str) -> None:
+    await fill(counter)
+    before = await names(counter.host)
+    await rebuild(counter.host)
+    assert await migrate.drift(profiles_module, url) == []
+    assert await names(counter.host) == before
 
 
 async def test_what_people_allow_follows_them_to_other_numbers(counter: Counter) -> None:
