@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import analytics, mails, questions, story, tracing
+from benchmarks import analytics, mails, ports, questions, story, tracing
 from benchmarks.questions import Answer
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -23,6 +23,7 @@ KINDS = ("sqlite", "postgresql")
 ASK = {
     "track": questions.track,
     "tracing": tracing.tracing,
+    "ports": ports.ports,
     "batch": questions.batch,
     "hops": questions.hops,
     "beside": questions.beside,
