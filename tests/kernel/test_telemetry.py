@@ -26,7 +26,7 @@ from tests.kitchen import order
 from tests.sample.kitchen.domain import Bake, Deliver
 from tests.sample.shop.service import ShopService
 from tests.serving import Served, serve
-from tests.sinks.otlp import Collector, Exported, collector
+from tests.sinks.otlp import Collector, Exported, collector, exporting
 
 pytestmark = pytest.mark.anyio
 
@@ -43,16 +43,6 @@ def parent(number: int, *, sampled: bool = True) -> str:
 async def heard() -> AsyncIterator[Collector]:
     async with collector() as made:
         yield made
-
-
-@asynccontextmanager
-async def exporting(url: str, ratio: float = 0.0) -> AsyncIterator[Exporter]:
-    """Whatever is recorded inside has arrived when the block ends."""
-    exporter = Exporter(url, ratio, modules=["shop", "ledger"], version="1")
-    try:
-        yield exporter
-    finally:
-        await asyncio.to_thread(exporter.close)
 
 
 @asynccontextmanager

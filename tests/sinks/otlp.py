@@ -12,6 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from martech.kernel.telemetry.export import Exporter
+
 PATIENCE = 30.0  # seconds until spans that do not come count as lost
 
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
@@ -90,6 +92,16 @@ async def collector() -> AsyncIterator[Collector]:
         yield made
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def exporting(url: str, ratio: float = 0.0) -> AsyncIterator[Exporter]:
+    """Whatever is recorded inside has arrived when the block ends."""
+    exporter = Exporter(url, ratio, modules=["shop", "ledger"], version="1")
+    try:
+        yield exporter
+    finally:
+        await asyncio.to_thread(exporter.close)
 
 
 def _exported(span: Any, process: dict[str, Any]) -> Exported:
