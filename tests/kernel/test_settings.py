@@ -32,6 +32,18 @@ WRONG = [
     ("MARTECH_DRAIN_SECONDS", "-1", "between 0 and 3600"),
     ("MARTECH_DRAIN_SECONDS", "inf", "between 0 and 3600"),
     ("MARTECH_KEY_SNAPSHOT", "/no/such/folder/keys.json", "no such folder"),
+    ("MARTECH_PEERS", "profiles", "MODULE=http://HOST:PORT"),
+    ("MARTECH_PEERS", "http://10.0.0.7:8000", "MODULE=http://HOST:PORT"),
+    ("MARTECH_PEERS", "profiles=10.0.0.7:8000", "MODULE=http://HOST:PORT"),
+    ("MARTECH_PEERS", "profiles=http://", "MODULE=http://HOST:PORT"),
+    ("MARTECH_PEERS", "profiles=http://there:80000", "no URL"),
+    ("MARTECH_PEERS", "profiles=http://a,profiles=http://b", "names profiles twice"),
+    ("MARTECH_PEERS", "profiles=http://there", "MARTECH_PEER_SECRET"),
+    ("MARTECH_PEER_SECRET", "short", "shorter than 16 characters"),
+    ("MARTECH_PEER_SECRET", "a secret with spaces in it", "no spaces"),
+    ("MARTECH_PEER_SECRET", "sixteen-letters-ü", "letters, digits and signs"),
+    ("MARTECH_BROKER_URL", "amqp://there", "redis://"),
+    ("MARTECH_BROKER_URL", "there:6379", "redis://"),
     ("MARTECH_MODULE", "profiles", "not a setting"),
     ("MARTECH_DATABASE", "sqlite:///var", "not a setting"),
     ("MARTECH_OUTBOX_RETENTION", "30d", "not a setting"),
@@ -47,6 +59,23 @@ def test_a_wrong_setting_is_refused_in_a_sentence_that_names_it(
     assert name in str(refused.value)
     assert cure in str(refused.value)
     assert str(refused.value).endswith(".")
+
+
+PEERS = {
+    "MARTECH_PEERS": " profiles=http://10.0.0.7:8000/ , content=https://there",
+    "MARTECH_PEER_SECRET": "0123456789abcdef",
+}
+
+
+def test_peers_are_named_with_where_they_are() -> None:
+    settings = Settings.from_env({**PEERS, "MARTECH_BROKER_URL": "kafka://a:9092"})
+    assert settings.peers == {"profiles": "http://10.0.0.7:8000", "content": "https://there"}
+    assert (settings.peer_secret, settings.broker_url) == ("0123456789abcdef", "kafka://a:9092")
+
+
+def test_a_module_runs_here_or_there() -> None:
+    with pytest.raises(SettingsError, match="profiles is in MARTECH_MODULES and in MARTECH_PEERS"):
+        Settings.from_env({**PEERS, "MARTECH_MODULES": "access,profiles"})
 
 
 def test_without_settings_there_is_a_file_a_module_on_this_machine() -> None:

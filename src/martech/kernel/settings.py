@@ -209,9 +209,11 @@ class _Reader:
 
     def _split(self, name: str, url: str) -> SplitResult:
         try:
-            return urlsplit(url)
+            parts = urlsplit(url)
+            _ = parts.port  # only who asks for it is told that it is wrong
         except ValueError as exc:
             raise SettingsError(f"{name} is {url!r}, which is no URL: {exc}.") from None
+        return parts
 
     def _databases(self) -> dict[str, str]:
         return {of: self._database(name, "") for of, name in self._by_module("_DATABASE_URL")}
@@ -264,7 +266,8 @@ class _Reader:
         found: dict[str, str] = {}
         for entry in self._names(name):
             module, _, url = (part.strip() for part in entry.partition("="))
-            if self._split(name, url).scheme not in ("http", "https") or not module:
+            parts = self._split(name, url)
+            if parts.scheme not in ("http", "https") or not parts.hostname or not module:
                 raise SettingsError(
                     f"{name}: {entry!r} must be MODULE=http://HOST:PORT; commas stand between."
                 )
@@ -287,6 +290,10 @@ class _Reader:
             )
         if settings.peer_secret and len(settings.peer_secret) < SECRET:
             raise SettingsError(f"MARTECH_PEER_SECRET is shorter than {SECRET} characters.")
+        if any(not "!" <= sign <= "~" for sign in settings.peer_secret):
+            raise SettingsError(
+                "MARTECH_PEER_SECRET travels in a header: letters, digits and signs, no spaces."
+            )
 
     def _names(self, name: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in self._text(name, "").split(",") if part.strip())
