@@ -249,12 +249,16 @@ def _watch(program: list[str], home: Path, *, ready: str, user: str | None = Non
         text=True,
         start_new_session=True,  # Ctrl-C is for the tests; the watcher hears their end
     )
-    assert watcher.stdin
-    assert watcher.stdout
     atexit.register(_dismiss, watcher)  # again, after `stop`, is nothing
+    return _begun(watcher)
+
+
+def _begun(watcher: "subprocess.Popen[str]") -> int:
+    """The pid of what *watcher* has started."""
+    assert watcher.stdout
     answer = watcher.stdout.readline().strip()
     if not answer.isdigit():
-        raise RuntimeError(f"{program[0]} did not start: {answer}{watcher.stdout.read()}")
+        raise RuntimeError(f"The server did not start: {answer}{watcher.stdout.read()}")
     _watchers[int(answer)] = watcher
     return int(answer)
 
@@ -267,8 +271,34 @@ def _dismiss(watcher: "subprocess.Popen[str]") -> None:
         watcher.wait(PATIENCE)
 
 
+def restart(server: Server, by: signal.Signals) -> Server:
+    """End a server that we started by that signal, and begin it anew on what it has kept."""
+    assert server.pid is not None
+    watcher = _watchers.pop(server.pid)
+    assert watcher.stdin
+    watcher.stdin.write(f"{by:d}\n")
+    watcher.stdin.flush()
+    return Server(server.url, _begun(watcher))
+
+
 def watch(home: Path, ready: str, user: str | None, program: list[str]) -> None:
-    """The watcher: run *program* until standard input ends, then stop it and remove *home*."""
+    """The watcher: run *program*, and end it by each signal that standard input names and run it
+    again. When that ends, stop it and remove *home*."""
+    server = _run(home, ready, user, program)
+    for by in sys.stdin:
+        server.send_signal(int(by))
+        server.wait()
+        server = _run(home, ready, user, program)
+    server.send_signal(signal.SIGQUIT if "postgres" in program[0] else signal.SIGTERM)
+    try:
+        server.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        server.kill()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def _run(home: Path, ready: str, user: str | None, program: list[str]) -> "subprocess.Popen[str]":
+    """Start *program*, and say its pid when it has said *ready*."""
     server = subprocess.Popen(
         program,
         stdin=subprocess.DEVNULL,
@@ -294,13 +324,7 @@ def watch(home: Path, ready: str, user: str | None, program: list[str]) -> None:
     sys.stdout.write(f"{answer}\n")
     sys.stdout.flush()
     threading.Thread(target=server.stdout.read, daemon=True).start()
-    sys.stdin.read()
-    server.send_signal(signal.SIGQUIT if "postgres" in program[0] else signal.SIGTERM)
-    try:
-        server.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        server.kill()
-    shutil.rmtree(home, ignore_errors=True)
+    return server
 
 
 def _home(kind: str) -> Path:

@@ -50,6 +50,19 @@ def test_postgresql_never_runs_as_root() -> None:
     assert psutil.Process(server.pid).username() == expected
 
 
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGQUIT])
+def test_a_server_that_is_restarted_has_what_it_had_where_it_was(by: signal.Signals) -> None:
+    before = servers.start_postgres(servers.find_postgres())
+    ask(before.url, "CREATE TABLE t AS SELECT 1 AS x")
+    after = servers.restart(before, by)
+    assert after.url == before.url
+    assert after.pid != before.pid
+    assert ask(after.url, "SELECT x FROM t") == 1
+    servers.stop(after)
+    assert after.pid
+    assert not psutil.pid_exists(after.pid)
+
+
 def test_programs_that_nobody_may_read_are_copied(tmp_path: Path) -> None:
     closed = tmp_path / "installation" / "bin"
     closed.mkdir(parents=True, mode=0o700)

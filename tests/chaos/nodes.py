@@ -62,6 +62,9 @@ class Node:
     database: str
     environment: dict[str, str]
     log: Path
+    source: Path
+    """The tree whose code it runs."""
+
     wire: Wire | None = None
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
@@ -177,10 +180,12 @@ async def nodes(
     sink: Sink,
     *,
     wires: Callable[[Sequence[int]], Sequence[Wire | None]] = lambda ports: [None] * len(ports),
+    sources: Mapping[str, Path] = {},
     **more: str,
 ) -> AsyncIterator[Nodes]:
     """The product, started and ready; *wires* makes what stands before each process, from the
-    ports of all. *more* are settings of all processes."""
+    ports of all. *sources* are the trees of modules that do not run this one's code. *more* are
+    settings of all processes."""
     async with AsyncExitStack() as stack:
         made: list[Node] = []
         ports = [servers.free_port() for _ in topology]
@@ -188,9 +193,10 @@ async def nodes(
             seen = await stack.enter_async_context(before(wire)) if wire else port
             home = folder / modules[0]
             home.mkdir(parents=True)
-            database = await asyncio.to_thread(databases.fresh, kind, databases.product(), home)
+            source = sources.get(modules[0], ROOT)
+            database = await asyncio.to_thread(_database, kind, home, source)
             url = f"http://127.0.0.1:{seen}"
-            made.append(Node(modules, port, url, database, {}, home / "log", wire))
+            made.append(Node(modules, port, url, database, {}, home / "log", source, wire))
         urls = {module: node.url for node in made for module in node.modules}
         for node in made:
             node.environment = {**_environment(node, urls, sink), **more}
@@ -203,11 +209,26 @@ async def nodes(
             platform.stop()
 
 
+def _database(kind: str, home: Path, source: Path) -> str:
+    """A database that fits the code of *source*, which alone knows how to make it."""
+    if source == ROOT:
+        return databases.fresh(kind, databases.product(), home)
+    url = servers.fresh_database() if kind == "postgresql" else f"sqlite:///{home / 'databases'}"
+    subprocess.run(
+        [sys.executable, "-m", "martech", "migrate"],
+        env={**os.environ, "PYTHONPATH": str(source / "src"), "MARTECH_DATABASE_URL": url},
+        cwd=home,
+        check=True,
+        capture_output=True,
+    )
+    return url
+
+
 def _environment(node: Node, urls: Mapping[str, str], sink: Sink) -> dict[str, str]:
     peers = {name: url for name, url in urls.items() if name not in node.modules}
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("MARTECH_")},
-        "PYTHONPATH": str(ROOT / "src"),
+        "PYTHONPATH": str(node.source / "src"),
         "COLUMNS": "1000",
         "MARTECH_DATABASE_URL": node.database,
         "MARTECH_PORT": str(node.port),
