@@ -208,7 +208,10 @@ class Cursors:
         row, done = self._parked.c, self._is_done(place)
         found = await connection.execute(
             select(row.position, row.item, row.tenant, row.subject, row.due_at, done.label("done"))
-            .where(row.subscription == self._name, or_(row.due_at.is_not(None), ~done))
+            .where(
+                row.subscription == self._name,
+                or_(row.due_at.is_not(None), row.position > place.position),
+            )
             .order_by(row.position.desc(), row.item.desc())
         )
         rows = found.all()
