@@ -14,6 +14,7 @@ from martech.kernel.settings import Settings
 from tests.chaos.processes import Child
 from tests.kernel.feeds.children import SECRET, serve
 from tests.kernel.feeds.streams import OwnRedis, relay, settled
+from tests.kernel.feeds.topics import MockKafka
 from tests.servers import free_port
 
 
@@ -139,6 +140,30 @@ class Redis:
         await self._redis.forget()
 
 
-WAYS: dict[str, type[Way]] = {"local": Local, "http": Http, "redis": Redis}
+class Kafka:
+    """A process of its own hosts the shop, and another copies what it tells to a Kafka."""
+
+    modules = ("ledger",)
+    relay: ClassVar[type[Relay]] = Relay
+
+    def __init__(self, url: str) -> None:
+        self._http, self._kafka = Http(url), MockKafka()
+        self.settings = replace(self._http.settings, broker_url=self._kafka.url)
+        self._there = Settings(database_url=url, broker_url=self._kafka.url)
+
+    async def begin(self) -> None:
+        await self._http.begin()
+        self._relay = Child(relay, self._there, "", self.relay)
+        assert await self._relay.said() == "relaying"
+
+    async def arrived(self) -> None:
+        await settled(self._there)
+
+    async def end(self) -> None:
+        await self._relay.kill()
+        await self._http.end()
+
+
+WAYS: dict[str, type[Way]] = {"local": Local, "http": Http, "redis": Redis, "kafka": Kafka}
 MORTAL = [name for name, way in WAYS.items() if issubclass(way, Mortal)]
 FORGETFUL = [name for name, way in WAYS.items() if issubclass(way, Forgetful)]

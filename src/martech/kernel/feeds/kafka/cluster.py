@@ -1,0 +1,115 @@
+"""Kafka as outboxes need it: where it is, what is at an offset, and threads that wait for it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from martech.kernel.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PATIENCE = 5.0  # seconds for one answer
+THREADS = 8  # that wait for Kafka, so that no loop does
+LARGEST = 64_000_000  # bytes of a message
+ABSENT = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+}
+
+
+class Cluster:
+    """Where Kafka is, and threads that wait for it."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._prefix = parts.path.strip("/") or "martech"
+        self._common: dict[str, Any] = {
+            "bootstrap.servers": parts.netloc,
+            "socket.timeout.ms": int(PATIENCE * 1000),
+            "message.max.bytes": LARGEST,
+            **dict(parse_qsl(parts.query)),
+        }
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kafka")
+
+    def partition(self, source: str, offset: int = 0) -> TopicPartition:
+        return TopicPartition(f"{self._prefix}.outbox.{source}", 0, offset)
+
+    def consumer(self) -> Consumer:
+        return Consumer(
+            {
+                **self._common,
+                "group.id": f"{self._prefix}.none",  # asked for, and never joined
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "fetch.wait.max.ms": 100,
+                "queued.max.messages.kbytes": 16_384,
+            },
+            logger=log,
+        )
+
+    def producer(self) -> Producer:
+        return Producer(
+            {
+                **self._common,
+                "acks": "all",
+                "enable.idempotence": True,
+                "compression.type": "lz4",
+                "linger.ms": 5,
+                "message.timeout.ms": int(PATIENCE * 1000),
+            },
+            logger=log,
+        )
+
+    def admin(self) -> AdminClient:
+        return AdminClient(self._common, logger=log)
+
+    async def wait_for(self, source: str, call: Callable[..., T], *args: Any, **named: Any) -> T:
+        """What *call* returns, in a thread. Raises `Unavailable`."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, partial(call, *args, **named))
+        except KafkaException as exc:
+            raise Unavailable(f"Kafka does not carry the outbox of {source}: {exc}") from exc
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False)
+
+
+def ends(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """The offsets of its first message and behind its last; (0, 0) of a topic that is not there."""
+    try:
+        found: tuple[int, int] = consumer.get_watermark_offsets(partition, timeout=PATIENCE)
+    except KafkaException as exc:
+        if exc.args[0].code() in ABSENT:
+            return 0, 0
+        raise
+    return found
+
+
+def one(consumer: Consumer, at: TopicPartition) -> Message:
+    """The message at *at*."""
+    consumer.assign([at])
+    try:
+        found = consumer.consume(1, timeout=PATIENCE)
+    finally:
+        consumer.unassign()
+    return readable(found)[0]
+
+
+def readable(messages: list[Message]) -> list[Message]:
+    if not messages:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    for message in messages:
+        if error := message.error():
+            raise KafkaException(error)
+    return messages
