@@ -1,10 +1,9 @@
 """What the shop tells, in the process of the test."""
 
-from sqlalchemy import update
-
-from martech.kernel.columns import table
 from martech.kernel.host import Host
+from martech.kernel.outbox import Origin, Publisher, Told, rows_of
 from tests.chaos.loads import TENANT
+from tests.sample.shop.contract import Sale, Sold
 
 
 async def sell(shop: Host, first: int, after: int, buyer: str = "ada") -> None:
@@ -25,10 +24,10 @@ async def change_price(shop: Host, article: str, times: int) -> None:
             await service.change_price(article)
 
 
-async def spoil(shop: Host, position: int, data: bytes) -> None:
-    """Have *data* stand in the outbox at *position*, whatever it is."""
+async def tell_bytes(shop: Host, data: bytes) -> None:
+    """A sale as a broken producer might have written it."""
     database = shop.databases["shop"]
-    outbox = table(database.metadata, "outbox")
+    (row,) = rows_of([Told(TENANT, Sold(items=[Sale("ada", 0)]), Origin())], shop.clock.now())
     async with database.across() as connection:
-        change = update(outbox).where(outbox.c.position == position).values(data=data)
-        await connection.execute(change)
+        spoilt = {**row, "data": data, "size": len(data)}
+        await Publisher().append(connection, database.metadata, [spoilt])

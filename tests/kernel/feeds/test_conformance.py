@@ -11,7 +11,7 @@ from tests.chaos.writers import WRITERS, write
 from tests.chaos.writers import sell as sells
 from tests.kernel.feeds.ledgers import REFUSED, divided, hesitant, superstitious, twofold
 from tests.kernel.feeds.listeners import by_what, host_of, listening
-from tests.kernel.feeds.telling import change_price, sell, sell_folded, spoil
+from tests.kernel.feeds.telling import change_price, sell, sell_folded, tell_bytes
 from tests.kernel.feeds.ways import Way
 from tests.sample.shop.module import module as shop_module
 
@@ -86,8 +86,7 @@ async def test_what_always_fails_is_parked_with_its_bytes_and_the_rest_goes_on(
     way: Way, shop: Host
 ) -> None:
     await sell_folded(shop, REFUSED - 3, REFUSED + 3)
-    await sell(shop, 100, 101, "bob")
-    await spoil(shop, 2, NO_JSON)
+    await tell_bytes(shop, NO_JSON)
     await sell(shop, 101, 105, "bob")
     async with host_of(way, superstitious) as host:
         await way.arrived()
