@@ -46,6 +46,9 @@ from tests.sinks.smtp import Mail, Sink, read
 NAMES = ("tracking", "profiles", "content", "delivery")
 LEASE = timedelta(seconds=1)
 PLACES = ("unit.before_commit", "unit.after_commit", "jobs.after_lease", "jobs.before_settle")
+STILL = 15
+"""Fifths of a second without a mail after which none is expected: longer than a lease."""
+
 TEXT = "Dear {{ profile.name }}"
 
 
@@ -131,17 +134,31 @@ class Mailing:
         assert isinstance(await child.said(), int)
         return child
 
-    async def die_at_a_place(self) -> None:
-        plan = f"{self.dice.choice(PLACES)}=kill@{self.dice.randint(1, 20)}"
-        child = await self.child(plan)
-        if await child.ended(3) is None:  # too little was left to do
-            await child.kill()
-        assert await child.ended() == KILLED
+    async def die_at_a_place(self, most: int = 10**6) -> None:
+        """Be killed in the middle of a step; or after *most* mails, if it comes to none."""
+        child = await self.child(f"{self.dice.choice(PLACES)}=kill@{self.dice.randint(1, 20)}")
+        ending = asyncio.create_task(child.ended())
+        enough = asyncio.create_task(self.taken(most))
+        await asyncio.wait([ending, enough], return_when=asyncio.FIRST_COMPLETED)
+        enough.cancel()
+        if not ending.done():
+            os.kill(child.pid, signal.SIGKILL)
+        assert await ending == KILLED
 
-    async def die_at_a_moment(self) -> None:
+    async def die_at_a_moment(self, most: int) -> None:
+        """Be killed after so many mails, *most* of them; it begins when its predecessor's lease is
+        over."""
         child = await self.child()
-        await asyncio.sleep(LEASE.total_seconds() + self.dice.uniform(0, 0.3))
+        await self.taken(self.dice.randint(1, most))
         await child.kill()
+
+    async def taken(self, more: int) -> None:
+        """Wait until the server took so many *more* mails, or takes none for a while."""
+        until, still = self.sink.accepted + more, 0
+        while self.sink.accepted < until and still < STILL:
+            before = self.sink.accepted
+            await self.news()
+            still = 0 if self.sink.accepted > before else still + 1
 
     async def look(self) -> Send:
         async with self.host.unit("delivery", self.tenant, write=False) as service:

@@ -31,9 +31,9 @@ def url(kind: str, tmp_path: Path) -> str:
 async def killed(trial: Mailing, people: int, kills: int) -> None:
     """Send to *people*, be killed *kills* times, reconcile, and go on to the end."""
     await trial.begin(people)
-    done = 0
+    done, most = 0, people // kills
     while done < kills and (await trial.look()).counts.pending:
-        await (trial.die_at_a_place if done % 2 else trial.die_at_a_moment)()
+        await (trial.die_at_a_place if done % 2 else trial.die_at_a_moment)(most)
         done += 1
     before = len(trial.logged())
     send = await trial.until_nothing_waits(await trial.child())
