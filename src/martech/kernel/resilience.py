@@ -31,7 +31,10 @@ class Breaker:
         rest: float = 5.0,
         probes: int = 3,
         clock: Callable[[], float] = monotonic,
+        changed: Callable[[State], None] = lambda state: None,
     ) -> None:
+        """*changed* is told of every new state."""
+        self._changed = changed
         self._memory, self._least, self._rest, self._probes = memory, least, rest, probes
         self._clock = clock
         self._recent: deque[tuple[float, bool]] = deque(maxlen=window)
@@ -88,6 +91,7 @@ class Breaker:
         self._recent.clear()
         if state == "open":
             self._again = self._clock() + self._rest
+        self._changed(state)
 
 
 class Call:

@@ -132,7 +132,9 @@ async def test_what_writes_is_never_repeated() -> None:
     assert cut.asked == 3
 
 
-async def test_whoever_keeps_failing_is_not_asked_for_a_while() -> None:
+async def test_whoever_keeps_failing_is_not_asked_for_a_while(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     cut = Stranger(b"")
     async with facing(cut) as host:
         await ask(host, "say", "delphi", times=10)
@@ -140,6 +142,9 @@ async def test_whoever_keeps_failing_is_not_asked_for_a_while() -> None:
             assert "oracle has failed too often of late" in refused.detail
             assert refused.retry_after == 5
     assert cut.asked == 10
+    assert [said for said in caplog.messages if "fails, and is asked nothing" in said] == [
+        f"oracle at {host.peers['oracle'].url} fails, and is asked nothing for a moment"
+    ]
 
 
 async def test_it_is_asked_again_after_a_rest_and_then_as_ever() -> None:

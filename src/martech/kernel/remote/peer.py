@@ -1,6 +1,7 @@
 """Another host of this installation, spoken to over one kept-open client."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,7 +14,9 @@ from aiohttp import (
 )
 
 from martech.kernel.errors import Timeout, Unavailable
-from martech.kernel.resilience import Breaker, Budget
+from martech.kernel.resilience import Breaker, Budget, State
+
+log = logging.getLogger(__name__)
 
 CONNECT = 2.0  # seconds until a host that does not take connections counts as away
 
@@ -29,7 +32,7 @@ class Peer:
     def __init__(self, name: str, url: str, secret: str) -> None:
         self.name = name
         self.url = url
-        self.breaker = Breaker()
+        self.breaker = Breaker(changed=self._say)
         self.budget = Budget()
         """Both are of questions to its port; whoever follows its outbox waits for it anyway."""
 
@@ -66,6 +69,12 @@ class Peer:
             raise Timeout(f"{self.name} did not answer within {within:.3g} s.") from exc
         except (ClientError, OSError) as exc:
             raise Unavailable(f"{self.name} cannot be reached at {self.url}.") from exc
+
+    def _say(self, state: State) -> None:
+        if state == "open":
+            log.warning("%s at %s fails, and is asked nothing for a moment", self.name, self.url)
+        elif state == "closed":
+            log.info("%s at %s answers again", self.name, self.url)
 
     async def close(self) -> None:
         if self._session is not None:

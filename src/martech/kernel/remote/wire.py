@@ -105,7 +105,8 @@ class Asked(NamedTuple):
 
 def headers(tenant: UUID, asking: Asking | None, seconds: float) -> dict[str, str]:
     """What travels beside the arguments of a question."""
-    said = {TENANT: str(tenant), TIME_LEFT: str(int(seconds * 1000))}
+    left = str(int(seconds * 1000))
+    said = {TENANT: str(tenant), TIME_LEFT: left, "content-type": "application/json"}
     trace = telemetry.traceparent() or (asking.origin.traceparent if asking else None)
     if trace is not None:
         said[TRACEPARENT] = trace
