@@ -26,7 +26,7 @@ def test_an_unknown_scope_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(Invalid) as refused:
         Catalogue(Settings()).check(["profile:read"])
     assert "'profile:read'" in refused.value.detail
-    for known in (*installed(), "read", "write", "manage", "hear"):
+    for known in (*installed(), "read", "write", "manage", "hear", "operate"):
         assert known in refused.value.detail
 
 
