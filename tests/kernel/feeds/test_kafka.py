@@ -1,5 +1,6 @@
 """What Kafka carries, and what it says where something is missing. On both databases."""
 
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,7 +12,7 @@ from martech.kernel.feeds.kafka import KafkaBroker
 from martech.kernel.feeds.relay import Relay
 from martech.kernel.host import Host
 from martech.kernel.outbox import Recorded
-from martech.kernel.settings import Settings
+from martech.kernel.settings import Settings, SettingsError
 from tests.chaos.loads import TENANT
 from tests.kernel.feeds.topics import MockKafka
 from tests.sample.shop.module import module as shop_module
@@ -148,3 +149,13 @@ async def test_while_kafka_is_away_everything_waits(shop: Host) -> None:
         await feed.read(after=0, types=[SOLD])
     await feed.close()
     await broker.close()
+
+
+def test_a_kafka_without_its_client_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    for name in [name for name in sys.modules if name.startswith("martech.kernel.feeds.kafka")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(SettingsError, match=r"Install martech\[kafka\]"):
+        Host([], Settings(broker_url="kafka://127.0.0.1:9092"))

@@ -1,11 +1,14 @@
 """What Redis carries, and what it says where something is missing. On both databases."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from redis.asyncio import Redis
 
+from martech.app import work
 from martech.kernel.errors import Unavailable
 from martech.kernel.feeds import Feed
 from martech.kernel.feeds.broker import Mark
@@ -275,3 +278,19 @@ async def test_whether_a_key_is_revoked_is_not_asked_of_a_broker_that_may_forget
         with pytest.raises(Unavailable, match="access cannot be reached"):
             await issuer.read(after=0, types=["access.revoked.v1"])
         assert await host.feed("access").read(after=0, types=["access.revoked.v1"]) == []
+
+
+async def test_whoever_works_for_a_module_copies_it_and_warns_of_a_redis_that_forgets(
+    shop: Host, sample_url: str, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(database_url=sample_url, broker_url=url)
+    with caplog.at_level(logging.WARNING, "martech.kernel.feeds.relay"):
+        working = asyncio.create_task(work(settings, modules=[shop_module]))
+        number = 0
+        while len(await copied(url)) < 3:  # told by another process
+            await sell(shop, number, number + 1)
+            number += 1
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+    assert "may forget what it carries" in caplog.text
