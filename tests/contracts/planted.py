@@ -26,7 +26,9 @@ DEFINE = "/components/schemas/DefineSegment"
 ANSWER = "/components/schemas/Segment"
 QUESTION = "/paths/~1_ports~1personalization~1members/post"
 ASKED = f"{QUESTION}/requestBody/content/application~1json/schema"
+READS = f"{QUESTION}/x-reads"
 MEMBERS = f"{ASKED}/properties"
+LIMIT = f"{MEMBERS}/limit"
 PAGE = "/components/schemas/Members"
 
 Edits = Mapping[str, Any]
@@ -349,14 +351,7 @@ PORTS_BROKEN: list[Broken] = [
         {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
         None,
     ),
-    (
-        "newly-required",
-        PORT,
-        {f"{ASKED}/required/-": "limit"},
-        f"{MEMBERS}/limit",
-        "optional",
-        "required",
-    ),
+    ("newly-required", PORT, {f"{ASKED}/required/-": "limit"}, LIMIT, "optional", "required"),
     (
         "newly-required",
         PORT,
@@ -368,14 +363,7 @@ PORTS_BROKEN: list[Broken] = [
         None,
         "required",
     ),
-    (
-        "default-changed",
-        PORT,
-        {f"{MEMBERS}/limit/default": 500},
-        f"{MEMBERS}/limit/default",
-        1000,
-        500,
-    ),
+    ("default-changed", PORT, {f"{LIMIT}/default": 500}, f"{LIMIT}/default", 1000, 500),
     (
         "type-changed",
         PORT,
@@ -392,14 +380,7 @@ PORTS_BROKEN: list[Broken] = [
         {"anyOf": [{"type": "string"}, {"type": "null"}]},
         None,
     ),
-    (
-        "reads-changed",
-        PORT,
-        {f"{QUESTION}/x-reads": False},
-        f"{QUESTION}/x-reads",
-        True,
-        False,
-    ),
+    ("reads-changed", PORT, {READS: False}, READS, True, False),
 ]
 
 PLANTED = [*EVENTS_BROKEN, *NAMES_BROKEN, *ROUTES_BROKEN, *PORTS_BROKEN]
