@@ -19,6 +19,9 @@ from martech.kernel.module import Module
 from martech.kernel.process import Process
 from martech.kernel.settings import Settings
 
+TENANTS = {"acme": UUID(int=1), "globex": UUID(int=2)}
+"""Two who must never meet."""
+
 
 class Served:
     """An application, a client for it, and somebody who issues keys."""
@@ -46,6 +49,10 @@ class Served:
                 **claims,
             ),
         )
+
+    def owners(self) -> dict[str, str]:
+        """A key of the owner of each of `TENANTS`."""
+        return {name: self.key("*:*", tenant=tenant) for name, tenant in TENANTS.items()}
 
     def headers(self, *scopes: str, **more: str) -> dict[str, str]:
         named = {name.replace("_", "-"): value for name, value in more.items()}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from martech.app import installed, load
+from martech.kernel.extract.sources import named
 from martech.kernel.module import Module
-from martech.kernel.published.canvas import canvas
 from tests.architecture.copies import SRC
 
 BOOT = """
@@ -71,19 +71,13 @@ def run(to: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[s
     )
 
 
-def neighbours(module: Module) -> set[str]:
-    """Whom it listens to and whom it asks, its jobs included."""
-    heard = {subscription.source for subscription in module.subscriptions}
-    return heard.union(canvas(module).asks) - {module.name}
-
-
 @pytest.mark.parametrize("module", load(installed()), ids=lambda module: module.name)
 def test_a_module_starts_with_only_the_faces_of_its_neighbours(
     module: Module, tmp_path: Path
 ) -> None:
     """One that needs nobody boots. One that does says whom it misses, and what to do about it:
     nothing inside it reached for more than a face."""
-    needed = neighbours(module)
+    needed = named(module)
     started = lift(module.name, tmp_path, sorted(needed))
     assert started.returncode == 0, started.stderr
     if needed:

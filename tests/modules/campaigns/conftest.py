@@ -1,12 +1,8 @@
 """Campaigns among neighbours that a test sees through, served, with two tenants."""
 
-import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,56 +10,25 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from martech.app import load
-from martech.kernel import migrate
-from martech.kernel.auth import Follower, Keyring
 from martech.kernel.bus import Bus
 from martech.kernel.clock import TestClock
 from martech.kernel.host import Host
-from martech.kernel.http.application import application
 from martech.kernel.jobs import Jobs
 from martech.kernel.settings import Settings
-from martech.modules.access.domain import tenant_id
 from martech.modules.campaigns.domain import send_of
 from martech.modules.campaigns.module import module as campaigns
-from tests import servers
+from tests import databases
 from tests.modules.campaigns.neighbours import NEIGHBOURS
-from tests.serving import alive
+from tests.serving import TENANTS, serve
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 SEGMENT, CONTENT = UUID(int=10**6), UUID(int=10**7)
-MODULES = (*load(["access"]), campaigns, *NEIGHBOURS)
-
-
-@cache
-def _histories() -> Path:
-    """The stand-ins' migrations, beside the product's."""
-    folder = Path(tempfile.mkdtemp(prefix="martech-campaigns-")) / "migrations"
-    shutil.copytree(migrate.migrations(), folder)
-    for module in NEIGHBOURS:
-        shutil.rmtree(folder / module.name, ignore_errors=True)
-        asyncio.run(migrate.revise(module, "initial", folder))
-    return folder
-
-
-@cache
-def _template(kind: str) -> str:
-    url = (
-        servers.fresh_database()
-        if kind == "postgresql"
-        else f"sqlite:///{tempfile.mkdtemp(prefix='martech-campaigns-')}"
-    )
-    for module in MODULES:
-        asyncio.run(migrate.upgrade(module, url, _histories()))
-    return url
+MODULES = (campaigns, *NEIGHBOURS)
 
 
 @pytest.fixture
 def url(kind: str, tmp_path: Path) -> str:
-    if kind == "postgresql":
-        return servers.fresh_database(_template(kind))
-    shutil.copytree(_template(kind).removeprefix("sqlite:///"), tmp_path / "databases")
-    return f"sqlite:///{tmp_path / 'databases'}"
+    return databases.fresh(kind, MODULES, tmp_path)
 
 
 @pytest.fixture
@@ -82,7 +47,7 @@ class Desk:
         self.jobs = Jobs(host)
 
     def module(self, name: str, tenant: str = "acme") -> AbstractAsyncContextManager[Any]:
-        return self.host.unit(name, tenant_id(tenant))
+        return self.host.unit(name, TENANTS[tenant])
 
     async def call(
         self,
@@ -157,16 +122,9 @@ class Desk:
 
 @pytest.fixture
 async def desk(url: str, clock: TestClock) -> AsyncIterator[Desk]:
-    host, keyring = Host(MODULES, Settings(database_url=url), clock=clock), Keyring()
-    follower = Follower(keyring, host.issuer(), clock)
-    app = application(host, keyring, follower)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
-        desk = Desk(host, app, client)
-        for name in ("acme", "globex"):
-            async with host.unit("access", tenant_id(name)) as access:
-                desk.keys[name] = (await access.open_tenant(name)).keys[1].token
-        await follower.catch_up()
+    async with serve(MODULES, Settings(database_url=url), clock=clock) as served:
+        desk = Desk(served.host, served.app, served.client)
+        desk.keys = served.owners()
         yield desk
 
 

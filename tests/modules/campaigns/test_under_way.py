@@ -9,7 +9,6 @@ import pytest
 
 from martech.kernel.clock import TestClock
 from martech.kernel.errors import NotFound
-from martech.modules.access.domain import tenant_id
 from martech.modules.campaigns import jobs
 from martech.modules.campaigns.domain import send_of
 from martech.modules.campaigns.domain.steering import Advance
@@ -17,6 +16,7 @@ from martech.modules.content.contract import Content
 from martech.modules.delivery.contract import Delivery
 from martech.modules.personalization.contract import Personalization
 from tests.modules.campaigns.conftest import SEGMENT, Desk
+from tests.serving import TENANTS
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +54,7 @@ async def advance(
     desk: Desk, campaign: str, question: str, then: Callable[[], Awaitable[object]]
 ) -> None:
     """As a worker does who holds no lease and knows of no other."""
-    tenant = tenant_id("acme")
+    tenant = TENANTS["acme"]
     delivery = Interrupted(desk.host.port(Delivery, tenant), question, then)
     ports = [desk.host.port(port, tenant) for port in (Content, Personalization)]
     command = Advance(campaign_id=UUID(campaign))
@@ -143,7 +143,7 @@ async def test_a_worker_that_slept_through_a_cancellation_opens_nothing_for_long
         await ready.order(campaign, "cancel")
         await ready.settle()
 
-    tenant = tenant_id("acme")
+    tenant = TENANTS["acme"]
     delivery = Asleep(ready.host.port(Delivery, tenant), "", meanwhile)
     ports = [ready.host.port(port, tenant) for port in (Content, Personalization)]
     command = Advance(campaign_id=UUID(campaign))

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID
 
 import httpx
 import pytest
@@ -15,10 +14,9 @@ from martech.modules.personalization.module import module as personalization
 from tests import databases
 from tests.modules.personalization.town import Town
 from tests.neighbours import neighbour
-from tests.serving import serve
+from tests.serving import TENANTS, serve
 
 MODULES = (neighbour("profiles"), personalization)
-TENANTS = {"acme": UUID(int=1), "globex": UUID(int=2)}
 START = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 
@@ -65,5 +63,5 @@ class Counter:
 async def counter(url: str, clock: TestClock) -> AsyncIterator[Counter]:
     async with serve(MODULES, Settings(database_url=url), clock=clock) as served:
         stand = Counter(Town(served.host, clock, TENANTS["acme"]), served.client)
-        stand.keys = {name: served.key("*:*", tenant=id_) for name, id_ in TENANTS.items()}
+        stand.keys = served.owners()
         yield stand

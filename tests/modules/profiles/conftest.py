@@ -16,7 +16,7 @@ from martech.modules.tracking.contract import TrackedEvent
 from tests import databases
 from tests.modules.profiles.items import START, track
 from tests.neighbours import neighbour
-from tests.serving import serve
+from tests.serving import TENANTS, serve
 
 
 class Counter:
@@ -61,7 +61,6 @@ class Counter:
 
 
 MODULES = (neighbour("tracking"), profiles)
-TENANTS = {"acme": UUID(int=1), "globex": UUID(int=2)}
 
 
 @pytest.fixture
@@ -80,5 +79,5 @@ async def counter(url: str) -> AsyncIterator[Counter]:
     clock = TestClock(START + timedelta(days=30))
     async with serve(MODULES, Settings(database_url=url), clock=clock) as served:
         stand = Counter(served.host, served.client)
-        stand.keys = {name: served.key("*:*", tenant=id_) for name, id_ in TENANTS.items()}
+        stand.keys = served.owners()
         yield stand

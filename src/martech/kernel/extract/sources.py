@@ -40,11 +40,15 @@ OF_THE_WHOLE = frozenset(
 
 
 def neighbours(module: Module) -> list[str]:
-    """Whom it listens to and whom it asks, its jobs included; and who signs the keys it is shown,
-    for every host follows that outbox."""
-    heard = {subscription.source for subscription in module.subscriptions}
+    """Whom it names, and who signs the keys it is shown: every host follows that outbox."""
     issuers = {name for name in faces() if is_issuer(face(name))}
-    return sorted(heard.union(canvas(module).asks, issuers) - {module.name})
+    return sorted(named(module).union(issuers) - {module.name})
+
+
+def named(module: Module) -> set[str]:
+    """Whom it listens to and whom it asks, its jobs included."""
+    heard = {subscription.source for subscription in module.subscriptions}
+    return heard.union(canvas(module).asks) - {module.name}
 
 
 def of(module: Module, root: Path) -> list[str]:
@@ -78,7 +82,7 @@ def _tests(module: Module, root: Path) -> set[str]:
             chosen.add(path)
     waiting = sorted(chosen)
     while waiting:
-        for path in _with_folders(_named(root, waiting.pop()), root):
+        for path in _with_folders(_tested_with(root, waiting.pop()), root):
             if path not in chosen:
                 chosen.add(path)
                 waiting.append(path)
@@ -91,7 +95,7 @@ def _can_go(path: str, root: Path, name: str, seen: frozenset[str] = frozenset()
         return False
     if any(_stays(imported, name) for imported in _imports(root / path)):
         return False
-    further = set(_named(root, path)) - seen - {path}
+    further = set(_tested_with(root, path)) - seen - {path}
     return all(_can_go(other, root, name, seen | further | {path}) for other in further)
 
 
@@ -110,7 +114,7 @@ def _modules() -> Path:
     return Path(__file__).parents[2] / "modules"
 
 
-def _named(root: Path, path: str) -> list[str]:
+def _tested_with(root: Path, path: str) -> list[str]:
     """The files of tests/ that a file imports."""
     if not _is_code(path):
         return []
