@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import analytics, mails, ports, questions, story, tracing
+from benchmarks import analytics, feeds, mails, ports, questions, story, tracing
 from benchmarks.questions import Answer
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -33,6 +33,7 @@ ASK = {
     "entering_beside": story.entering_beside,
     "status": story.status,
     "figures": analytics.figures,
+    "feeds": feeds.feeds,
     "memory": questions.memory,
 }
 

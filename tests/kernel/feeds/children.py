@@ -2,7 +2,8 @@
 
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -27,8 +28,18 @@ async def serve(say: Say, settings: Settings, peer: type[Host]) -> None:
     host = peer([shop], settings)
     app = application(host, Keyring(), Follower(Keyring(), None, host.clock))
     config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False)
-    with socket.create_server((settings.host, settings.port)) as listener:
-        await _Server(config, say).serve([listener])
+    with listener(settings) as taken:
+        await _Server(config, say).serve([taken])
+
+
+@contextmanager
+def listener(settings: Settings) -> Iterator[socket.socket]:
+    """A socket that is said to be TCP: for others asyncio, unlike the product's uvloop, lets
+    Nagle wait for acknowledgements, 40 ms an answer."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((settings.host, settings.port))
+        yield taken
 
 
 class _Server(uvicorn.Server):
