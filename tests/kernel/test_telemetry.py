@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 from uuid import UUID, uuid4
 
@@ -17,6 +18,8 @@ from martech.kernel.bus import Bus
 from martech.kernel.grouping import Groups
 from martech.kernel.host import Host
 from martech.kernel.jobs import Jobs
+from martech.kernel.messages import Command
+from martech.kernel.module import job
 from martech.kernel.outbox import Origin, Recorded
 from martech.kernel.process import Process
 from martech.kernel.settings import Settings
@@ -24,6 +27,9 @@ from martech.kernel.telemetry.export import Exporter
 from tests import databases, servers
 from tests.kitchen import order
 from tests.sample.kitchen.domain import Bake, Deliver
+from tests.sample.kitchen.jobs import bake
+from tests.sample.kitchen.module import module as kitchen_module
+from tests.sample.kitchen.service import KitchenService
 from tests.sample.shop.service import ShopService
 from tests.serving import Served, serve
 from tests.sinks.otlp import Collector, Exported, collector, exporting
@@ -171,6 +177,30 @@ async def test_a_job_and_what_it_asks_come_of_who_ordered_it(
         "send kitchen.deliver.v1",
         "process kitchen.deliver.v1",
         "shop.stock",
+    ]
+
+
+class BakeTwice(Command, frozen=True):
+    number: int
+
+
+async def test_what_a_job_orders_comes_of_the_job(sample_url: str, heard: Collector) -> None:
+    @job(BakeTwice, inward=True)
+    async def bake_twice(command: BakeTwice, kitchen: KitchenService) -> None:
+        await kitchen.order(Bake(number=1), Bake(number=2))
+
+    modules = [replace(kitchen_module, jobs=[bake_twice, bake]), *databases.SAMPLE[:2]]
+    async with exporting(heard.url, ratio=1.0) as exporter:
+        settings = Settings(database_url=sample_url)
+        async with Host(modules, settings, process=Process(exporter)) as host:
+            with telemetry.taking_up(exporter, "ordering", "internal", [], {}) as trace:
+                origin = Origin(None, None, trace.traceparent)
+                async with host.unit("kitchen", TENANT, origin=origin) as service:
+                    await service.order(BakeTwice(number=1))
+            await Jobs(host).settle()
+    baked = heard.named("process kitchen.bake.v1")
+    assert [heard.path_to(span)[2:] for span in baked] == 2 * [
+        ["process kitchen.bake_twice.v1", "send kitchen.bake.v1", "process kitchen.bake.v1"]
     ]
 
 

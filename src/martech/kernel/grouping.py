@@ -6,7 +6,6 @@ SQLite). So requests hand over what they have, and wait for the commit that hold
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextvars import Context
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -73,8 +72,7 @@ class Grouping(Generic[S, T, R]):
         if len(self._waiting) >= self._most:
             self._full.set()
         if self._flusher is None:
-            # in nobody's context: it is not the first request's work
-            self._flusher = asyncio.create_task(self._flush(), context=Context())
+            self._flusher = asyncio.create_task(self._flush())
         return await answer
 
     async def close(self) -> None:

@@ -48,7 +48,6 @@ class Mails:
 
     def back(self, mail: Posted, *, suspect: bool = False) -> None:
         """It was not begun after all. A *suspect* waits for all others, now and later."""
-        self._begun.pop(mail.id, None)
         if suspect:
             self._suspects.add(mail.id)
             self._waiting.append(mail)
