@@ -18,13 +18,13 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.cimpl import NewTopic
 
 from martech.kernel.errors import Unavailable
 from martech.kernel.feeds import Feed
 from martech.kernel.feeds.broker import Mark
-from martech.kernel.feeds.kafka.cluster import LARGEST, PATIENCE, Cluster, ends, one
+from martech.kernel.feeds.kafka.cluster import LARGEST, PATIENCE, Cluster, Shared, ends, one
 from martech.kernel.feeds.kafka.entry import ANEW, Headers, entry_of, headers_of
 from martech.kernel.feeds.kafka.reading import Reading
 from martech.kernel.outbox import Recorded
@@ -47,7 +47,7 @@ class KafkaBroker:
     def __init__(self, url: str) -> None:
         self._cluster = Cluster(url)
         self._producer: Producer | None = None
-        self._tail: Consumer | None = None
+        self._tail = Shared(self._cluster)
         self._lock = Lock()
 
     def feed(self, record: Feed) -> Feed:
@@ -76,17 +76,15 @@ class KafkaBroker:
         return None  # how long it keeps a topic is said where the topic is made
 
     async def close(self) -> None:
-        if self._tail is not None:
-            await self._cluster.wait_for("all", self._tail.close)
+        await self._cluster.wait_for("all", self._tail.close)
         self._cluster.close()
 
     def _last(self, source: str) -> Mark | None:
-        with self._lock:
-            self._tail = self._tail or self._cluster.consumer()
-            low, high = ends(self._tail, self._cluster.partition(source))
+        with self._tail.held() as consumer:
+            low, high = ends(consumer, self._cluster.partition(source))
             if low == high:
                 return None
-            entry = entry_of(one(self._tail, self._cluster.partition(source, high - 1)))
+            entry = entry_of(one(consumer, self._cluster.partition(source, high - 1)))
         return Mark(entry.record.position, entry.record.id) if entry else None
 
     def _make(self, source: str) -> None:
@@ -145,12 +143,16 @@ class KafkaFeed:
         return await self._record.waiting(after=after, types=types)
 
     async def watch(self, wake: Callable[[], None]) -> None:
-        consumer, partition = self._cluster.consumer(), self._cluster.partition(self.source)
-        seen: tuple[int, int] | None = None
+        shared, seen = Shared(self._cluster), None
+
+        def look() -> tuple[int, int]:
+            with shared.held() as consumer:
+                return ends(consumer, self._cluster.partition(self.source))
+
         try:
             while True:
                 try:
-                    now = await self._cluster.wait_for(self.source, ends, consumer, partition)
+                    now = await self._cluster.wait_for(self.source, look)
                 except Unavailable as exc:
                     log.warning("cannot watch %s, polling instead: %s", self.source, exc.detail)
                     await asyncio.sleep(AGAIN)
@@ -160,7 +162,7 @@ class KafkaFeed:
                     wake()
                 await asyncio.sleep(GLANCE)
         finally:
-            consumer.close()
+            await self._cluster.wait_for(self.source, shared.close)
 
     async def close(self) -> None:
         for reading in self._readings.values():

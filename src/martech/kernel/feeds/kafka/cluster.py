@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
+from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -83,6 +85,27 @@ class Cluster:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False)
+
+
+class Shared:
+    """A consumer for threads, one at a time: none may close it while another looks."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._lock = Lock()
+        self._consumer: Consumer | None = None
+
+    @contextmanager
+    def held(self) -> Iterator[Consumer]:
+        with self._lock:
+            self._consumer = self._consumer or self._cluster.consumer()
+            yield self._consumer
+
+    def close(self) -> None:
+        with self._lock:
+            if self._consumer is not None:
+                self._consumer.close()
+            self._consumer = None
 
 
 def ends(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:

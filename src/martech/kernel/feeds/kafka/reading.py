@@ -8,12 +8,11 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from threading import Lock
 from typing import NamedTuple
 
-from confluent_kafka import Message
+from confluent_kafka import Consumer, Message
 
-from martech.kernel.feeds.kafka.cluster import PATIENCE, Cluster, ends, one, readable
+from martech.kernel.feeds.kafka.cluster import PATIENCE, Cluster, Shared, ends, one, readable
 from martech.kernel.feeds.kafka.entry import entry_of
 from martech.kernel.outbox import Recorded
 
@@ -37,9 +36,8 @@ class Reading:
 
     def __init__(self, cluster: Cluster, source: str, types: Sequence[str]) -> None:
         self._partition = partial(cluster.partition, source)
-        self._consumer = cluster.consumer()
+        self._shared = Shared(cluster)
         self._types = frozenset(types)
-        self._lock = Lock()
         self._taken: deque[Message] = deque()
         self._offset = -1
         self._reached: Reached | None = None
@@ -47,23 +45,24 @@ class Reading:
         """The last page: positions, and the offset behind each."""
 
     def page(self, after: int, items: int) -> tuple[list[Recorded], Reached]:
-        with self._lock:
-            low, high = ends(self._consumer, self._partition())
-            begin = self._begin(after, low, high)
-            self._go(max(low, begin.offset))
-            return self._through(begin, high, items)
+        with self._shared.held() as consumer:
+            low, high = ends(consumer, self._partition())
+            begin = self._begin(consumer, after, low, high)
+            self._go(consumer, max(low, begin.offset))
+            return self._through(consumer, begin, high, items)
 
     def close(self) -> None:
-        with self._lock:
-            self._consumer.close()
+        self._shared.close()
 
-    def _through(self, begin: Reached, high: int, items: int) -> tuple[list[Recorded], Reached]:
+    def _through(
+        self, consumer: Consumer, begin: Reached, high: int, items: int
+    ) -> tuple[list[Recorded], Reached]:
         """Take what follows on *begin*, up to the limits or the end."""
         since, at, offset, hole = begin
         found: list[Recorded] = []
         self._page, size = [(since, offset)], SIZE
         while self._offset < high:
-            entry = entry_of(self._next(high))
+            entry = entry_of(self._next(consumer, high))
             if entry and entry.before <= at < entry.record.position:
                 record = entry.record
                 if record.type in self._types:
@@ -81,7 +80,7 @@ class Reading:
         self._reached = Reached(since, at, self._offset, hole)
         return found, self._reached
 
-    def _begin(self, after: int, low: int, high: int) -> Reached:
+    def _begin(self, consumer: Consumer, after: int, low: int, high: int) -> Reached:
         """From where on to look for what comes behind *after*."""
         last = self._reached
         if last and low <= last.offset <= high:
@@ -90,14 +89,14 @@ class Reading:
             before = bisect_right(self._page, after, key=lambda each: each[0])
             if before:
                 return Reached(after, after, self._page[before - 1][1])
-        return Reached(after, after, self._search(after, low, high) if after else low)
+        return Reached(after, after, self._search(consumer, after, low, high) if after else low)
 
-    def _search(self, after: int, low: int, high: int) -> int:
+    def _search(self, consumer: Consumer, after: int, low: int, high: int) -> int:
         """An offset before which nothing is needed for who has heard all up to *after*."""
         first, behind = low, high
         while behind - first > BACK:
             middle = (first + behind) // 2
-            entry = entry_of(one(self._consumer, self._partition(middle)))
+            entry = entry_of(one(consumer, self._partition(middle)))
             if entry and entry.record.position > after:
                 behind = middle
             else:
@@ -105,15 +104,15 @@ class Reading:
         self._offset = -1
         return max(low, first - BACK)
 
-    def _go(self, offset: int) -> None:
+    def _go(self, consumer: Consumer, offset: int) -> None:
         if offset != self._offset:
             self._taken.clear()
             self._offset = offset
-            self._consumer.assign([self._partition(offset)])
+            consumer.assign([self._partition(offset)])
 
-    def _next(self, high: int) -> Message:
+    def _next(self, consumer: Consumer, high: int) -> Message:
         if not self._taken:
             wanted = min(AT_ONCE, high - self._offset)
-            self._taken.extend(readable(self._consumer.consume(wanted, timeout=PATIENCE)))
+            self._taken.extend(readable(consumer.consume(wanted, timeout=PATIENCE)))
             self._offset = self._taken[0].offset() or self._offset
         return self._taken[0]
