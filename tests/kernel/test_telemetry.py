@@ -200,7 +200,7 @@ async def test_what_a_job_orders_comes_of_the_job(sample_url: str, heard: Collec
             await Jobs(host).settle()
     baked = heard.named("process kitchen.bake.v1")
     assert [heard.path_to(span)[2:] for span in baked] == 2 * [
-        ["process kitchen.bake_twice.v1", "send kitchen.bake.v1", "process kitchen.bake.v1"]
+        ["process kernel.bake_twice.v1", "send kitchen.bake.v1", "process kitchen.bake.v1"]
     ]
 
 
