@@ -64,48 +64,41 @@ def verdict(standing: ModuleStanding) -> str:
 
 
 def _module(card: ModuleCard, names: Sequence[str]) -> str:
-    canvas = card.canvas
-    sections = (
-        _section(
-            "Tells",
-            ("event", "about", "what happened"),
-            [(_schema(t.type), _code(t.subject), escape(t.what)) for t in canvas.tells],
-        ),
-        _section(
-            "Listens to",
-            ("event", "subscription", "behind", "waiting", "parked", "what it does about it"),
-            _hears(card),
-        ),
-        _section(
-            "Answers",
-            ("question", "promise"),
-            [(_code(a.question), escape(a.promise)) for a in canvas.answers],
-        ),
-        _section("Asks", ("module",), [(_link(name, names),) for name in canvas.asks]),
-        _section(
-            "Does",
-            ("command", "", "what is done"),
-            [(_code(d.command), escape(d.reach), escape(d.what)) for d in canvas.does],
-        ),
-        _section(
-            "Routes",
-            ("", "path", "operation", "needs"),
-            [(r.method, _code(r.path), escape(r.operation), _code(r.needs)) for r in canvas.routes],
-        ),
-        _section(
-            "Owns",
-            ("table", "columns"),
-            [(_code(t.table), escape(", ".join(t.columns))) for t in canvas.tables],
-        ),
-        _section(
-            "Reads from the environment",
-            ("variable", "default"),
-            [(_code(s.variable), _code(s.default)) for s in canvas.settings],
-        ),
+    name = escape(card.canvas.name)
+    purpose, stands = escape(card.canvas.purpose), escape(verdict(card.standing))
+    said = f"<p>{purpose}</p><p class=quiet>{stands}</p>"
+    return (
+        f'<section id="{name}"><h2>{name}</h2>{said}{_face(card, names)}{_inside(card)}</section>'
     )
-    name = escape(canvas.name)
-    said = f"<p>{escape(canvas.purpose)}</p><p class=quiet>{escape(verdict(card.standing))}</p>"
-    return f'<section id="{name}"><h2>{name}</h2>{said}{"".join(sections)}</section>'
+
+
+def _face(card: ModuleCard, names: Sequence[str]) -> str:
+    """What others may know."""
+    canvas = card.canvas
+    tells = [(_schema(t.type), _code(t.subject), escape(t.what)) for t in canvas.tells]
+    answers = [(_code(a.question), escape(a.promise)) for a in canvas.answers]
+    asks = [(_link(name, names),) for name in canvas.asks]
+    head = ("event", "subscription", "behind", "waiting", "parked", "what it does about it")
+    return (
+        _section("Tells", ("event", "about", "what happened"), tells)
+        + _section("Listens to", head, _hears(card))
+        + _section("Answers", ("question", "promise"), answers)
+        + _section("Asks", ("module",), asks)
+    )
+
+
+def _inside(card: ModuleCard) -> str:
+    canvas = card.canvas
+    does = [(_code(d.command), escape(d.reach), escape(d.what)) for d in canvas.does]
+    routes = [(r.method, _code(r.path), escape(r.operation), _code(r.needs)) for r in canvas.routes]
+    tables = [(_code(t.table), escape(", ".join(t.columns))) for t in canvas.tables]
+    settings = [(_code(s.variable), _code(s.default)) for s in canvas.settings]
+    return (
+        _section("Does", ("command", "", "what is done"), does)
+        + _section("Routes", ("", "path", "operation", "needs"), routes)
+        + _section("Owns", ("table", "columns"), tables)
+        + _section("Reads from the environment", ("variable", "default"), settings)
+    )
 
 
 def _hears(card: ModuleCard) -> Rows:

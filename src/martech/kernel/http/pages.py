@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, Router, get
 from litestar.enums import MediaType
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from martech.kernel.errors import NotFound
@@ -55,10 +56,6 @@ def routes(
 ) -> Router:
     """*origin* is where the world reaches us. Without a *front* `/` answers everybody as it
     answers a program."""
-    document = cache(lambda: msgspec.json.encode(described()))
-    reference = cache(lambda: docs.render(described(), origin).encode())
-    told = cache(lambda: msgspec.json.encode(whole(modules, version)))
-    types = {wire_name(event): event for module in modules for event in events(module)}
 
     @get("/", opt={"public": True})
     async def landing(request: Request[Any, Any, Any]) -> Response[Any]:
@@ -66,26 +63,6 @@ def routes(
         if front is None or not _is_person(request):
             return Response(Landing(version=version, modules=stand), headers=VARIES)
         return front.page(request, escape(version), standing_html(stand))
-
-    @get("/docs", opt={"public": True}, sync_to_thread=False)
-    def reference_page() -> Response[bytes]:
-        return Response(reference(), media_type=MediaType.HTML, headers=SEALED)
-
-    @get("/openapi.json", opt={"public": True}, sync_to_thread=False)
-    def rest() -> Response[bytes]:
-        return Response(document(), media_type="application/vnd.oai.openapi+json")
-
-    @get("/asyncapi.json", opt={"public": True}, sync_to_thread=False)
-    def news() -> Response[bytes]:
-        return Response(told(), media_type="application/vnd.aai.asyncapi+json;version=3.0.0")
-
-    @get("/_schemas/{event_type:str}", opt={"public": True}, sync_to_thread=False)
-    def schema(event_type: FromPath[str]) -> Response[bytes]:
-        if event_type not in types:
-            known = ", ".join(types)
-            raise NotFound(f"No {event_type[:100]!r} is told here. The types are {known}.")
-        text = schema_of(types[event_type], schema_uri(origin, event_type))
-        return Response(msgspec.json.encode(text), media_type="application/schema+json")
 
     @get("/_modules", opt={"public": True})
     async def canvases(request: Request[Any, Any, Any]) -> Response[Any]:
@@ -101,9 +78,48 @@ def routes(
 
     return Router(
         path="/",
-        route_handlers=[landing, reference_page, rest, news, schema, canvases],
+        route_handlers=[
+            landing,
+            canvases,
+            *_of_the_api(described, origin),
+            *_of_events(modules, version, origin),
+        ],
         include_in_schema=False,
     )
+
+
+def _of_the_api(described: Callable[[], dict[str, Any]], origin: str) -> Sequence[HTTPRouteHandler]:
+    document = cache(lambda: msgspec.json.encode(described()))
+    reference = cache(lambda: docs.render(described(), origin).encode())
+
+    @get("/docs", opt={"public": True}, sync_to_thread=False)
+    def reference_page() -> Response[bytes]:
+        return Response(reference(), media_type=MediaType.HTML, headers=SEALED)
+
+    @get("/openapi.json", opt={"public": True}, sync_to_thread=False)
+    def rest() -> Response[bytes]:
+        return Response(document(), media_type="application/vnd.oai.openapi+json")
+
+    return [reference_page, rest]
+
+
+def _of_events(modules: Sequence[Module], version: str, origin: str) -> Sequence[HTTPRouteHandler]:
+    told = cache(lambda: msgspec.json.encode(whole(modules, version)))
+    types = {wire_name(event): event for module in modules for event in events(module)}
+
+    @get("/asyncapi.json", opt={"public": True}, sync_to_thread=False)
+    def news() -> Response[bytes]:
+        return Response(told(), media_type="application/vnd.aai.asyncapi+json;version=3.0.0")
+
+    @get("/_schemas/{event_type:str}", opt={"public": True}, sync_to_thread=False)
+    def schema(event_type: FromPath[str]) -> Response[bytes]:
+        if event_type not in types:
+            known = ", ".join(types)
+            raise NotFound(f"No {event_type[:100]!r} is told here. The types are {known}.")
+        text = schema_of(types[event_type], schema_uri(origin, event_type))
+        return Response(msgspec.json.encode(text), media_type="application/schema+json")
+
+    return [news, schema]
 
 
 def _is_person(request: Request[Any, Any, Any]) -> bool:
