@@ -23,8 +23,10 @@ HEADERS = {
         False,
     ),
     wire.TIME_LEFT: (
-        "Milliseconds in which an answer is wanted. Work that is later is not begun, or broken "
-        "off: 504.",
+        (
+            "Milliseconds in which an answer is wanted. Work that is later is not begun, or broken "
+            "off: 504."
+        ),
         {"type": "integer", "minimum": 0},
         False,
     ),
