@@ -12,6 +12,7 @@ import pytest
 from martech.kernel.errors import Unavailable
 from martech.kernel.feeds import http
 from martech.kernel.feeds.http import HttpFeed, packed, unpacked
+from martech.kernel.http import peers
 from martech.kernel.messages import wire_name
 from martech.kernel.remote import Peer
 from martech.kernel.settings import Settings
@@ -84,6 +85,12 @@ async def test_a_host_without_a_secret_has_no_peers(sample_url: str) -> None:
     assert "MARTECH_PEER_SECRET" in answer.json()["detail"]
 
 
+@pytest.fixture
+def called_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for news looks only when it is called."""
+    monkeypatch.setattr(peers, "LOOK", http.WAIT)
+
+
 @asynccontextmanager
 async def waiting_for_news(served: Served) -> AsyncIterator[asyncio.Task[Any]]:
     """A question for news that is open."""
@@ -95,12 +102,14 @@ async def waiting_for_news(served: Served) -> AsyncIterator[asyncio.Task[Any]]:
         yield task
 
 
+@pytest.mark.usefixtures("called_for")
 async def test_who_waits_for_news_hears_of_a_commit(served: Served) -> None:
     async with waiting_for_news(served) as news:
         await sell(served.host, 0, 1)
         assert (await news).json() == {"position": 1}
 
 
+@pytest.mark.usefixtures("called_for")
 async def test_who_waits_for_news_is_answered_when_the_process_ends(served: Served) -> None:
     async with waiting_for_news(served) as news:
         served.host.process.end()
