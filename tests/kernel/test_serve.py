@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -139,6 +139,24 @@ def test_sigterm_lets_a_request_finish(tmp_path: Path) -> None:
         wait_until_inside(served.url, 1)
         assert stop(served) == 0
         assert request.result().status_code == 201
+
+
+def test_sigterm_lets_whoever_has_connected_ask(tmp_path: Path) -> None:
+    with serving(environment(tmp_path)) as served:
+        place = "127.0.0.1", int(served.url.rpartition(":")[2])
+        with socket.create_connection(place) as early:
+            served.process.send_signal(signal.SIGTERM)
+            wait_until_refused(place)
+            early.sendall(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+            said = b"".join(iter(lambda: early.recv(4096), b""))
+        assert said.startswith(b"HTTP/1.1 200 ")
+        assert served.process.wait(timeout=30) == 0
+
+
+def wait_until_refused(place: tuple[str, int]) -> None:
+    with suppress(OSError):
+        while True:
+            socket.create_connection(place).close()
 
 
 def wait_until_inside(url: str, requests: int) -> None:

@@ -1,6 +1,7 @@
 """One process, two loops: HTTP on the main thread's, bus and jobs on another, in a thread.
 
-    SIGTERM ─▶ no new connections ─▶ requests are finished ─▶ the batch and the jobs are finished
+    SIGTERM ─▶ no new connections ─▶ who has connected is heard, and requests are finished
+            ─▶ the batch and the jobs are finished
 
 so that a decision takes its milliseconds while a backlog is digested beside it.
 """
@@ -14,10 +15,12 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import uvicorn
 import uvloop
 from litestar.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from martech.kernel.http.health import Pulse
 from martech.kernel.process import Process
@@ -32,6 +35,10 @@ BACKLOG = 1024  # connections that wait to be accepted
 TURN = 0.001
 """Seconds for which a busy thread may keep the interpreter while the other one waits for it.
 (Beside a saturated thread a POST took 7 ms, p99 28, at Python's own 5 ms; 2 and 8 at this.)"""
+
+LOOK, LOOKS = 0.01, 200
+"""Seconds between looks whether all who have connected have begun to ask, when the end begins; and
+how often it is looked: who says nothing is not waited for."""
 
 GARBAGE = 20_000  # new objects between collections: a batch of the bus makes thousands at once
 STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -119,7 +126,7 @@ def serve(
         timeout_keep_alive=75,
         backlog=BACKLOG,
     )
-    server = _Server(config, process, started)
+    server = _Server(config, process, started, listener)
     companion = Companion(work, pulse, server.leave) if work else None
     for number in STOPPING:  # uvicorn raises them again when it is done, and we are not
         signal.signal(number, lambda *_: None)
@@ -165,11 +172,16 @@ def _settle_memory() -> None:
 
 class _Server(uvicorn.Server):
     def __init__(
-        self, config: uvicorn.Config, process: Process, started: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        process: Process,
+        started: Callable[[], None],
+        listener: socket.socket,
     ) -> None:
         super().__init__(config)
         self._process = process
         self._say_started = started
+        self._door = listener.dup()  # open until we close it, whatever uvicorn does with its own
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -177,10 +189,44 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._process.end()  # streams would hold their connections until the grace is over
+        await self._last_call()
         await super().shutdown(sockets)
+
+    async def _last_call(self) -> None:
+        """Close the door, and hear whoever is inside. (Closing alone would hang up on those who
+        wait to be accepted, and uvicorn on those who have not begun to ask: of 3,462 requests
+        during two restarts, 8.)"""
+        for server in self.servers:
+            server.close()
+        made = partial(
+            HttpToolsProtocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        loop = asyncio.get_running_loop()
+        for connection in self._last_in():
+            await loop.connect_accepted_socket(made, connection)
+        for _ in range(LOOKS):
+            if not any(map(_is_silent, self.server_state.connections)):
+                return
+            await asyncio.sleep(LOOK)
+
+    def _last_in(self) -> list[socket.socket]:
+        """Those who wait to be accepted; nobody can come after them."""
+        waiting: list[socket.socket] = []
+        self._door.setblocking(False)
+        with self._door, suppress(BlockingIOError):
+            while True:
+                waiting.append(self._door.accept()[0])
+        return waiting
 
     def leave(self) -> None:
         self.should_exit = True
+
+
+def _is_silent(connection: object) -> bool:
+    return isinstance(connection, HttpToolsProtocol) and connection.cycle is None
 
 
 def work_alone(work: Work) -> int:
