@@ -31,10 +31,10 @@ CLIENTS = 16
 ROUND = 200
 """How much is answered before and after each restart, at least."""
 
-BETWEEN = 20.0  # seconds from one restart to the next, at full size
 RECORDED = "profiles.activity_recorded.v1"
 
 Stop = Callable[[Node], None]
+"""Ends an instance, and waits for its end."""
 
 
 @dataclass
@@ -70,10 +70,10 @@ class Shop:
     asked: int = 0
     failed: list[str] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Until cancelled; what was asked then is answered first."""
-        self._closing = asyncio.Event()
         asking = asyncio.gather(*(self._one(first) for first in range(CLIENTS)))
         try:
             await asyncio.shield(asking)
@@ -116,22 +116,28 @@ class Shop:
             await self._news.wait()
 
 
-async def roll(platform: Nodes, instances: list[Node], shop: Shop, times: int, stop: Stop) -> None:
-    """Restart one after the other, so many times."""
+@dataclass(frozen=True)
+class Plan:
+    times: int
+    stop: Stop
+    between: float = 0.0
+    """Seconds from one restart to the next, at least."""
+
+
+async def roll(platform: Nodes, instances: list[Node], shop: Shop, plan: Plan) -> None:
+    """Restart one after the other."""
     loop = asyncio.get_running_loop()
-    for number in range(times):
+    for number in range(plan.times):
         began, node = loop.time(), instances[number % len(instances)]
         await shop.progress()
-        stop(node)
-        await asyncio.to_thread(node.ended)
+        await asyncio.to_thread(plan.stop, node)
         node.start()
         await node.ready(platform.client)
-        if times > len(instances):
-            await asyncio.sleep(began + BETWEEN - loop.time())  # the procedure, not a wait
+        await asyncio.sleep(began + plan.between - loop.time())  # the procedure, not a wait
     await shop.progress()
 
 
-async def restarted(folder: Path, times: int, stop: Stop) -> None:
+async def restarted(folder: Path, plan: Plan) -> None:
     async with sink() as server, one_connection_each() as client:
         async with nodes([MODULES], "postgresql", folder, server) as platform:
             instances = [platform.nodes[0], another(platform.nodes[0], folder / "another")]
@@ -141,7 +147,7 @@ async def restarted(folder: Path, times: int, stop: Stop) -> None:
             shop = Shop(balancer, platform.write_key, platform.secret_key)
             selling = asyncio.create_task(shop.run())
             try:
-                await roll(platform, instances, shop, times, stop)
+                await roll(platform, instances, shop, plan)
             finally:
                 selling.cancel()
                 with suppress(asyncio.CancelledError):
@@ -154,10 +160,10 @@ async def restarted(folder: Path, times: int, stop: Stop) -> None:
             url = instances[0].database
         told = [said for where, said in await world({"profiles": url}) if where == RECORDED]
     insist(
-        faults=times,
-        wanted=times,
+        faults=plan.times,
+        wanted=plan.times,
         tried=shop.asked,
-        planned=(times + 1) * ROUND,
+        planned=(plan.times + 1) * ROUND,
         progress=balancer.passed_over,  # while one was away
     )
     shop.history.compare(int(said["message_id"]) for said in told).hold()
@@ -182,17 +188,19 @@ def another(node: Node, home: Path) -> Node:
 
 def in_good_order(node: Node) -> None:
     node.signal(signal.SIGTERM)
+    assert node.ended() == 0, node.said()[-4000:]
 
 
 def at_once(node: Node) -> None:
     """The defect: whoever is told to end ends, whatever he has begun."""
-    node.signal(signal.SIGKILL)
+    node.kill()
 
 
 async def test_no_request_fails_while_instances_are_restarted(tmp_path: Path, full: bool) -> None:
-    await restarted(tmp_path, 30 if full else 2, in_good_order)
+    often = Plan(30, in_good_order, between=20.0)
+    await restarted(tmp_path, often if full else Plan(2, in_good_order))
 
 
 async def test_an_instance_that_does_not_drain_is_found_out(tmp_path: Path) -> None:
     with pytest.raises(GuaranteeBroken, match=r"[1-9]\d* of \d+ failed"):
-        await restarted(tmp_path, 1, at_once)
+        await restarted(tmp_path, Plan(1, at_once))
