@@ -14,7 +14,7 @@ from clients.platform import Platform, free_port, platform, serving
 
 pytestmark = pytest.mark.timeout(300)
 
-SECRET = "the secret of two hosts and nobody else"
+SECRET = "the-secret-of-two-hosts-and-nobody-else"
 PARAMETER = re.compile(r"\{[^}]*\}")
 NOBODY = "00000000-0000-4000-8000-000000000000"
 ORDER = {
