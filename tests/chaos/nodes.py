@@ -167,7 +167,10 @@ class Nodes:
         return sum(
             module["due"]
             + module["parked"]
-            + sum(s["behind"] + s["waiting"] + s["parked"] for s in module["subscriptions"])
+            + sum(
+                (1 if s["behind"] is None else s["behind"]) + s["waiting"] + s["parked"]
+                for s in module["subscriptions"]
+            )
             for module in modules
         )
 

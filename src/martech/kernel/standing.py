@@ -20,8 +20,8 @@ from martech.kernel.messages import View
 KEPT_SECONDS = 1.0
 """How long a look is good for: looking costs a few queries a module."""
 
-WITHIN = 1.0
-"""Seconds in which a source is to say what waits there; one that does not is asked nothing more at
+WITHIN = 2.0
+"""Seconds in which a peer is to say what waits there; one that does not is asked nothing more at
 that look."""
 
 
@@ -107,7 +107,7 @@ class Standing:
         if source in self._away:
             return None
         try:
-            async with asyncio.timeout(WITHIN):
+            async with asyncio.timeout(None if source in self._host.databases else WITHIN):
                 return await delivery.behind(place)
         except (Unavailable, TimeoutError):
             self._away.add(source)
