@@ -32,10 +32,8 @@ async def test_what_is_told_arrives_once_and_in_order(
     assert by_what(written) == {"ada": list(range(each + folded))}
 
 
-async def test_several_subscriptions_hear_everything_each(
-    way: Way, shop: Host, processes: int
-) -> None:
-    async with listening(way, processes, twofold) as listeners:
+async def test_several_subscriptions_hear_everything_each(way: Way, shop: Host) -> None:
+    async with listening(way, 3, twofold) as listeners:
         await sell(shop, 0, 30)
         written = await listeners.have(60)
     assert by_what(written) == {"ada": list(range(30)), "again ada": list(range(30))}
@@ -97,12 +95,12 @@ async def test_what_always_fails_is_parked_with_its_bytes_and_the_rest_goes_on(
     assert written == {"ada": [10, 11, 12, 14, 15], "bob": [101, 102, 103, 104]}
 
 
-async def test_who_comes_back_goes_on_where_it_was(way: Way, shop: Host, processes: int) -> None:
+async def test_who_comes_back_goes_on_where_it_was(way: Way, shop: Host) -> None:
     for first in (0, 20, 40):
-        async with listening(way, processes) as listeners:
+        async with listening(way, 1) as listeners:
             await sell(shop, first, first + 20)
             await listeners.have(first + 10)  # and is killed, perhaps in the middle
-    async with listening(way, processes) as listeners:
+    async with listening(way, 1) as listeners:
         assert by_what(await listeners.have(60)) == {"ada": list(range(60))}
 
 
@@ -131,11 +129,11 @@ async def test_a_replay_tells_everything_again(way: Way, shop: Host) -> None:
 
 
 async def test_positions_that_were_never_told_are_no_gap(
-    way: Way, sample_url: str, processes: int, full: bool
+    way: Way, sample_url: str, full: bool
 ) -> None:
     publisher, each = SlowPublisher(5, 0.002, share=0.3), 50 if full else 5
     settings = Settings(database_url=sample_url)
-    async with listening(way, processes) as listeners:
+    async with listening(way, 3) as listeners:
         async with Host([shop_module], settings, publisher=publisher) as host:
             history = await write(host, each, sells)
         assert history.taken_back
