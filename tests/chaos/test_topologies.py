@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from itertools import product
 from pathlib import Path
 from time import monotonic
+from uuid import uuid4
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests import databases, servers
 from tests.chaos.choosing import outside, whole_on
 from tests.chaos.nodes import Topology, all_apart, monolith, nodes, one_outside
 from tests.chaos.tale import BUYERS, LATE, Answers, tell
-from tests.chaos.worlds import World, difference, world
+from tests.chaos.worlds import Row, World, difference, world
 from tests.sinks.smtp import sink
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(3600)]
@@ -62,22 +63,45 @@ async def test_split_it_ends_as_whole(told: Tell, full: bool) -> None:
             assert figures(answers) == figures(said), (name, feed)
 
 
-async def test_an_event_that_is_lost_or_twice_or_of_somebody_else_makes_another_world(
-    told: Tell,
-) -> None:
-    whole, _ = await told(whole_on(), "local", "whole", monolith())
-    event = next(row for row in whole if row[0] == "profiles.activity_recorded.v1")
-    rest = [row for row in whole if row is not event]
-    another = next(
-        row[1]["profile_id"]
-        for row in rest
-        if row[0] == event[0] and row[1]["profile_id"] != event[1]["profile_id"]
-    )
-    foreign = event[0], {**event[1], "profile_id": another}
-    assert difference(whole, list(reversed(whole))) == []
-    assert difference(whole, rest)
-    assert difference(whole, [*whole, event])
-    assert difference(whole, [*rest, foreign])
+ADA, BOB = "01a1fe4f-c7f9-744a-9796-e8853c7cb129", "01a1fe51-2c98-764d-812f-b8740e302a3f"
+
+
+def bought(who: str, order: str, at: str = "2026-11-21T14:00:00Z") -> Row:
+    said = {"profile_id": who, "event": "Order Completed", "order": order, "at": at}
+    return "profiles.activity_recorded.v1", said
+
+
+WORLD = [
+    ("profiles.profiles", {"id": ADA, "name": "Ada"}),
+    ("profiles.profiles", {"id": BOB, "name": "Bob"}),
+    bought(ADA, "1"),
+    bought(ADA, "2"),
+    bought(BOB, "3"),
+]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(WORLD[:-1], id="lost"),
+        pytest.param([*WORLD, WORLD[-1]], id="told twice"),
+        pytest.param([*WORLD[:-1], bought(ADA, "3")], id="said of somebody else"),
+    ],
+)
+def test_with_an_event_more_or_less_or_of_somebody_else_it_is_another_world(other: World) -> None:
+    assert difference(WORLD, other)
+
+
+def test_other_ids_other_times_and_another_order_make_no_difference() -> None:
+    ids = {ADA: str(uuid4()), BOB: str(uuid4())}
+    renamed = [(where, {**said, **_as(said, ids)}) for where, said in reversed(WORLD)]
+    assert difference(WORLD, renamed) == []
+
+
+def _as(said: dict[str, str], ids: dict[str, str]) -> dict[str, str]:
+    """The same row of another run."""
+    ours = {key: ids[value] for key, value in said.items() if value in ids}
+    return {**ours, "at": "2026-11-22T09:30:00.5Z"} if "at" in said else ours
 
 
 def figures(answers: Answers) -> object:
