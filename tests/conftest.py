@@ -22,8 +22,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "only_full: has no short form; `make chaos` runs it")
     if config.getoption("--full"):
         config.pluginmanager.register(Verdicts())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--full"):
+        items[:] = [item for item in items if item.get_closest_marker("only_full") is None]
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,8 @@
 """A module of the previous commit works beside HEAD's others, and HEAD's beside its others.
 
-`make test` has one old module, which the commit chooses, beside HEAD's rest, if both commits have
-the same migrations, and looks at whom the story's campaigns have reached. `make chaos` does so with
-every module, both ways, on both databases, and compares everything that is left. Without git's
-history nobody can be asked what the previous commit was: then this is skipped, and says so.
+`make chaos` has every module of the one beside the rest of the other, both ways, on both databases,
+and compares everything that is left. Without git's history nobody can be asked what the previous
+commit was: then this fails, and says so.
 """
 
 import subprocess
@@ -19,7 +18,7 @@ import pytest
 from martech.app import installed, load
 from martech.kernel import migrate
 from tests import databases
-from tests.chaos.choosing import outside, whole_on
+from tests.chaos.choosing import whole_on
 from tests.chaos.nodes import ROOT, Topology, monolith, nodes, one_outside
 from tests.chaos.tale import BUYERS, LATE, Answers, tell
 from tests.chaos.test_topologies import figures
@@ -37,23 +36,16 @@ Tell = Callable[[str, Topology, Mapping[str, Path]], Awaitable[Told]]
 @cache
 def previous() -> str:
     """The last commit whose code is another than HEAD's: where this branch left main, or else what
-    was there before the last change of `src`. Skips where the history does not reach so far."""
+    was there before the last change of `src`."""
     branched = _git("merge-base", "HEAD", "origin/main")
     if branched and branched != _git("rev-parse", "HEAD"):
         return branched
     found = _git("rev-parse", "--verify", "--quiet", f"{_git('rev-list', '-1', 'HEAD', 'src')}~1")
-    if not found:
-        pytest.skip(
-            "Whether HEAD works beside the previous commit cannot be asked: there is no git "
-            "history here (an archive, or a clone of one commit). Fetch it: git fetch --unshallow."
-        )
+    assert found, (
+        "Whether HEAD works beside the previous commit cannot be asked: there is no git history "
+        "here (an archive, or a clone of one commit). Fetch it: git fetch --unshallow."
+    )
     return found
-
-
-def same_migrations() -> bool:
-    """Whether the two commits keep their data alike. (If they do not, each makes its own databases,
-    HEAD's are brought up to date before they are compared, and it takes long.)"""
-    return not _git("diff", "--name-only", previous(), "--", "migrations")
 
 
 def _git(*asked: str) -> str:
@@ -124,15 +116,10 @@ def delivered(told: Told) -> list[int]:
     return [told[1][name]["counts"]["delivered"] for name in ("the first", "the second")]
 
 
-async def test_modules_of_two_commits_work_beside_each_other(
-    told: Tell, old: Path, full: bool
-) -> None:
-    if not full:
-        if not same_migrations():
-            pytest.skip(f"{previous()[:12]} has other migrations than HEAD: `make chaos` asks it.")
-        mixed = await told(whole_on(), one_outside(outside()), {outside(): old})
-        assert delivered(mixed) == EXPECTED
-        return
+@pytest.mark.only_full
+async def test_modules_of_two_commits_work_beside_each_other(told: Tell, old: Path) -> None:
+    """Each has its databases as its own code makes them; they are brought up to date before they
+    are compared."""
     for kind in databases.KINDS:
         new = await told(kind, monolith(), {})
         before = await told(kind, monolith(), dict.fromkeys(installed(), old))
@@ -145,12 +132,11 @@ async def test_modules_of_two_commits_work_beside_each_other(
                 assert not differs, "\n".join([f"{olds} of {previous()[:12]}", *differs])
 
 
+@pytest.mark.only_full
 async def test_a_field_that_the_previous_commit_told_under_another_name_is_found_out(
-    told: Tell, old: Path, full: bool
+    told: Tell, old: Path
 ) -> None:
     """By the story itself, which waits in vain for somebody who buys."""
-    if not full:
-        pytest.skip("The story waits for two minutes; `make chaos` tells it.")
     contract = old / "src" / "martech" / "modules" / "profiles" / "contract.py"
     ours = contract.read_text()
     theirs = ours.replace("class Activity(Item,", 'class Activity(Item, rename={"event": "what"},')
