@@ -82,9 +82,10 @@ def test_its_sentences_and_its_style_hold_there(repository: Path) -> None:
     assert "0 broken" in run(repository, "lint-imports", "--no-cache")
 
 
+@pytest.mark.only_full
 @pytest.mark.timeout(600)
 def test_its_own_tests_pass_there(repository: Path) -> None:
-    """On SQLite; `make chaos` has all of them run, in an environment of their own."""
+    """On SQLite."""
     own = f"tests/modules/{repository.name}"
     told = run(repository, "pytest", own, "tests/contracts", "-k", "not postgresql", "-q")
     assert " passed" in told or "100%" in told

@@ -13,19 +13,22 @@ from martech.kernel.host import Host
 from martech.kernel.http import health
 from martech.kernel.http.application import application
 from martech.modules.analytics.adapters import DuckStore
-from tests.modules.analytics.counting import MODULES, Counter, settings
+from tests import databases
+from tests.modules.analytics.counting import Counter, settings
 from tests.serving import alive, serve
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_a_store_that_cannot_be_asked_is_not_ready_until_it_can(
-    url: str, tmp_path: Path
+    product_url: str, tmp_path: Path
 ) -> None:
     gone = tmp_path / "gone"
     gone.write_text("where a folder should be")
     app = application(
-        Host(MODULES, settings(url, gone)), Keyring(), Follower(Keyring(), None, SystemClock())
+        Host(databases.product(), settings(product_url, gone)),
+        Keyring(),
+        Follower(Keyring(), None, SystemClock()),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
@@ -62,13 +65,13 @@ class Hanging(DuckStore):
 
 
 async def test_a_store_that_hangs_is_asked_once_however_many_look(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    product_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     modules = [
         replace(module, engines={"duckdb": Hanging}) if module.store else module
-        for module in MODULES
+        for module in databases.product()
     ]
-    async with serve(modules, settings(url, tmp_path)) as served:
+    async with serve(modules, settings(product_url, tmp_path)) as served:
         store = served.host.stores["analytics"]
         assert isinstance(store, Hanging)
         with monkeypatch.context() as hurried:

@@ -298,7 +298,7 @@ async def test_a_segment_that_denies_its_own_pages_is_not_asked_in_circles(
 
 async def test_a_launch_goes_on_at_once_after_an_upgrade(ready: Desk, url: str) -> None:
     campaign = await one_page(ready)
-    await migrate.downgrade(module, url)
+    await migrate.downgrade(module, url, revision="0001")
     await forget_the_page(ready)
     await migrate.upgrade(module, url)
     await ready.order(campaign, "resume")

@@ -95,7 +95,7 @@ class KafkaBroker:
         )[topic]
         try:
             made.result(PATIENCE)
-        except KafkaException as exc:  # if it is really not there, sending says so
+        except (KafkaException, TimeoutError) as exc:  # if it is not there, sending says so
             log.debug("%s was not made: %s", topic, exc)
 
     def _send(self, source: str, messages: Sequence[tuple[str, bytes, Headers]]) -> None:
