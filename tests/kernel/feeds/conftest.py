@@ -13,8 +13,8 @@ from tests.sample.shop.module import module as shop_module
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A short run has three processes where one and three are asked for, and brokers on the one database
-    that the commit chooses: they know nothing of where it came from that they carry."""
+    """A short run has three processes where one and three are asked for, and has brokers on one
+    database, which the commit chooses: they know nothing of where it came from that they carry."""
     if config.getoption("--full"):
         return
     here = Path(__file__).parent
