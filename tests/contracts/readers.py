@@ -14,7 +14,7 @@ import msgspec
 from martech.kernel.published.gate.limits import listed
 from martech.kernel.published.gate.places import Place
 
-LONG, MANY, FAR = 5000, 12, 10**9
+LONG, MANY, FAR = 5000, 50_001, 10**9
 """More than any bound that a contract or a mutation sets."""
 
 TEXTS = {"uuid": "0190163d-8694-739b-aea5-966c26f8ad91", "date-time": "2026-11-21T11:30:00Z"}
