@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """What was collected stays to the end: the collector need not look through it again and again."""
+    """What was collected stays to the end: the collector need not look through it every time."""
     gc.freeze()
 
 
