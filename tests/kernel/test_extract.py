@@ -77,8 +77,8 @@ def test_there_is_one_module_and_of_its_neighbours_the_faces(repository: Path) -
 
 @pytest.mark.timeout(300)
 def test_its_sentences_and_its_style_hold_there(repository: Path) -> None:
-    run(repository, "ruff", "check", "--no-cache", "src")
-    run(repository, "ruff", "format", "--check", "--no-cache", "src")
+    run(repository, "ruff", "check", "--no-cache")
+    run(repository, "ruff", "format", "--check", "--no-cache")
     assert "0 broken" in run(repository, "lint-imports", "--no-cache")
 
 

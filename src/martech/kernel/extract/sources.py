@@ -1,7 +1,7 @@
 """Which files a module takes along: those that it, the kernel and their tests reach."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -76,9 +76,10 @@ def left_behind(module: Module, root: Path) -> list[str]:
 def _tests(module: Module, root: Path) -> set[str]:
     """The tests that can be told where *module* lives alone, and what they are told with."""
     begin = [f"tests/{part}" for part in (*TESTS, f"modules/{module.name}")]
+    here = {module.name: True, **dict.fromkeys(neighbours(module), False)}
     chosen: set[str] = set()
     for path in _files(root, begin):
-        if not _is_code(path) or _can_go(path, root, module.name):
+        if not _is_code(path) or _can_go(path, root, here):
             chosen.add(path)
     waiting = sorted(chosen)
     while waiting:
@@ -89,24 +90,34 @@ def _tests(module: Module, root: Path) -> set[str]:
     return chosen
 
 
-def _can_go(path: str, root: Path, name: str, seen: frozenset[str] = frozenset()) -> bool:
+Here = Mapping[str, bool]
+"""The modules there will be, and whether with their inside."""
+
+
+def _can_go(path: str, root: Path, here: Here, seen: frozenset[str] = frozenset()) -> bool:
     """Whether a test, and whatever it stands on, names nothing that stays behind."""
     if path in OF_THE_WHOLE:
         return False
-    if any(_stays(imported, name) for imported in _imports(root / path)):
+    if any(_stays(imported, here) for imported in _imports(root / path)):
         return False
     further = set(_tested_with(root, path)) - seen - {path}
-    return all(_can_go(other, root, name, seen | further | {path}) for other in further)
+    return all(_can_go(other, root, here, seen | further | {path}) for other in further)
 
 
-def _stays(imported: str, name: str) -> bool:
-    """Whether an import is of a neighbour's inside, or of what only the whole has."""
+def _stays(imported: str, here: Here) -> bool:
+    """Whether an import is of a stranger, a neighbour's inside, or of what only the whole has."""
     parts = imported.split(".")
     if parts[0] in ("demo", "benchmarks", "clients"):
         return True
-    if parts[:2] != ["martech", "modules"] or len(parts) < 4:
+    if (
+        parts[:2] != ["martech", "modules"]
+        or len(parts) < 3
+        or not (_modules() / parts[2]).is_dir()
+    ):
         return False
-    return parts[2] != name and parts[3] != "contract" and (_modules() / parts[2]).is_dir()
+    if parts[2] not in here:
+        return True
+    return not here[parts[2]] and len(parts) > 3 and parts[3] != "contract"
 
 
 @cache
