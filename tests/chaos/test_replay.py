@@ -50,7 +50,7 @@ async def build_anew(host: Host) -> int:
     cursors = Cursors(database.metadata, SUBSCRIPTION)
     while True:
         async with database.across() as connection:
-            if await cursors.rewind(connection, 0):
+            if await cursors.rewind(connection, 0) is not None:
                 counted = await connection.execute(select(func.count()).select_from(tables.lines))
                 await connection.execute(delete(tables.lines))
                 return int(counted.scalar_one())

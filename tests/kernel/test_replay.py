@@ -109,6 +109,21 @@ async def test_what_owes_something_outside_does_so_after_any_number_of_replays(
     assert await lines(host) == [("ada", 2)]
 
 
+@pytest.mark.parametrize("since", [4, datetime(2027, 1, 1, tzinfo=UTC)], ids=["place", "time"])
+async def test_a_replay_from_ahead_of_the_cursor_leaves_out_nothing(
+    host: Host, since: int | datetime
+) -> None:
+    for number in range(1, 6):
+        await sell(host, number)
+    assert await replay(host, SUBSCRIPTION, since) == 0
+    await settle(host)
+    assert [number for _, number in await lines(host)] == [1, 2, 3, 4, 5]
+    assert await replay(host, SUBSCRIPTION, 9) == 5
+    await settle(host)
+    assert len(await lines(host)) == 5
+    assert reminded(host) == Counter([1, 2, 3, 4, 5])
+
+
 async def test_a_subject_stays_in_order_in_a_replay(host: Host, clock: TestClock) -> None:
     with refusing(2):
         await sell(host, 1)

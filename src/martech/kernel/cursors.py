@@ -150,17 +150,20 @@ class Cursors:
         statement = update(self._cursors).where(self._cursors.c.subscription == self._name)
         await connection.execute(statement.values(position=place.position, item=place.item))
 
-    async def rewind(self, connection: AsyncConnection, to: int) -> bool:
+    async def rewind(self, connection: AsyncConnection, to: int) -> int | None:
         """Hear everything behind position *to* again; what was heard before is heard as a replay.
+        Where the cursor stands then: never further on than before, for what it has not come to
+        was never heard.
 
         What was set aside there as news has not been done outside yet: it stays, and has all its
-        attempts when the replay has come to it. What a replay has set aside is heard again. False,
+        attempts when the replay has come to it. What a replay has set aside is heard again. None,
         with nothing done, while the cursor stands in the middle of a folded event: half of it
         would be news, and half of it a replay. Try again when the bus has gone on.
         """
         place, replay_until = await self.load(connection, lock=True)
         if place.item:
-            return False
+            return None
+        to = min(to, place.position)
         row = self._parked.c
         aside = row.subscription == self._name, row.position > to
         await connection.execute(delete(self._parked).where(*aside, row.replaying))
@@ -169,7 +172,7 @@ class Cursors:
         until = UNKNOWN if replay_until == UNKNOWN else max(place.position, replay_until)
         statement = update(self._cursors).where(self._cursors.c.subscription == self._name)
         await connection.execute(statement.values(position=to, item=0, replay_until=until))
-        return True
+        return to
 
     async def set_aside(
         self,

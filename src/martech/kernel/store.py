@@ -65,7 +65,8 @@ class Engine(Protocol):
     async def rewind(self, subscription: str, to: int) -> int:
         """Take out what was written for what stands behind position *to*, and with it the marks,
         and put the cursor there; in one transaction. It may go back further, to where it can do
-        so exactly. Returns where the cursor stands now."""
+        so exactly, and it never goes on: what was not heard yet is not passed over. Returns where
+        the cursor stands now."""
         ...
 
     async def close(self) -> None: ...
@@ -97,10 +98,13 @@ class StoredCursors(Cursors):
     async def move(self, connection: AsyncConnection, place: Place) -> None:
         """The store's own transaction does."""
 
-    async def rewind(self, connection: AsyncConnection, to: int) -> bool:
-        """Ask for it; the next step of the subscription takes back and hears again."""
+    async def rewind(self, connection: AsyncConnection, to: int) -> int:
+        """Ask for it; the next step of the subscription takes back and hears again. Where two ask
+        before it has come to that, it goes back as far as either wants."""
+        waiting = (await super().load(connection, lock=True)).place.position
+        to = to if waiting == self.NOBODY_ASKED else min(to, waiting)
         await self._ask(connection, to)
-        return True
+        return to
 
     async def rewound(self, connection: AsyncConnection, to: int) -> None:
         """It is done; what had been set aside behind *to* will be heard again."""

@@ -228,6 +228,13 @@ async def test_a_replay_takes_out_what_it_hears_again(stand: Stand, position: in
     assert len(after) == 121
 
 
+async def test_of_two_replays_that_wait_the_longer_one_is_done(stand: Stand) -> None:
+    async with stand.open() as host:
+        await story(host)
+        assert await replay(host, f"analytics.{PEOPLE}", 2) == 2
+        assert await replay(host, f"analytics.{PEOPLE}", 7) == 2
+
+
 async def test_a_replay_of_one_subscription_leaves_the_other_ones_rows(stand: Stand) -> None:
     async with stand.open() as host:
         await record(host, [did(1, "ada")])

@@ -28,8 +28,9 @@ def beginning(text: str) -> int | datetime:
 
 async def replay(host: Host, name: str, since: int | datetime) -> int:
     """Rewind ``<module>.<subscription>`` to position *since*, or so far that it hears again all
-    that was told since then; which position that is. What its handler wrote is still there: empty
-    the projection first, or know that the handler writes again, or make it anew in a shadow.
+    that was told since then; which position that is: where it stands, if it has not come so far.
+    What its handler wrote is still there: empty the projection first, or know that the handler
+    writes again, or make it anew in a shadow.
 
     Raises `NotFound`, `Invalid`, and `Unavailable` while the cursor stands in the middle of an
     event.
@@ -37,10 +38,11 @@ async def replay(host: Host, name: str, since: int | datetime) -> int:
     delivery = _delivery(host, name)
     to = since if isinstance(since, int) else await _before(host, delivery, since)
     async with delivery.database.across() as connection:
-        if not await delivery.cursors.rewind(connection, to):
-            raise Unavailable(f"{name} is in the middle of an event. Try again in a moment.")
+        reached = await delivery.cursors.rewind(connection, to)
+    if reached is None:
+        raise Unavailable(f"{name} is in the middle of an event. Try again in a moment.")
     host.process.signals.wake(delivery.feed.source)
-    return to
+    return reached
 
 
 def _delivery(host: Host, name: str) -> Delivery:
