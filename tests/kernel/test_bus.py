@@ -141,6 +141,26 @@ async def test_unavailable_waits_and_never_parks(
     assert [n for _, n in await written(sample)] == list(range(10))
 
 
+async def test_what_is_away_is_not_asked_again_whenever_more_is_told(sample: Host) -> None:
+    asked, commits = 0, 400
+
+    class Away(Delivery):
+        async def step(self) -> int:
+            nonlocal asked
+            asked += 1
+            raise Unavailable("The books are away.")
+
+    running = asyncio.create_task(Bus(sample, delivery=Away).run())
+    while not asked:
+        await asyncio.sleep(0)
+    for number in range(commits):
+        await sell(sample, [number])
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert 1 < asked < commits / 4
+
+
 async def test_a_port_is_asked_before_the_first_statement(sample: Host) -> None:
     async with sample.unit("ledger", TENANT) as ledger:
         assert await ledger.stock_first() == 1000

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 POLL = 1.0  # seconds, when nobody wakes us
 GIVEN = 0.002  # seconds of rest a request, up to half of the time: the loops share an interpreter
-LONGEST_WAIT = 5.0  # seconds between looks while something is away
+SHORTEST_WAIT, LONGEST_WAIT = 0.1, 5.0  # seconds between looks while something is away
 
 
 class Bus:
@@ -56,14 +56,14 @@ class Bus:
             pass
 
     async def _follow(self, delivery: Delivery) -> None:
-        wait, trouble, loop = POLL, Trouble(log), asyncio.get_running_loop()
+        pause, trouble, loop = 0.0, Trouble(log), asyncio.get_running_loop()
         with self.host.process.signals.listening(delivery.feed.source) as news:
             while True:
                 news.clear()
                 began, asked = loop.time(), self.host.process.asked
                 try:
                     handled = await _to_the_end(delivery)
-                    wait = POLL
+                    pause = 0.0
                     trouble.ends(f"{delivery.name} goes on")
                     if handled:
                         took = loop.time() - began
@@ -72,16 +72,23 @@ class Bus:
                         await asyncio.sleep(max(rest, min(took, given)))
                         continue
                 except Unavailable as exc:
-                    wait = min(wait * 2, LONGEST_WAIT)
+                    pause = _longer(pause)
                     trouble.begins(f"{delivery.name} waits", exc.detail)
                 except Exception:
-                    wait = min(wait * 2, LONGEST_WAIT)
+                    pause = _longer(pause)
                     log.exception("%s stumbled and tries again", delivery.name)
+                if pause:  # that more is told says nothing of what is away
+                    await asyncio.sleep(pause)
+                    continue
                 try:
-                    async with asyncio.timeout(wait):
+                    async with asyncio.timeout(POLL):
                         await news.wait()
                 except TimeoutError:
                     continue
+
+
+def _longer(pause: float) -> float:
+    return min(max(pause * 2, SHORTEST_WAIT), LONGEST_WAIT)
 
 
 async def _to_the_end(delivery: Delivery) -> int:
