@@ -26,4 +26,4 @@ def broken_on() -> str:
 def _commit() -> int:
     asked = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
     said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    return int(said.strip() or "0", 16)  # an archive has no commit, nor has a new repository, nor has what was just begun
+    return int(said.strip() or "0", 16)  # an archive has no commit, nor has a new repository

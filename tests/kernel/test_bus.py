@@ -142,17 +142,17 @@ async def test_unavailable_waits_and_never_parks(
 
 
 async def test_what_is_away_is_not_asked_again_whenever_more_is_told(sample: Host) -> None:
-    asked, commits = 0, 400
+    asked, commits, begun = 0, 400, asyncio.Event()
 
     class Away(Delivery):
         async def step(self) -> int:
             nonlocal asked
             asked += 1
+            begun.set()
             raise Unavailable("The books are away.")
 
     running = asyncio.create_task(Bus(sample, delivery=Away).run())
-    while not asked:
-        await asyncio.sleep(0)
+    await begun.wait()
     for number in range(commits):
         await sell(sample, [number])
     running.cancel()
