@@ -49,6 +49,9 @@ PLACES = ("unit.before_commit", "unit.after_commit", "jobs.after_lease", "jobs.b
 STILL = 15
 """Fifths of a second without a mail after which none is expected: longer than a lease."""
 
+PATIENCE = 60.0
+"""Seconds without any news of a send after which nothing will come of it."""
+
 TEXT = "Dear {{ profile.name }}"
 
 
@@ -177,10 +180,15 @@ class Mailing:
             page = await service.messages(send_id=self.send_id, limit=100_000)
         return sum(m.claimed_at is not None and m.claimed_at > moment for m in page.data)
 
-    async def until_nothing_waits(self, child: Child, patience: float = 120) -> Send:
-        """Wait until nothing is pending or deferred; then end the child."""
-        async with asyncio.timeout(patience):
+    async def until_nothing_waits(self, child: Child) -> Send:
+        """Wait until nothing is pending or deferred, as long as something moves; then end the
+        child."""
+        loop, before = asyncio.get_running_loop(), None
+        async with asyncio.timeout(PATIENCE) as standing_still:
             while (send := await self.look()).counts.pending > 0 or send.counts.deferred > 0:
+                if send.counts != before:
+                    before = send.counts
+                    standing_still.reschedule(loop.time() + PATIENCE)
                 await self.news()
         await child.kill()
         return send
