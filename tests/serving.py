@@ -18,6 +18,7 @@ from martech.kernel.http.requests import JsonRequest
 from martech.kernel.module import Module
 from martech.kernel.process import Process
 from martech.kernel.settings import Settings
+from tests.promised import Promised
 
 TENANTS = {"acme": UUID(int=1), "globex": UUID(int=2)}
 """Two who must never meet."""
@@ -70,7 +71,7 @@ async def serve(
     host, keyring = Host(modules, settings, clock=clock, process=process), Keyring()
     follower = Follower(keyring, None, SystemClock())
     app = application(host, keyring, follower, request=request, front=front())
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    transport = Promised(app, host)
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         yield Served(host, keyring, app, client)
 

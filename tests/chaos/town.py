@@ -20,6 +20,7 @@ from martech.kernel.jobs import Jobs
 from martech.kernel.settings import Settings
 from martech.modules.access.domain import tenant_id
 from martech.modules.delivery.domain.links import Signer
+from tests.promised import Promised
 from tests.serving import alive
 
 Wrap = Callable[[Any], Any]
@@ -97,7 +98,7 @@ class Town:
         consent = {"status": "granted", "source": CANARY}
         await self.do("PUT", f"/profiles/v1/people/{person['id']}/consents/email", consent)
         self.ids["channel"] = "email"
-        await self._settle()
+        await self.settle()
         await self._mail()
         await self._park()
 
@@ -121,13 +122,13 @@ class Town:
         suppressed = {"address": f"{CANARY}@nowhere.example", "source": CANARY}
         await self.do("POST", "/delivery/v1/suppressions", suppressed)
         self.ids["address"] = suppressed["address"]
-        await self._settle()
+        await self.settle()
         campaign = {name: self.ids[name] for name in ("segment_id", "content_id")}
         made = await self.do("POST", "/campaigns/v1/campaigns", {"name": CANARY, **campaign})
         self.ids["campaign_id"] = made["id"]
         self.ids["source"] = f"campaign:{made['id']}"
         await self.do("POST", f"/campaigns/v1/campaigns/{made['id']}/launch")
-        await self._settle()
+        await self.settle()
         await self._read_mail()
 
     async def _park(self) -> None:
@@ -156,7 +157,7 @@ class Town:
         stranger = Signer(b"somebody else's", tenant_id("acme"))
         self.ids["token"] = stranger.token("u", UUID(message["id"]))
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
         """Until everything is heard and done that is to be by now."""
         bus, jobs = Bus(self.host), Jobs(self.host)
         await bus.settle()
@@ -228,7 +229,7 @@ async def town(url: str, wrap: Wrap | None = None) -> AsyncIterator[Town]:
     follower = Follower(keyring, host.issuer(), SystemClock())
     app = application(host, keyring, follower)
     asked: Any = wrap(app) if wrap else app
-    transport = httpx.ASGITransport(asked, raise_app_exceptions=False)
+    transport = Promised(asked, host)
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         made = Town(host, client, follower)
         await made.open()

@@ -49,7 +49,12 @@ class ShopController(Controller):
         """What is left."""
         return await service.stock()
 
-    @get("/stock/{left:int}/changes", operation_id="changes", opt={"scope": "shop:read"})
+    @get(
+        "/stock/{left:int}/changes",
+        operation_id="changes",
+        opt={"scope": "shop:read"},
+        media_type="text/event-stream",
+    )
     async def changes(
         self, left: FromPath[int], watch: NamedDependency[Watch[ShopService]]
     ) -> Response[Any]:
@@ -69,7 +74,12 @@ class ShopController(Controller):
             raise Conflict("It is sold. Choose another.")
         return Sales(new=new)
 
-    @put("/prices/{article:str}", operation_id="price", opt={"scope": "shop:write"})
+    @put(
+        "/prices/{article:str}",
+        operation_id="price",
+        opt={"scope": "shop:write"},
+        status_code=201,
+    )
     async def price(
         self, article: FromPath[str], service: Service, principal: NamedDependency[Principal]
     ) -> Response[Version]:
@@ -80,7 +90,7 @@ class ShopController(Controller):
         if article == "glass":
             raise ZeroDivisionError(article)
         headers = {"etag": f'"{version}"', "x-changed-by": str(principal)}
-        return Response(Version(version=version), status_code=201, headers=headers)
+        return Response(Version(version=version), headers=headers)
 
     @get("/whose", operation_id="whose", opt={"scope": "shop:read"})
     async def whose(self, principal: NamedDependency[Principal]) -> Whose:

@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Router
 from litestar.openapi.config import OpenAPIConfig
+from litestar.plugins import OpenAPISchemaPlugin
 from litestar.routes import HTTPRoute
+from litestar.typing import FieldDefinition
 
 from martech.kernel.http.problems import MEDIA_TYPE, Problem
 from martech.kernel.http.requests import JsonRequest
@@ -40,6 +42,28 @@ KEY: Schema = {
 }
 
 
+class Strict(OpenAPISchemaPlugin):
+    """Litestar describes a struct that refuses unknown fields as one that takes them."""
+
+    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
+        struct = field_definition.annotation
+        return (
+            isinstance(struct, type)
+            and issubclass(struct, msgspec.Struct)
+            and struct.__struct_config__.forbid_unknown_fields
+        )
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Any:
+        theirs = next(
+            plugin
+            for plugin in schema_creator.plugins
+            if plugin is not self and schema_creator.plugin_supports_field(plugin, field_definition)
+        )
+        schema = theirs.to_openapi_schema(field_definition, schema_creator)
+        schema.additional_properties = False
+        return schema
+
+
 def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
     """The document for the routers that *make* returns; they must be new ones."""
     config = OpenAPIConfig(
@@ -50,8 +74,9 @@ def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
         request_class=JsonRequest,
         openapi_config=config,
         logging_config=None,
+        plugins=[Strict()],
     )
-    document: Schema = twin.openapi_schema.to_schema()
+    document: Schema = _either(twin.openapi_schema.to_schema())
     components = document.setdefault("components", {})
     components["securitySchemes"] = {
         "key": {"type": "http", "scheme": "bearer", "description": "An API key."},
@@ -69,6 +94,20 @@ def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
             _complete(operations, route, problem)
             schemas.update(_bodies(operations, route))
     return document
+
+
+def _either(said: Any) -> Any:
+    """*said* with ``anyOf`` for every union. Litestar writes ``oneOf``, which means exactly one: but
+    a whole number is a number too. The dots of ``tuple[str, ...]`` it takes for a second type."""
+    match said:
+        case {"oneOf": [only, dots]} if dots == {} and len(said) == 1:
+            return _either(only)
+        case dict():
+            return {"anyOf" if w == "oneOf" else w: _either(part) for w, part in said.items()}
+        case list():
+            return [_either(part) for part in said]
+        case _:
+            return said
 
 
 def _bodies(operations: Schema, route: HTTPRoute) -> Schema:

@@ -141,7 +141,7 @@ class StatusController(Controller):
             ("status", campaign_id), lambda service: service.status(campaign_id)
         )
 
-    @get("/progress", operation_id="watchCampaign", opt=READ)
+    @get("/progress", operation_id="watchCampaign", opt=READ, media_type="text/event-stream")
     async def progress(
         self, campaign_id: FromPath[UUID], watch: NamedDependency[Watch[CampaignService]]
     ) -> Response[bytes]:
