@@ -2,6 +2,7 @@
 asked of a collector that decodes what it is sent."""
 
 import asyncio
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -279,6 +280,23 @@ async def test_a_collector_that_is_away_costs_spans_and_nothing_else(sample_url:
             await Bus(served.host).settle()
             async with served.host.unit("ledger", served.tenant, write=False) as ledger:
                 assert [number for _, number in await ledger.read()] == list(range(20))
+
+
+async def test_a_collector_that_says_nothing_is_left_before_it_does() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        exporter = Exporter(f"http://127.0.0.1:{port}", 1.0, modules=["shop"], version="1")
+        with telemetry.taking_up(exporter, "work", "internal", [], {}):
+            pass
+        leaving = asyncio.create_task(asyncio.to_thread(exporter.close))
+        asked, _ = await asyncio.to_thread(silent.accept)
+        with asked:
+            await asyncio.to_thread(asked.recv, 1)
+            await leaving
+            asked.setblocking(False)
+            with pytest.raises(BlockingIOError):  # the request is still under way
+                while asked.recv(65_536):
+                    continue
 
 
 async def test_more_spans_than_a_queue_holds_are_dropped(

@@ -97,8 +97,8 @@ def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
 
 
 def _either(said: Any) -> Any:
-    """*said* with ``anyOf`` for every union. Litestar writes ``oneOf``, which means exactly one: but
-    a whole number is a number too. The dots of ``tuple[str, ...]`` it takes for a second type."""
+    """*said* with ``anyOf`` for every union. Litestar writes ``oneOf``, which is exactly one: but a
+    whole number is a number too. The dots of ``tuple[str, ...]`` it takes for a second type."""
     match said:
         case {"oneOf": [only, dots]} if dots == {} and len(said) == 1:
             return _either(only)

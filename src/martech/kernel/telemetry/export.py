@@ -9,7 +9,7 @@ give way.
 """
 
 from collections.abc import Sequence
-from threading import Timer
+from threading import Thread
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
@@ -34,8 +34,8 @@ class Exporter:
         self, endpoint: str, ratio: float, *, modules: Sequence[str], version: str
     ) -> None:
         self._bound = round(ratio * (1 << LOWEST))
-        self._exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
-        self._batches = BatchSpanProcessor(self._exporter)
+        exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
+        self._batches = BatchSpanProcessor(exporter)
         self._resource = _resource(modules, version)
         self._scope = InstrumentationScope("martech", version)
 
@@ -66,11 +66,11 @@ class Exporter:
         self._batches.force_flush()
 
     def close(self) -> None:
-        """Send what waits, for at most `PATIENCE` seconds."""
-        over = Timer(PATIENCE, self._exporter.shutdown)
-        over.start()
-        self._batches.shutdown()  # type: ignore[no-untyped-call]  # theirs has no types
-        over.cancel()
+        """Send what waits, for at most `PATIENCE` seconds. A request that a silent collector holds
+        cannot be broken off; it ends with the process."""
+        sending = Thread(target=self._batches.shutdown, daemon=True)
+        sending.start()
+        sending.join(PATIENCE)
 
 
 def _resource(modules: Sequence[str], version: str) -> Resource:
