@@ -4,6 +4,7 @@ import asyncio
 import gzip
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -133,6 +134,17 @@ class NeverHalves(Delivery):
             for h in heard:
                 place = await self._set_aside(h, place, exc)
             return place
+
+
+class ClaimsWhatIsTaken(Delivery):
+    """Tries again what it has read, whoever else has begun to (M8)."""
+
+    async def _claim(self, row: Row[Any]) -> int | None:
+        async with self.database.across() as connection:
+            cursor = await self.cursors.load(connection, lock=True)
+            late = self.host.clock.now() + timedelta(days=1)
+            item = Place(row.position, row.item)
+            return await self.cursors.claim(connection, item, late, cursor.place, late)
 
 
 class CountsUnavailable(Delivery):

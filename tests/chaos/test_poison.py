@@ -1,5 +1,10 @@
-"""M8: what cannot be handled is tried so often and parked, and holds up nobody else's key."""
+"""M8: what cannot be handled is tried so often and parked, and holds up nobody else's key; however
+many processes deliver."""
 
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -7,11 +12,12 @@ import pytest
 from sqlalchemy import select, update
 
 from martech.kernel.bus import Bus, Delivery
+from martech.kernel.bus.delivery import FIRST_RETRY
 from martech.kernel.clock import TestClock
 from martech.kernel.columns import table
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
-from tests.chaos.defects import NeverHalves
+from tests.chaos.defects import ClaimsWhatIsTaken, NeverHalves
 from tests.chaos.history import GuaranteeBroken, insist
 from tests.chaos.loads import TENANT, lines, set_aside
 from tests.chaos.moody import HANGS, RAISES, Mood, moody
@@ -21,8 +27,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 BROKEN = -3
 POISONS = {RAISES: "raises", HANGS: "hangs", BROKEN: "broken"}
+TRIED = (RAISES, HANGS)
 BUYERS = 40
-AN_HOUR = timedelta(hours=1)
+HOSTS = 3
 
 
 async def tell(host: Host, events: int, folded: int) -> set[int]:
@@ -54,39 +61,73 @@ async def _spoil(host: Host) -> None:
 
 async def park_three(url: str, delivery: type[Delivery], *, full: bool) -> None:
     mood, clock = Mood(), TestClock(datetime(2026, 3, 1, tzinfo=UTC))
-    events, folded, patience = (10_000, 500, 8) if full else (300, 25, 3)
-    async with Host(moody(mood), Settings(database_url=url), clock=clock) as host:
+    events, folded, patience = (10_000, 500, 8) if full else (300, 25, 4)
+    async with AsyncExitStack() as stack:
+        hosts = [
+            await stack.enter_async_context(
+                Host(moody(mood), Settings(database_url=url), clock=clock)
+            )
+            for _ in range(HOSTS)
+        ]
+        host = hosts[0]
         healthy = await tell(host, events, folded)
-        bus = Bus(
-            host,
-            delivery=delivery,
-            patience=patience,
-            batch=folded,
-            deadline=2.0 if full else 1.0,
-            shortest=0.2,
-        )
-        await bus.settle()
+        buses = [
+            Bus(
+                each,
+                delivery=delivery,
+                patience=patience,
+                batch=folded,
+                deadline=2.0 if full else 1.0,
+                shortest=0.2,
+            )
+            for each in hosts
+        ]
+        await _settle(buses)
         first = await _written(host)
-        while any(row.due_at is not None for row in await set_aside(host)):
-            clock.move(AN_HOUR)
-            await bus.settle()
+        rounds = await _patiently(buses, mood, clock)
         parked, last = await set_aside(host), await _written(host)
         insist(
-            faults=sum(n in {n for call in mood.calls for n in call} for n in (RAISES, HANGS)),
+            faults=sum(n in {n for call in mood.calls for n in call} for n in TRIED),
             wanted=2,
             tried=len(last),
             planned=events,
-            outstanding=sum([await d.lag() for d in bus.deliveries]),
+            outstanding=sum([await d.lag() for d in buses[0].deliveries]),
         )
     behind = {events + 1, events + 2}  # of the keys of those that are tried again
     if missing := healthy - behind - set(first):
         raise GuaranteeBroken(f"{len(missing)} of other keys waited for a second attempt")
     if sorted(last) != sorted(healthy):
         raise GuaranteeBroken(f"{len(last)} handled of {len(healthy)}")
+    once_each = dict.fromkeys(TRIED, 1)
+    if rounds != [(wait, once_each) for wait in _waits(patience)]:
+        raise GuaranteeBroken(f"tried at {rounds}")
     _check_parked(parked, patience)
-    for poison in (RAISES, HANGS):
-        if len(mood.alone(poison)) != patience:
-            raise GuaranteeBroken(f"{POISONS[poison]}: {len(mood.alone(poison))} attempts")
+
+
+async def _settle(buses: Sequence[Bus]) -> None:
+    """All at once, as so many processes would."""
+    await asyncio.gather(*(bus.settle() for bus in buses))
+
+
+async def _patiently(
+    buses: Sequence[Bus], mood: Mood, clock: TestClock
+) -> list[tuple[timedelta, Counter[int]]]:
+    """Wait for what is to be tried again until nothing is: how long each time, and what was tried
+    then, how often."""
+    rounds = []
+    while coming := [r.due_at for r in await set_aside(buses[0].host) if r.due_at is not None]:
+        wait = min(due_at for due_at in coming if due_at > clock.now()) - clock.now()
+        clock.move(wait)
+        before = len(mood.calls)
+        await _settle(buses)
+        tried = Counter(call[0] for call in mood.calls[before:] if len(call) == 1)
+        rounds.append((wait, Counter({n: tried[n] for n in TRIED if tried[n]})))
+    return rounds
+
+
+def _waits(patience: int) -> list[timedelta]:
+    """Before each attempt but the first: more than twice the first wait, then twice the last."""
+    return [FIRST_RETRY, *(FIRST_RETRY * 2**attempt for attempt in range(2, patience))]
 
 
 async def _written(host: Host) -> list[int]:
@@ -116,6 +157,13 @@ async def test_three_that_cannot_be_handled_are_parked_and_nobody_else_waits(
     sample_url: str, full: bool
 ) -> None:
     await park_three(sample_url, Delivery, full=full)
+
+
+async def test_an_attempt_that_another_process_makes_as_well_is_found_out(
+    sample_url: str, full: bool
+) -> None:
+    with pytest.raises(GuaranteeBroken, match="tried at"):
+        await park_three(sample_url, ClaimsWhatIsTaken, full=full)
 
 
 async def test_a_bus_that_never_halves_a_batch_is_found_out(sample_url: str, full: bool) -> None:

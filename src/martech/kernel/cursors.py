@@ -7,6 +7,11 @@ parked    what a subscription has set aside: to be tried again at `due_at`, or, 
           done outside already
 
 A cursor moves in the transaction of the handler: that makes an effect happen exactly once.
+
+Whoever tries again what was set aside claims it first: the attempt is counted and `due_at` put off,
+committed before the handler is called. So however many processes read the same row, one of them
+tries it, and its number of attempts is the fence of all that follows: who was overtaken (its claim
+ran out, or a replay or a person began anew) settles nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,11 +23,13 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
+    FromClause,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     Row,
+    Select,
     String,
     Table,
     and_,
@@ -234,30 +241,31 @@ class Cursors:
         behind an earlier one of its subject, and nothing that a replay at *place* has yet to come
         to."""
         row, earlier = self._parked, self._parked.alias("earlier")
-        before = or_(
-            earlier.c.position < row.c.position,
-            and_(earlier.c.position == row.c.position, earlier.c.item < row.c.item),
-        )
-        behind = select(earlier.c.position).where(
-            earlier.c.subscription == self._name,
-            earlier.c.due_at > now,
-            earlier.c.tenant == row.c.tenant,
-            earlier.c.subject == row.c.subject,
-            row.c.subject != "",
-            before,
-        )
+        first = ~self._earlier(earlier).where(earlier.c.due_at > now).exists()
         query = (
             select(row)
-            .where(
-                row.c.subscription == self._name,
-                row.c.due_at <= now,
-                self._is_done(place),
-                ~behind.exists(),
-            )
+            .where(*self._is_due(now, place), first)
             .order_by(row.c.position, row.c.item)
             .limit(most)
         )
         return (await connection.execute(query)).all()
+
+    async def claim(
+        self, connection: AsyncConnection, item: Place, now: datetime, place: Place, until: datetime
+    ) -> int | None:
+        """Count an attempt at *item*, which nobody else begins *until* then; the number of the
+        attempt. None if it is not to be tried now any more, or an earlier one of its subject still
+        waits. *place* is where the cursor stands, which this connection holds."""
+        row, earlier = self._parked, self._parked.alias("earlier")
+        first = ~self._earlier(earlier).where(earlier.c.due_at.is_not(None)).exists()
+        claimed = await connection.execute(
+            update(row)
+            .where(*self._at(item), *self._is_due(now, place), first)
+            .values(attempts=row.c.attempts + 1, due_at=until)
+            .returning(row.c.attempts)
+        )
+        attempt: int | None = claimed.scalar_one_or_none()
+        return attempt
 
     async def aside(self, connection: AsyncConnection) -> frozenset[Place]:
         """Everything that is set aside, or parked."""
@@ -267,20 +275,29 @@ class Cursors:
         )
         return frozenset(Place(*each) for each in found)
 
-    async def take(self, connection: AsyncConnection, place: Place) -> bool:
-        """Remove a row that is being handled in this transaction; False if it is gone."""
-        taken = await connection.execute(delete(self._parked).where(*self._at(place)))
+    async def take(self, connection: AsyncConnection, item: Place, attempt: int) -> bool:
+        """Remove a row that is being handled in this transaction; False if the claim is lost."""
+        taken = await connection.execute(delete(self._parked).where(*self._claimed(item, attempt)))
         return taken.rowcount == 1
 
     async def failed(
-        self, connection: AsyncConnection, place: Place, due_at: datetime | None, error: str
+        self,
+        connection: AsyncConnection,
+        item: Place,
+        attempt: int,
+        due_at: datetime | None,
+        error: str,
     ) -> None:
-        """Count an attempt; without *due_at* the row is parked for good."""
-        await connection.execute(
-            update(self._parked)
-            .where(*self._at(place))
-            .values(attempts=self._parked.c.attempts + 1, due_at=due_at, error=error)
-        )
+        """The *attempt* came to nothing; without *due_at* the row is parked for good."""
+        row = update(self._parked).where(*self._claimed(item, attempt))
+        await connection.execute(row.values(due_at=due_at, error=error))
+
+    async def give_back(
+        self, connection: AsyncConnection, item: Place, attempt: int, now: datetime
+    ) -> None:
+        """The *attempt* was none, and whoever can may make it."""
+        row = update(self._parked).where(*self._claimed(item, attempt))
+        await connection.execute(row.values(attempts=attempt - 1, due_at=now))
 
     async def counts(self, connection: AsyncConnection) -> tuple[int, int]:
         """How many are parked for good, and how many wait for another attempt."""
@@ -296,6 +313,27 @@ class Cursors:
         row = self._parked.c
         inside = and_(row.position == place.position + 1, row.item < place.item)
         return or_(row.position <= place.position, inside)
+
+    def _is_due(self, now: datetime, place: Place) -> tuple[ColumnElement[bool], ...]:
+        row = self._parked.c
+        return row.subscription == self._name, row.due_at <= now, self._is_done(place)
+
+    def _earlier(self, earlier: FromClause) -> Select[Any]:
+        """Those of a row's subject that stand before it."""
+        row, other = self._parked.c, earlier.c
+        return select(other.position).where(
+            other.subscription == self._name,
+            other.tenant == row.tenant,
+            other.subject == row.subject,
+            row.subject != "",
+            or_(
+                other.position < row.position,
+                and_(other.position == row.position, other.item < row.item),
+            ),
+        )
+
+    def _claimed(self, item: Place, attempt: int) -> tuple[Any, ...]:
+        return *self._at(item), self._parked.c.attempts == attempt
 
     def _at(self, place: Place) -> tuple[Any, ...]:
         return (

@@ -4,13 +4,14 @@
                         │ it fails
                         ▼
                   by halves down to the one that fails ─▶ set aside, the cursor goes on
-                                                            │ due again, with backoff
+                                                            │ due again, with backoff: claimed
                                                             ▼
                                               handled, or after PATIENCE attempts parked
 
 * An effect happens exactly once: it and the cursor are one transaction.
 * Whoever handles something holds the cursor's row, so of a subscription there is one handler at a
   time, however many processes carry it: a handler may read, decide and write.
+* However many processes carry it, what was set aside is tried once each time that it is due.
 * Facts about one subject stay in order: while one is set aside, later ones about the same
   subject are set aside behind it, and nobody else waits.
 * `Unavailable` is not a failure: the subscription waits and nothing is ever parked for it.
@@ -274,30 +275,52 @@ class Delivery:
                 failed.add(key)
 
     async def _retry(self, row: Row[Any], *, replaying: bool) -> bool:
-        """One more attempt at a row that was set aside; True if it is done or parked for good."""
-        place = Place(row.position, row.item)
+        """One more attempt at a row that was set aside, if it is ours; True if it is done or parked
+        for good."""
+        item = Place(row.position, row.item)
+        attempt = await self._claim(row)
+        if attempt is None:
+            return False
         try:
             async with self.database.unit(replaying=replaying) as unit:
                 connection = await _across(unit)
                 await self.cursors.load(connection, lock=True)  # nobody else handles meanwhile
-                if not await self.cursors.take(connection, place):
-                    return True  # another process did it
+                if not await self.cursors.take(connection, item, attempt):
+                    return False
                 fact = fact_of(row.type, row.data, self.subscription)
                 async with asyncio.timeout(self.shortest):
                     await self._again(unit, row, fact)
         except Unavailable:
+            async with self.database.across() as connection:
+                await self.cursors.give_back(connection, item, attempt, self.host.clock.now())
             raise
         except Exception as exc:
-            attempts = row.attempts + 1
-            parked = attempts >= self.patience or isinstance(exc, msgspec.MsgspecError)
-            wait = min(FIRST_RETRY * 2**attempts, LONGEST_RETRY)
-            async with self.database.across() as connection:
-                due_at = None if parked else self.host.clock.now() + wait
-                await self.cursors.failed(connection, place, due_at, _said(exc))
+            parked = await self._failed(row, attempt, exc)
             if parked:
                 log.exception("%s parked %s", self.name, row.event)
             return parked
         return True
+
+    async def _claim(self, row: Row[Any]) -> int | None:
+        """The number of our attempt; None if it is another's. A process that dies in the middle
+        has made an attempt, and the next comes when its claim has run out: behind a batch that may
+        come in between, and the handling."""
+        async with self.database.across() as connection:
+            cursor = await self.cursors.load(connection, lock=True)
+            now = self.host.clock.now()
+            until = now + timedelta(seconds=self.deadline + self.shortest)
+            item = Place(row.position, row.item)
+            return await self.cursors.claim(connection, item, now, cursor.place, until)
+
+    async def _failed(self, row: Row[Any], attempt: int, error: Exception) -> bool:
+        """Write down that *attempt* came to nothing; whether it was the last."""
+        parked = attempt >= self.patience or isinstance(error, msgspec.MsgspecError)
+        wait = min(FIRST_RETRY * 2**attempt, LONGEST_RETRY)
+        due_at = None if parked else self.host.clock.now() + wait
+        item = Place(row.position, row.item)
+        async with self.database.across() as connection:
+            await self.cursors.failed(connection, item, attempt, due_at, _said(error))
+        return parked
 
     async def _again(self, unit: Unit, row: Row[Any], fact: Fact) -> None:
         with self._doing(row.tenant, [fact], [Origin(row.event, row.event)]) as origin:
