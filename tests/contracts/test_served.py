@@ -12,12 +12,13 @@ import msgspec
 import pytest
 
 from martech.app import load
+from martech.kernel.auth import IssuerKeyPublished
 from martech.kernel.bus import Bus
 from martech.kernel.files import installed
 from martech.kernel.http.modules import ModuleCards
 from martech.kernel.messages import Folded, wire_name
 from martech.kernel.published.asyncapi import asyncapi, whole
-from martech.kernel.published.canvas import events
+from martech.kernel.published.canvas import events, outward
 from martech.kernel.published.schemas import schema_of
 from martech.kernel.settings import Settings
 from tests import databases
@@ -72,6 +73,24 @@ def test_the_whole_says_all_that_each_module_says() -> None:
     assert len(document["operations"]) == operations, "two modules had one name for two things"
     shapes = sum(len(asyncapi(module)["components"]["schemas"]) - 1 for module in MODULES)
     assert len(document["components"]["schemas"]) == shapes + 1
+
+
+def test_a_module_says_whom_it_asks() -> None:
+    asked = whole(MODULES, "1")["x-asks"]
+    assert asked["campaigns"] == ["content", "delivery", "personalization"]
+    assert asked["access"] == []
+    for module in MODULES:
+        assert asyncapi(module)["x-asks"] == {module.name: asked[module.name]}
+
+
+def test_what_no_outside_system_hears_is_marked() -> None:
+    document = whole(MODULES, "1")
+    marked = {
+        name for name, said in document["components"]["messages"].items() if "x-inward" in said
+    }
+    assert marked == TOLD.keys() - {name for module in MODULES for name in outward(module)}
+    assert marked == {wire_name(IssuerKeyPublished)}
+    assert "x-inward" in document["info"]["description"]
 
 
 def test_whatever_the_whole_refers_to_stands_in_it() -> None:

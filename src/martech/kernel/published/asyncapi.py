@@ -7,13 +7,14 @@ from typing import Any
 from martech.kernel.messages import Event, Folded, fact_type, wire_name
 from martech.kernel.module import Module
 from martech.kernel.outbox import SOURCE
-from martech.kernel.published.canvas import canvas, events
+from martech.kernel.published.canvas import AMONG_HOSTS, canvas, events
 from martech.kernel.published.schemas import components, described
 
 DESCRIPTION = (
     "What the modules tell each other and the world. Outside systems hear it at "
-    "GET /<module>/v1/events, as CloudEvents 1.0; the schema of each type is at "
-    "/_schemas/<type>."
+    "GET /<module>/v1/events, as CloudEvents 1.0, all but what is marked x-inward: that is between "
+    "the hosts of an installation. The schema of each type is at /_schemas/<type>. x-asks says "
+    "which other modules' ports a module asks, as /_ports and port.json have them."
 )
 
 CLOUDEVENT = {
@@ -63,6 +64,7 @@ class _Part:
     """Channels that somebody else owns."""
 
     commands: dict[str, Any]
+    asks: dict[str, Any]
     operations: dict[str, Any]
     schemas: dict[str, Any]
     messages: dict[str, Any]
@@ -82,6 +84,7 @@ def _part(module: Module, prefix: str) -> _Part:
             for event in sorted({event for _, event, _ in glance.hears})
         },
         commands={name: {"reach": reach, "summary": text} for name, reach, text in glance.does},
+        asks={module.name: list(glance.asks)},
         operations={
             **{f"tell.{name}": _operation("send", name) for name in names},
             **{
@@ -104,6 +107,7 @@ def _document(info: dict[str, Any], parts: Sequence[_Part]) -> dict[str, Any]:
         "info": info,
         "channels": {**channels, **foreign},
         "x-commands": _merged(part.commands for part in parts),
+        "x-asks": _merged(part.asks for part in parts),
         "operations": _merged(part.operations for part in parts),
         "components": {
             "schemas": {**_merged(part.schemas for part in parts), "CloudEvent": CLOUDEVENT},
@@ -135,6 +139,7 @@ def _message(event: type[Event], name: str, payload: dict[str, Any]) -> dict[str
         "payload": payload,
         "x-folded": issubclass(event, Folded),
         "x-subject": getattr(fact_type(event), "SUBJECT", ""),
+        **({"x-inward": True} if event in AMONG_HOSTS else {}),
     }
 
 
