@@ -12,7 +12,7 @@ import martech
 from martech.kernel.admission import Admission
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.host import Host
-from martech.kernel.http import openapi, operating, pages, peers, ports, problems
+from martech.kernel.http import openapi, pages, peers, ports, problems, replays
 from martech.kernel.http.cors import Cors
 from martech.kernel.http.front import Front
 from martech.kernel.http.health import Numbers, Pulse, health_routes
@@ -39,7 +39,7 @@ def application(
     Raises `ManifestError` if two modules claim one path, or a route says not who may call it.
     """
     times, standing, numbers = RequestTimes(), Standing(host), Numbers(keyring)
-    outboxes, most = peers.Outboxes(host), host.settings.max_requests
+    outboxes, shadows = peers.Outboxes(host), replays.Shadows(host)
     mounted = {name: routes(host, module, keyring) for name, module in host.modules.items()}
     mounted["the kernel"] = [
         health_routes(host, standing, numbers, times, pulse),
@@ -53,7 +53,7 @@ def application(
         ),
         peers.outbox_routes(outboxes, host.settings.peer_secret),
         ports.port_routes(host),
-        operating.replay_routes(host),
+        replays.replay_routes(host, shadows),
         *([front.routes()] if front else []),
     ]
     check(mounted)
@@ -63,10 +63,11 @@ def application(
         request_class=request,
         state=State({"keyring": keyring, "clock": host.clock}),
         request_max_body_size=LARGEST_BODY,
-        lifespan=[_open(host, follower), outboxes.opened],
+        lifespan=[_open(host, follower), outboxes.opened, shadows.opened],
         openapi_config=None,
         logging_config=None,
     )
+    most = host.settings.max_requests
     numbers.admission = Admission(Cors(app), times, most, process=host.process)
     return numbers.admission
 

@@ -1,5 +1,4 @@
-"""What operators ask of a host: what is parked, below ``/<module>/v1/parked`` with a tenant's key;
-and replays, with the secret of the installation.
+"""What operators ask of a module: what is parked, below ``/<module>/v1/parked``.
 
 A tenant's key with ``<module>:operate`` sees and handles what is parked of its own tenant. What is
 parked in a module holds what other modules have told, so no other scope of the module covers it.
@@ -8,17 +7,15 @@ parked in a module holds what other modules have told, so no other scope of the 
 from collections.abc import Callable
 from typing import Annotated
 
-from litestar import Router, get, post
+from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
-from msgspec import Meta, field
+from msgspec import Meta
 
-from martech.kernel.bus.replay import beginning, replay
 from martech.kernel.db import Transaction
 from martech.kernel.host import Host
-from martech.kernel.http.peers import PEERS, only_peers
-from martech.kernel.messages import Request, View
+from martech.kernel.messages import Request
 from martech.kernel.module import Module
 from martech.kernel.parked import (
     LONGEST_REASON,
@@ -43,20 +40,6 @@ class RetryParked(Request, frozen=True, kw_only=True):
 
 class DropParked(Request, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(min_length=1, max_length=LONGEST_REASON)]
-
-
-class Replay(Request, frozen=True, kw_only=True):
-    subscription: Name
-    """``<module>.<handler>``."""
-
-    since: Annotated[str, Meta(min_length=1, max_length=40)] = field(name="from")
-    """A position (0 is everything), or a time with its zone."""
-
-
-class Replaying(View, frozen=True, kw_only=True):
-    subscription: str
-    position: int
-    """Everything behind it is heard again."""
 
 
 def parks(module: Module) -> bool:
@@ -106,19 +89,3 @@ def parked_of(module: Module) -> list[HTTPRouteHandler]:
         await things.drop(parked_id, data.reason)
 
     return [page, show, retry_all, retry, drop]
-
-
-def replay_routes(host: Host) -> Router:
-    """A replay concerns every tenant: only who has the installation's secret may ask for it."""
-
-    @post("/", opt=PEERS, status_code=202)
-    async def ask(data: JSONBody[Replay]) -> Replaying:
-        position = await replay(host, data.subscription, beginning(data.since))
-        return Replaying(subscription=data.subscription, position=position)
-
-    return Router(
-        path="/_replays",
-        route_handlers=[ask],
-        guards=[only_peers(host.settings.peer_secret)],
-        include_in_schema=False,
-    )
