@@ -137,9 +137,10 @@ class Mailing:
         assert isinstance(await child.said(), int)
         return child
 
-    async def die_at_a_place(self, most: int = 10**6) -> None:
-        """Be killed in the middle of a step; or after *most* mails, if it comes to none."""
-        child = await self.child(f"{self.dice.choice(PLACES)}=kill@{self.dice.randint(1, 20)}")
+    async def die_at_a_place(self, most: int = 10**6, latest: int = 20) -> None:
+        """Be killed in the middle of a step, at the *latest* when it gets there so often; or after
+        *most* mails, if it comes to none."""
+        child = await self.child(f"{self.dice.choice(PLACES)}=kill@{self.dice.randint(1, latest)}")
         ending = asyncio.create_task(child.ended())
         enough = asyncio.create_task(self.taken(most))
         await asyncio.wait([ending, enough], return_when=asyncio.FIRST_COMPLETED)
