@@ -1,7 +1,7 @@
 """What the bus promises, on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,8 @@ from martech.kernel.bus.replay import replay
 from martech.kernel.clock import TestClock
 from martech.kernel.columns import table
 from martech.kernel.errors import Unavailable
+from martech.kernel.feeds import Feed
+from martech.kernel.feeds.local import LocalFeed
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
 from tests import databases
@@ -202,6 +204,36 @@ async def test_a_bus_hears_of_what_another_process_commits_and_stops_though_some
     async with asyncio.timeout(10):
         with pytest.raises(asyncio.CancelledError):
             await running
+
+
+async def test_a_bus_goes_on_though_a_feed_cannot_be_watched(
+    sample_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("martech.kernel.bus.LONGEST_WAIT", 0.0)
+    watched, again = 0, asyncio.Event()
+
+    class Blind(LocalFeed):
+        async def watch(self, wake: Callable[[], None]) -> None:
+            nonlocal watched
+            watched += 1
+            if watched == 1:
+                raise ValueError("it sees nothing")
+            again.set()
+            await asyncio.Event().wait()
+
+    class Half(Host):
+        def feed(self, name: str) -> Feed:
+            return Blind(self.databases[name]) if name == "shop" else super().feed(name)
+
+    async with Half(databases.SAMPLE, Settings(database_url=sample_url)) as host:
+        running = asyncio.create_task(Bus(host).run())
+        running.add_done_callback(lambda _: again.set())
+        async with asyncio.timeout(10):
+            await again.wait()
+        assert not running.done(), "the process would end with it"
+        running.cancel()
+        await asyncio.wait([running])
+    assert "shop cannot be watched" in caplog.text
 
 
 @pytest.fixture

@@ -161,6 +161,7 @@ def test_what_a_later_peer_adds_is_not_read() -> None:
     assert unpacked(packed([event])) == [event]
 
 
+FOREIGN = '{"detail": "Gateway défaillant"}'.encode("latin-1")
 Answering = Callable[[], bytes]
 
 
@@ -194,6 +195,8 @@ def saying(status: str, body: bytes = b"<html>") -> bytes:
         (saying("302 Found\r\nlocation: /"), "answered 302"),
         (saying("404 Not Found"), "no martech. Check MARTECH_PEERS"),
         (saying("503 Busy", b'{"detail": "Come back."}'), "answered 503 .*: Come back."),
+        (saying("502 Bad", FOREIGN), "answered 502 .*no martech. Check MARTECH_PEERS"),
+        (saying("200 OK", page(subject="XX").replace(b"XX", b"\xe9\xe9")), "MARTECH_PEERS"),
         (b"SSH-2.0-x\r\n", "cannot be reached"),
         (b"", "cannot be reached"),
     ],
@@ -212,7 +215,7 @@ async def test_who_watches_goes_on_when_the_peer_is_back(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(http, "AGAIN", 0.0)
-    answers = iter([saying("200 OK"), saying("502 Bad Gateway"), b""])
+    answers = iter([saying("200 OK"), saying("502 Bad Gateway"), saying("502 Bad", FOREIGN), b""])
     woken = asyncio.Event()
     with caplog.at_level(logging.WARNING):
         async with stranger(lambda: next(answers, saying("200 OK", b'{"position":7}'))) as feed:

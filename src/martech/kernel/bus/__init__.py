@@ -48,7 +48,14 @@ class Bus:
                 tasks.create_task(self._watch(source), name=f"watch {source}")
 
     async def _watch(self, source: str) -> None:
-        await self.host.feed(source).watch(lambda: self.host.process.signals.wake(source))
+        """Wake who listens to *source*, for ever: whatever a feed stumbles over, those who listen
+        poll, and it is no reason for the process to end."""
+        while True:
+            try:
+                await self.host.feed(source).watch(lambda: self.host.process.signals.wake(source))
+            except Exception:
+                log.exception("%s cannot be watched, polling instead", source)
+            await asyncio.sleep(LONGEST_WAIT)
 
     async def settle(self) -> None:
         """Deliver until nothing moves; what is set aside for later stays."""

@@ -27,6 +27,9 @@ WAIT = 20.0  # seconds that a question for news stays open
 REST = 0.05  # seconds until the next one: what is told meanwhile is one piece of news
 AGAIN = 2.0  # seconds until a peer that is away is asked for news again
 
+UNREADABLE = MsgspecError, UnicodeDecodeError
+"""Msgspec looks at the encoding of a text only when it comes to it, and says so by the second."""
+
 T = TypeVar("T")
 
 
@@ -50,7 +53,7 @@ def packed(records: Sequence[Recorded]) -> bytes:
 
 
 def unpacked(page: bytes) -> list[Recorded]:
-    """Raises `MsgspecError` for what is no page."""
+    """Raises one of `UNREADABLE` for what is no page."""
     records = msgpack.decode(page, type=list[Recorded])
     return [replace(r, data=Raw(msgpack.decode(r.data, type=bytes))) for r in records]
 
@@ -99,7 +102,7 @@ class HttpFeed:
             raise Unavailable(f"{said}: {_detail(body)}")
         try:
             return read(body)
-        except MsgspecError as exc:
+        except UNREADABLE as exc:
             raise Unavailable(
                 f"{said}, but nothing that can be read ({exc}). Is a martech of another version "
                 "there, or something else? Check MARTECH_PEERS."
@@ -118,5 +121,5 @@ def _detail(body: bytes) -> str:
     """What the peer says is wrong."""
     try:
         return msgspec.json.decode(body, type=Refusal).detail
-    except MsgspecError:
+    except UNREADABLE:
         return "what answers there is no martech. Check MARTECH_PEERS."
