@@ -1,14 +1,12 @@
 """A module's data moves to another database and back, and lives in one place at any moment."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.util import greenlet_spawn
 
 from martech.kernel import audit, failpoints, files, migrate
 from martech.kernel.bus import Bus
@@ -16,21 +14,25 @@ from martech.kernel.columns import table
 from martech.kernel.errors import Conflict, Unavailable
 from martech.kernel.host import Host
 from martech.kernel.migrate import DatabaseUnfit
-from martech.kernel.module import Module
-from martech.kernel.moving import copying, move
-from martech.kernel.moving.copying import Digest
-from martech.kernel.settings import Settings
+from martech.kernel.moving import copying, move, places
 from tests import databases, servers
 from tests.chaos.processes import KILLED, Child, Say
 from tests.databases import SAMPLE
-from tests.kitchen import order
-from tests.sample.kitchen.domain import Bake
+from tests.moving import (
+    SALES,
+    TENANT,
+    at,
+    broken_off,
+    empty,
+    everything,
+    lives,
+    moving,
+    trade,
+    unwatched,
+)
 from tests.sample.shop.module import module as shop
 
 pytestmark = pytest.mark.anyio
-
-TENANT, OTHER = UUID(int=1), UUID(int=2)
-SALES = 2 * copying.PAGE + 50
 
 
 @pytest.fixture(autouse=True)
@@ -43,65 +45,6 @@ def disarmed() -> Iterator[None]:
 def there(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty place, of either kind."""
     return empty(str(request.param), tmp_path)
-
-
-def empty(kind: str, folder: Path) -> str:
-    return servers.fresh_database() if kind == "postgresql" else f"sqlite:///{folder}/there"
-
-
-def at(url: str, there: str | None = None, *modules: Module) -> Settings:
-    """Everything at *url*, but for *modules* that are *there*."""
-    return Settings(
-        database_url=url, database_urls={module.name: there for module in modules if there}
-    )
-
-
-async def moving(
-    before: Settings, after: Settings, module: Module = shop, **more: Any
-) -> dict[str, Digest]:
-    histories = databases.sample_migrations()
-    return await move(module, before, after, unwatched, migrations=histories, **more)
-
-
-def unwatched(name: str, done: int, of: int) -> None: ...
-
-
-async def trade(url: str) -> None:
-    """Of everything that moves there is some: rows, events, cursors, commands, audit entries."""
-    async with Host(SAMPLE, at(url)) as host:
-        for tenant in (TENANT, OTHER):
-            async with host.unit("shop", tenant) as service:
-                await service.sell(range(SALES))
-                await service.change_price("gold\u00fc")
-                service.tx.audit("shop.sell", "sales", number=1)
-        await order(host, Bake(number=1), Bake(number=2))
-        await Bus(host).settle()
-        async with host.unit("shop", TENANT) as service:
-            await service.change_price("tin")  # told, and not heard
-
-
-async def everything(url: str, module: Module) -> dict[str, list[Mapping[str, Any]]]:
-    """Every row of every table, as the module would read it."""
-
-    def read(connection: Connection) -> dict[str, list[Mapping[str, Any]]]:
-        return {
-            each.name: sorted(
-                (dict(row) for row in connection.execute(select(each)).mappings()), key=repr
-            )
-            for each in module.tables.sorted_tables
-        }
-
-    async with migrate.transaction(url, module.name, write=True) as connection:
-        return await greenlet_spawn(read, connection)
-
-
-async def lives(url: str, module: Module = shop) -> bool:
-    """Whether whoever serves may begin there."""
-    try:
-        await migrate.check(module, url, databases.sample_migrations())
-    except DatabaseUnfit:
-        return False
-    return True
 
 
 async def test_everything_moves_and_goes_on_where_it_was(sample_url: str, there: str) -> None:
@@ -172,17 +115,52 @@ async def test_whoever_goes_on_there_unasked_can_write_nothing(sample_url: str, 
                 await service.sell([1])
 
 
-async def test_a_rehearsal_changes_nothing_and_what_it_made_is_not_served(
+async def test_a_rehearsal_changes_nothing_on_either_side(sample_url: str, there: str) -> None:
+    await trade(sample_url)
+    before = await everything(sample_url, shop)
+    digests = await moving(at(sample_url), at(there), rehearse=True)
+    assert {name: len(rows) for name, rows in before.items()} == {
+        name: digest.rows for name, digest in digests.items()
+    }
+    assert await lives(sample_url)
+    assert await migrate.current(shop, there, databases.sample_migrations()) is None
+    await moving(at(sample_url), at(there))
+    assert await everything(there, shop) == before
+
+
+async def test_a_rehearsal_of_the_way_back_leaves_what_stayed_behind(
     sample_url: str, there: str
 ) -> None:
     await trade(sample_url)
-    before = await everything(sample_url, shop)
-    await moving(at(sample_url), at(there), rehearse=True)
-    assert (await lives(sample_url), await lives(there)) == (True, False)
-    with pytest.raises(DatabaseUnfit, match="has not arrived here from"):
-        await migrate.check(shop, there, databases.sample_migrations())
     await moving(at(sample_url), at(there))
-    assert await everything(there, shop) == before
+    stayed = await everything(sample_url, shop)
+    async with Host([shop], at(there)) as host, host.unit("shop", TENANT) as service:
+        await service.change_price("gold")
+    await moving(at(there), at(sample_url), rehearse=True)
+    assert await everything(sample_url, shop) == stayed
+    assert (await lives(sample_url), await lives(there)) == (False, True)
+
+
+async def test_a_rehearsal_does_not_end_a_move_that_was_broken_off(
+    sample_url: str, there: str
+) -> None:
+    await broken_off("moving.after_left=error", sample_url, there)
+    with pytest.raises(Conflict, match="without --rehearse"):
+        await moving(at(sample_url), at(there), rehearse=True)
+    assert not await lives(there)
+
+
+@pytest.mark.parametrize("place", ["moving.after_copied", "moving.after_left"])
+async def test_what_was_broken_off_says_at_its_end_how_it_is_ended(
+    place: str, sample_url: str, there: str
+) -> None:
+    await broken_off(f"{place}=error", sample_url, there)
+    with pytest.raises(DatabaseUnfit) as refused:
+        await migrate.check(shop, there, databases.sample_migrations())
+    said = str(refused.value)
+    assert "`martech move-data shop --to` and this place" in said
+    assert f"MARTECH_SHOP_DATABASE_URL={places.shown(sample_url, 'shop')}" in said
+    assert "lives" not in said, "who knows?"
 
 
 async def kept_moving(say: Say, plan: str, url: str, there: str, histories: str) -> None:
@@ -194,6 +172,7 @@ async def kept_moving(say: Say, plan: str, url: str, there: str, histories: str)
 @pytest.mark.parametrize(
     ("place", "left"),
     [
+        ("moving.after_named=kill", False),
         ("moving.after_table=kill@1", False),
         ("moving.after_table=kill@4", False),
         ("moving.before_copied=kill", False),
@@ -269,9 +248,41 @@ async def test_what_left_for_elsewhere_is_not_written_over(
     other = databases.fresh(kind, [shop], tmp_path / "other")
     elsewhere = empty(kind, tmp_path / "elsewhere")
     await moving(at(other), at(elsewhere))
-    with pytest.raises(Conflict, match="did not come here from there"):
+    with pytest.raises(Conflict, match="is other data, and moved to"):
         await moving(at(sample_url), at(other))
     assert await lives(sample_url)
+
+
+async def test_what_another_move_has_not_ended_is_not_written_over(
+    sample_url: str, kind: str, there: str, tmp_path: Path
+) -> None:
+    """Its own place has let go of it already: it is the only copy that is left."""
+    (tmp_path / "other").mkdir()
+    other = databases.fresh(kind, [shop], tmp_path / "other")
+    async with Host([shop], at(other)) as host, host.unit("shop", TENANT) as service:
+        await service.sell([1])
+    only = await everything(other, shop)
+    await broken_off("moving.after_left=error", other, there)
+    with pytest.raises(Conflict, match="is other data, and its move was broken off"):
+        await moving(at(sample_url), at(there))
+    await moving(at(other), at(there))
+    assert await everything(there, shop) == only
+    assert await lives(sample_url)
+
+
+async def test_who_thinks_better_of_it_goes_elsewhere_or_back(
+    sample_url: str, kind: str, there: str, tmp_path: Path
+) -> None:
+    """A copy that was never ended is in nobody's way, nor is what stayed behind."""
+    await trade(sample_url)
+    before = await everything(sample_url, shop)
+    elsewhere = empty(kind, tmp_path / "elsewhere")
+    await broken_off("moving.after_copied=error", sample_url, there)
+    await moving(at(sample_url), at(elsewhere))
+    await broken_off("moving.after_copied=error", elsewhere, there)
+    await moving(at(elsewhere), at(sample_url))
+    await moving(at(sample_url), at(there))
+    assert await everything(there, shop) == before
 
 
 async def test_one_place_is_not_two(sample_url: str) -> None:

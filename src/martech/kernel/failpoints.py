@@ -36,6 +36,7 @@ NAMES: Final = frozenset(
         "jobs.after_lease",
         "jobs.before_settle",
         "jobs.after_settle",
+        "moving.after_named",
         "moving.after_table",
         "moving.before_copied",
         "moving.after_copied",

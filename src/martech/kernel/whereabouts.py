@@ -1,8 +1,8 @@
 """Whether a schema is the living copy of its module's data, in a table of one row beside the rest.
 
     (no row)   never moved: it is
-    arriving   it was copied here, and the place it comes from has not let go of it
-    here       it came from elsewhere, and is
+    arriving   it was copied here, and nobody has said yet that it lives here
+    here       it came from elsewhere, or set out for there and has not left: it is
     left       it went elsewhere, and what is here is of yesterday
 
 `migrate` refuses a schema that is arriving or has left, and so does whoever serves; a schema that
@@ -38,6 +38,10 @@ class Whereabouts(NamedTuple):
     move: UUID
     """The same on both sides of one move."""
 
+    data: UUID
+    """The same wherever this data has been. Of all places that say it, one at most is `here`: the
+    others are copies of what lives there, as long as it does."""
+
     state: State
     place: str
     """The other side, without a password."""
@@ -50,6 +54,7 @@ def table(schema: str) -> Table:
         TABLE,
         MetaData(schema=schema),
         Column("move", Uuid, primary_key=True),
+        Column("data", Uuid, nullable=False),
         Column("state", String, nullable=False),
         Column("place", String, nullable=False),
         Column("at", UtcDateTime, nullable=False),
@@ -76,14 +81,16 @@ def refusal(schema: str, found: Whereabouts | None) -> str | None:
     """Why nobody may serve this schema, if so, and where to look instead."""
     if found is None or found.state == "here":
         return None
+    setting = f"MARTECH_{schema.upper()}_DATABASE_URL"
     if found.state == "arriving":
         return (
-            f"{schema} has not arrived here from {found.place}: its move was broken off. Say "
-            f"`martech move-data {schema}` again, as before; until then it lives there."
+            f"{schema} has not arrived here from {found.place}: its move was broken off. Nothing "
+            f"is lost. Set {setting}={found.place}, and say `martech move-data {schema} --to` and "
+            "this place."
         )
     return (
         f"{schema} moved to {found.place} on {found.at:%Y-%m-%d at %H:%M} UTC, and what is here is "
-        f"of then. Set MARTECH_{schema.upper()}_DATABASE_URL to where it is, and "
+        f"of then. Set {setting} to where it is, and "
         f"`martech move-data {schema} --fold` brings it back."
     )
 

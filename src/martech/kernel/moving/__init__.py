@@ -1,11 +1,13 @@
 """A module's data goes to another database, and can come back: `martech move-data`.
 
-    1  copy    the new schema is made, filled, read back and compared, in one transaction   arriving
-    2  leave   the old place says where the data went, and is closed                        left
-    3  arrive  the new place says that the data lives there                                 here
+    1  name    the data is given a name, in the old place, if it never moved before
+    2  copy    the new schema is made, filled, read back and compared, in one transaction   arriving
+    3  store   the file of the module's store is put in its place, if it has one
+    4  leave   the old place says where the data went, and is closed                        left
+    5  arrive  the new place says that the data lives there                                 here
 
-Whoever dies before 2 has changed nothing where the data lives; doing it again begins anew. Whoever
-dies after it does it again too, and only 3 is left to do. At no time may both places be served.
+Whoever dies before 4 has changed nothing where the data lives; doing it again begins anew. Whoever
+dies after it does it again too, and only 5 is left to do. At no time may both places be served.
 (`whereabouts` holds what each says of itself.) Throughout, nobody else has either place in use.
 
 It holds up its event loop: it is the command line's.
@@ -15,14 +17,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 from sqlalchemy import Connection, Table
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.util import greenlet_spawn
 from uuid_utils.compat import uuid7
 
 from martech.kernel import failpoints, files, migrate, whereabouts
 from martech.kernel.db.engines import is_sqlite, sqlite_file
 from martech.kernel.errors import Conflict
+from martech.kernel.migrate import DatabaseUnfit
 from martech.kernel.module import Module
 from martech.kernel.moving import copying, places, stored
 from martech.kernel.settings import Settings
@@ -43,34 +48,60 @@ async def move(
 ) -> dict[str, copying.Digest]:
     """Take *module* from where *before* has it to where *after* does; what was moved, by table.
 
-    With *rehearse* it is copied and compared, and nothing else: it still lives where it did.
+    With *rehearse* it is copied and compared, and then taken back: nothing has changed anywhere.
     Raises `DatabaseUnfit` or `Conflict`, with nothing lost, when it cannot be done.
     """
-    old, new = (settings.database_of(module.name) for settings in (before, after))
-    places.differ(module.name, old, new)
-    with _alone(module.name, [old, new]):
-        if under_way := await _under_way(module.name, old, new):
-            await _arrive(module.name, new, under_way)
+    name = module.name
+    old, new = (settings.database_of(name) for settings in (before, after))
+    places.differ(name, old, new)
+    with _explained(name), _alone(name, [old, new]):
+        under_way = await _under_way(name, old, new)
+        if under_way and rehearse:
+            raise Conflict(
+                f"{name} has left for there, and only the end of its move is missing. "
+                "There is nothing to rehearse: say the same without --rehearse."
+            )
+        if under_way:
+            await _arrive(name, new, under_way)
             return {}
         await migrate.check(module, old, migrations)
-        moved = Whereabouts(uuid7(), "arriving", places.shown(old, module.name), datetime.now(UTC))
-        async with migrate.transaction(old, module.name, write=True, alone=True) as source:
-            async with migrate.transaction(new, module.name, write=True, alone=True) as target:
-                known = await greenlet_spawn(places.clear, module.name, source, target)
+        data = await _named(name, old, new, keep=not rehearse)
+        await failpoints.reach("moving.after_named")
+        moved = Whereabouts(uuid7(), data, "arriving", places.shown(old, name), datetime.now(UTC))
+        async with migrate.transaction(old, name, write=True, alone=True) as source:
+            async with migrate.transaction(new, name, write=True, alone=True) as target:
+                known = await greenlet_spawn(places.clear, name, data, target)
                 await greenlet_spawn(migrate.build, target, module, migrations)
                 copied = await _copy(module, source, target, watch)
-                await stored.copy(module, before, after, replace=known)
-                await greenlet_spawn(whereabouts.write, target, module.name, moved)
+                store = await stored.copy(module, before, after, replace=known)
+                if rehearse:
+                    await greenlet_spawn(target.rollback)
+                    store.remove()
+                    return copied
+                await greenlet_spawn(whereabouts.write, target, name, moved)
                 await failpoints.reach("moving.before_copied")
             await failpoints.reach("moving.after_copied")
-            if rehearse:
-                return copied
-            left = moved._replace(state="left", place=places.shown(new, module.name))
+            store.put_in_place()
+            left = moved._replace(state="left", place=places.shown(new, name))
             await greenlet_spawn(_leave, source, module, left)
             await failpoints.reach("moving.before_left")
         await failpoints.reach("moving.after_left")
-        await _arrive(module.name, new, moved)
+        await _arrive(name, new, moved)
         return copied
+
+
+async def _named(name: str, old: str, new: str, *, keep: bool) -> UUID:
+    """What the data in *old* is known by, in every place it has been. It is written down before
+    any of it is in *new*: what is there then, and no other, is a copy of this."""
+    async with migrate.transaction(old, name, write=True, alone=True) as source:
+        here = await greenlet_spawn(whereabouts.read, source, name)
+        if here:
+            return here.data
+        move, data, place = uuid7(), uuid7(), places.shown(new, name)
+        if keep:
+            first = Whereabouts(move, data, "here", place, datetime.now(UTC))
+            await greenlet_spawn(whereabouts.write, source, name, first)
+        return data
 
 
 async def _copy(
@@ -127,6 +158,19 @@ async def _arrive(name: str, new: str, arriving: Whereabouts) -> None:
 
 
 @contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """A disk that is full, a server that is gone, a right that is missing: in a sentence."""
+    try:
+        yield
+    except (DBAPIError, OSError) as exc:
+        cause = " ".join(str(getattr(exc, "orig", None) or exc).split())
+        raise DatabaseUnfit(
+            f"{name} could not be moved: {cause}. Nothing was lost; mend that, and say the same "
+            "again."
+        ) from exc
+
+
+@contextmanager
 def _alone(name: str, urls: list[str]) -> Iterator[None]:
     """Nobody serves the folders of those that are SQLite."""
     folders = [sqlite_file(url, name).parent for url in urls if is_sqlite(url)]
@@ -134,4 +178,4 @@ def _alone(name: str, urls: list[str]) -> Iterator[None]:
         with files.alone(folders):
             yield
     except ValueError as exc:
-        raise migrate.DatabaseUnfit(str(exc)) from None
+        raise DatabaseUnfit(str(exc)) from None

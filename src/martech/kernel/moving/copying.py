@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy import table as lightweight
 from sqlalchemy.exc import DBAPIError, StatementError
 
+from martech.kernel.db.engines import is_passing
 from martech.kernel.errors import Conflict
 
 PAGE = 200
@@ -88,6 +89,8 @@ def write(connection: Connection, table: Table, page: Sequence[Row[Any]]) -> Non
     try:
         connection.execute(insert(table), [dict(row._mapping) for row in page])
     except (DBAPIError, StatementError) as exc:
+        if isinstance(exc, DBAPIError) and is_passing(exc):
+            raise  # it is not the row
         cause = " ".join(str(exc.orig or exc).split())
         raise Conflict(
             f"A row of {table.fullname} cannot be kept there: {cause} Nothing was changed."

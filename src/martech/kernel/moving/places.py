@@ -1,5 +1,7 @@
 """The two places of a move: which they are, and whether the new one may be written to."""
 
+from uuid import UUID
+
 from sqlalchemy import Connection, MetaData, func, inspect, make_url, select
 from sqlalchemy.util import greenlet_spawn
 
@@ -38,26 +40,34 @@ async def found(url: str, name: str) -> Whereabouts | None:
         return await greenlet_spawn(whereabouts.read, connection, name)
 
 
-def clear(name: str, source: Connection, target: Connection) -> bool:
-    """Make room in *target*; whether something of this module was there before.
+def clear(name: str, data: UUID, target: Connection) -> bool:
+    """Make room in *target* for *data*; whether something of this module was there before.
 
-    Only what nobody misses goes: an empty schema, a copy that never arrived, or what this very
-    data left behind when it moved here to *source*. Raises `Conflict` for anything else.
+    Only what nobody misses goes: an empty schema, or a copy of this very data, which lives where
+    it is taken from: one that never arrived, or what was left behind. Raises `Conflict` for
+    anything else.
     """
     there = whereabouts.read(target, name)
     if there is None or there.state == "here":
         _check_empty(name, target, there)
-    elif there.state == "left":
-        here = whereabouts.read(source, name)
-        if here is None or here.move != there.move:
-            raise Conflict(
-                f"What was {name} there moved to {there.place}, and did not come here from there. "
-                "If nobody needs it any more, remove it yourself, or name another place."
-            )
+    elif there.data != data:
+        raise Conflict(f"What is {name} there is other data, and {_others(there)}")
     old = MetaData(schema=name)
     old.reflect(target, schema=name)
     old.drop_all(target)
     return there is not None
+
+
+def _others(there: Whereabouts) -> str:
+    if there.state == "left":
+        return (
+            f"moved to {there.place}. If nobody needs it any more, remove it yourself, or name "
+            "another place."
+        )
+    return (
+        f"its move was broken off: it may be all that is left of what was in {there.place}. Say "
+        "that move again, which ends it, or name another place."
+    )
 
 
 def _check_empty(name: str, target: Connection, there: Whereabouts | None) -> None:
@@ -69,10 +79,12 @@ def _check_empty(name: str, target: Connection, there: Whereabouts | None) -> No
         raise DatabaseUnfit(f"The schema {name} there holds tables, but not martech's.")
     old = MetaData(schema=name)
     old.reflect(target, schema=name)
-    counted = [table for table in old.sorted_tables if table.name != migrate.VERSIONS]
+    about = (migrate.VERSIONS, whereabouts.TABLE)
+    counted = [table for table in old.sorted_tables if table.name not in about]
     full = [t.name for t in counted if target.scalar(select(func.count()).select_from(t))]
     if there is not None or full:
+        rows = ", ".join(full) or "without a row yet"
         raise Conflict(
-            f"There is data of {name} in that place already ({', '.join(full)}). Nothing was "
-            "changed; name a place that has none."
+            f"There is data of {name} in that place already ({rows}). Nothing was changed; name a "
+            "place that has none."
         )
