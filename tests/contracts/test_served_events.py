@@ -12,6 +12,8 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
 
 from martech.kernel.auth import IssuerKeyPublished, Revoked
+from martech.kernel.http import hearing, watching
+from martech.kernel.http.hearing import Asked, CloudEvent, Hearing
 from martech.kernel.http.watching import MOST
 from martech.kernel.messages import Event, wire_name
 from martech.kernel.published.canvas import events, outward
@@ -26,6 +28,7 @@ from tests.serving import Served, serve
 pytestmark = pytest.mark.anyio
 
 EVENTS = "/shop/v1/events"
+NEVER = 3600.0  # seconds
 PRICE, SALE = "shop.price_changed.v1", "shop.sold.v1"
 
 
@@ -178,6 +181,31 @@ async def test_who_waits_is_told_at_once(served: Served) -> None:
     await tell(served, price(1))
     assert [event["data"]["version"] for event in await waiting] == [1]
     assert served.host.process.streams == 0
+
+
+@pytest.mark.parametrize("waits", ["text/event-stream", "application/json"])
+async def test_however_much_others_tell_a_reader_looks_now_and_then(
+    served: Served, monkeypatch: pytest.MonkeyPatch, waits: str
+) -> None:
+    """All who hear of a module are woken by whoever commits there."""
+    looks, look = 0, Hearing.look
+
+    async def counted(self: Hearing, asked: Asked) -> list[CloudEvent]:
+        nonlocal looks
+        looks += 1
+        return await look(self, asked)
+
+    monkeypatch.setattr(Hearing, "look", counted)
+    monkeypatch.setattr(hearing, "LOOK", NEVER)
+    monkeypatch.setattr(watching, "LOOK", NEVER)
+    headers = served.headers("shop:hear", accept=waits)
+    reading = asyncio.create_task(served.client.get(f"{EVENTS}?wait=30", headers=headers))
+    while not served.host.process.streams:  # noqa: ASYNC110 - a place that is taken sets no event
+        await asyncio.sleep(0)
+    await tell(served, *(price(n) for n in range(20)), other=True)
+    served.host.process.end()
+    await reading
+    assert looks == 1
 
 
 async def test_who_waits_is_let_go_when_the_process_ends(served: Served) -> None:

@@ -1,8 +1,9 @@
 """Server-sent events: a view at once, and again whenever it is another."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import pytest
 from litestar.response import Stream
 
 from martech.kernel.errors import NotFound
+from martech.kernel.http import watching
 from martech.kernel.http.watching import MOST, Looks, Watch
 from martech.kernel.settings import Settings
 from tests import databases
@@ -143,7 +145,7 @@ async def test_a_stream_ends_when_its_reader_goes(served: Served) -> None:
         assert await listener.event() is not None
 
 
-class Counter:
+class Looked:
     """Something to be looked at, that counts the looks."""
 
     def __init__(self) -> None:
@@ -160,7 +162,7 @@ class Counter:
 
 
 async def test_many_who_ask_at_once_cause_one_look_that_begins_after_they_asked() -> None:
-    looks, counter, asked = Looks(), Counter(), (uuid4(), "stock")
+    looks, counter, asked = Looks(), Looked(), (uuid4(), "stock")
     first = [asyncio.create_task(looks.shared(asked, counter.look)) for _ in range(5)]
     assert await counter.begun.get() == 0
     counter.value = 1
@@ -172,7 +174,7 @@ async def test_many_who_ask_at_once_cause_one_look_that_begins_after_they_asked(
 
 
 async def test_who_asks_for_something_else_has_a_look_of_their_own() -> None:
-    looks, counter = Looks(), Counter()
+    looks, counter = Looks(), Looked()
     counter.open.set()
     asked = [(uuid4(), "stock"), (uuid4(), "stock")]
     await asyncio.gather(*(looks.shared(each, counter.look) for each in asked))
@@ -180,7 +182,7 @@ async def test_who_asks_for_something_else_has_a_look_of_their_own() -> None:
 
 
 async def test_who_leaves_takes_the_answer_from_nobody_else() -> None:
-    looks, counter, asked = Looks(), Counter(), (uuid4(), "stock")
+    looks, counter, asked = Looks(), Looked(), (uuid4(), "stock")
     leaving, staying = (asyncio.create_task(looks.shared(asked, counter.look)) for _ in range(2))
     await counter.begun.get()
     leaving.cancel()
@@ -194,6 +196,41 @@ async def test_streams_have_an_end_in_number_too(served: Served) -> None:
     async with listening(served, "/shop/v1/stock/0/changes") as listener:
         refused = await listener.chunks.get()
     assert (listener.status, b"Too many streams" in (refused or b"")) == (429, True)
+
+
+@pytest.mark.parametrize("path", ["/shop/v1/stock/0/changes", "/shop/v1/events"])
+async def test_streams_have_an_end_in_number_however_many_ask_at_once(
+    served: Served, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "MOST", 3)
+    async with AsyncExitStack() as stack:
+        asking = (listening(served, path, accept="text/event-stream") for _ in range(10))
+        listeners = [await stack.enter_async_context(each) for each in asking]
+        while not all(each.status for each in listeners):  # noqa: ASYNC110 - a turn of the loop
+            await asyncio.sleep(0)
+        assert Counter(each.status for each in listeners) == {200: 3, 429: 7}
+        assert served.host.process.streams == 3
+    assert served.host.process.streams == 0
+
+
+async def test_a_place_is_given_back_by_who_is_refused_and_who_never_listens(
+    served: Served,
+) -> None:
+    principal = served.keyring.verify(served.key("*:*"), served.host.clock.now())
+    watch = Watch[ShopService](served.host, "shop", principal, Looks())
+
+    async def gone(_: ShopService) -> Stock:
+        raise NotFound("It was never there.")
+
+    with pytest.raises(NotFound):
+        await watch.events(gone, over=lambda _: False)
+    assert served.host.process.streams == 0
+    answer = await watch.events(ShopService.stock, over=lambda _: False)
+    assert served.host.process.streams == 1
+    del answer
+    async with asyncio.timeout(10):
+        while served.host.process.streams:  # noqa: ASYNC110 - the loop closes what nobody holds
+            await asyncio.sleep(0)
 
 
 async def test_a_stream_is_as_guarded_as_any_answer(served: Served) -> None:

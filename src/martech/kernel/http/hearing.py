@@ -134,56 +134,62 @@ class Hearing:
 
     async def batch(self, asked: Asked, wait: float) -> list[CloudEvent]:
         """What there is, or the first that comes within *wait* seconds."""
+        loop = asyncio.get_running_loop()
         with self._process.signals.listening(self._name) as news:
+            looked = loop.time()
             events = await self.look(asked)
             if events or not wait:
                 return events
-            watching.make_room(self._process)
             with watching.place(self._process):
-                loop = asyncio.get_running_loop()
                 until = loop.time() + wait
-                while not events and (left := until - loop.time()) > 0:
-                    if await self._over(news, min(left, LOOK)):
+                while not events and loop.time() < until:
+                    if await self._over(news, looked, min(looked + LOOK, until)):
                         break
                     news.clear()
+                    looked = loop.time()
                     events = await self.look(asked)
         return events
 
     async def streamed(self, asked: Asked) -> Response[Any]:
-        """Server-sent events, from *asked* on. Raises what the first look raises."""
-        watching.make_room(self._process)
-        await self.look(replace(asked, limit=1))
-        return watching.streamed(self._chunks(asked))
+        """Server-sent events, from *asked* on. Raises what the first look raises, and `TooMany`."""
+        return await watching.begun(self._chunks(asked))
 
     async def _chunks(self, asked: Asked) -> AsyncIterator[bytes]:
         """Until the reader has to ask again, with a key that must still hold."""
         loop = asyncio.get_running_loop()
-        began = said = loop.time()
         with watching.place(self._process), self._process.signals.listening(self._name) as news:
+            began = said = looked = loop.time()
+            events = await self.look(asked)
+            yield watching.BEGUN
             while loop.time() - began < watching.LONGEST:
-                news.clear()
-                try:
-                    events = await self.look(asked)
-                except Unavailable:
-                    events = []  # the heartbeat says that we are still there
-                except Error:
-                    return  # whoever asks again is told so
                 for event in events:
                     said = loop.time()
                     yield watching.event(event.position, msgspec.json.encode(event))
                 if loop.time() - said > watching.HEARTBEAT:
                     said = loop.time()
                     yield watching.STILL_HERE
-                asked = asked.behind(events)
-                if await self._over(news, 0 if events else LOOK):
+                there_is_more = len(events) == asked.limit
+                if await self._over(news, looked, looked if there_is_more else looked + LOOK):
                     return
+                asked = asked.behind(events)
+                news.clear()
+                looked = loop.time()
+                try:
+                    events = await self.look(asked)
+                except Unavailable:
+                    events = []  # the heartbeat says that we are still there
+                except Error:
+                    return  # whoever asks again is told so
 
-    async def _over(self, news: asyncio.Event, seconds: float) -> bool:
-        """Wait for news, at most *seconds*; whether the process is to end."""
+    async def _over(self, news: asyncio.Event, looked: float, until: float) -> bool:
+        """Wait for news, at most *until* then, and not so short that a reader looks more often than
+        who watches: all of a module are woken by whoever commits there, of any tenant. Whether the
+        process is to end."""
+        loop = asyncio.get_running_loop()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout_at(until):
                 await news.wait()
-        return await self._process.ends_within(0)
+        return await self._process.ends_within(min(looked + watching.LOOK, until) - loop.time())
 
     def _told(self, record: Recorded) -> CloudEvent:
         return CloudEvent(

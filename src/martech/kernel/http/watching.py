@@ -99,17 +99,17 @@ class Watch(Generic[S]):
         """``text/event-stream``: the view as JSON in ``data``, at once and whenever it changes,
         until it is *over* or gone. Raises what *question* raises at the first look, and `TooMany`
         when the process has `MOST` of them."""
-        make_room(self._host.process)
-        view = await self.first(question)
-        return streamed(self._chunks(question, view, over))
+        return await begun(self._chunks(question, over))
 
     async def _chunks(
-        self, question: Callable[[S], Awaitable[V]], view: V, over: Callable[[V], bool]
+        self, question: Callable[[S], Awaitable[V]], over: Callable[[V], bool]
     ) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
-        began = said = loop.time()
-        number, data = 1, msgspec.json.encode(view)
         with place(self._host.process):
+            view = await self.first(question)
+            yield BEGUN
+            began = said = loop.time()
+            number, data = 1, msgspec.json.encode(view)
             yield event(number, data)
             while not over(view) and loop.time() - began < LONGEST:
                 if await self._host.process.ends_within(LOOK):
@@ -130,17 +130,16 @@ class Watch(Generic[S]):
 
 
 STILL_HERE = b": still here\n\n"
-
-
-def make_room(process: Process) -> None:
-    """Raises `TooMany` when the process has `MOST` answers that go on."""
-    if process.streams >= MOST:
-        raise TooMany("Too many streams are open; ask for the status itself.", retry_after=5)
+BEGUN = b""
+"""The first chunk, for `begun`: there was a place, and there is something to show."""
 
 
 @contextmanager
 def place(process: Process) -> Iterator[None]:
-    """Among the answers that go on, while the block runs."""
+    """Among the answers that go on, while the block runs. Raises `TooMany` when the process has
+    `MOST` of them."""
+    if process.streams >= MOST:
+        raise TooMany("Too many streams are open; ask for the status itself.", retry_after=5)
     process.streams += 1
     try:
         yield
@@ -148,7 +147,11 @@ def place(process: Process) -> Iterator[None]:
         process.streams -= 1
 
 
-def streamed(chunks: AsyncIterator[bytes]) -> Response[Any]:
+async def begun(chunks: AsyncIterator[bytes]) -> Response[Any]:
+    """The answer that *chunks* are. They are begun before it is given: so they hold their place
+    from here on, and give it back whatever becomes of the answer, though nobody should listen.
+    Raises what comes before `BEGUN`."""
+    await anext(chunks)
     return Stream(
         chunks,
         media_type="text/event-stream",
