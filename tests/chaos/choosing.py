@@ -2,28 +2,47 @@
 the same commit is tested alike everywhere."""
 
 import subprocess
+from functools import cache
+from typing import NamedTuple
 
 from martech.app import installed
 from tests import databases
 from tests.chaos.nodes import ROOT
 
 
-def outside() -> str:
+class Turn(NamedTuple):
+    outside: str
     """The module that is alone outside."""
-    return installed()[_commit() % len(installed())]
+
+    whole_on: str
+    """The database on which the story is told whole and split."""
+
+    broken_on: str
+    """The other one: on it modules are broken."""
+
+
+def turn(number: int) -> Turn:
+    """Whose turn it is. In so many turns as there are modules, each is outside on one database, and
+    in so many more on the other."""
+    rounds, place = divmod(number, len(installed()))
+    one, other = databases.KINDS
+    return Turn(installed()[place], *((one, other) if rounds % 2 == 0 else (other, one)))
+
+
+def outside() -> str:
+    return turn(_commit()).outside
 
 
 def whole_on() -> str:
-    """The database on which the story is told whole and split."""
-    return databases.KINDS[_commit() % 2]
+    return turn(_commit()).whole_on
 
 
 def broken_on() -> str:
-    """The other one: on it modules are broken."""
-    return databases.KINDS[1 - _commit() % 2]
+    return turn(_commit()).broken_on
 
 
+@cache
 def _commit() -> int:
-    asked = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
+    asked = ["git", "rev-parse", "HEAD"]
     said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    return int(said.strip() or "0", 16)  # an archive has no commit, nor has a new repository
+    return int(said.strip() or "0", 16)  # an archive has no commit

@@ -26,6 +26,7 @@ from martech.kernel.host import Host
 from martech.kernel.http.routes import routes
 from martech.kernel.settings import Settings
 from tests import databases, servers
+from tests.chaos.serving import Serving
 from tests.chaos.wire import Wire, before
 from tests.sinks.smtp import Sink
 
@@ -33,6 +34,10 @@ ROOT = Path(__file__).parents[2]
 SECRET = "peers-of-a-test-0123456789abcdef"
 PATIENCE = 90.0  # seconds until a process that is not ready counts as failed
 LOOK = 0.05  # seconds between looks
+
+KEPT = httpx.Limits(keepalive_expiry=None)
+"""A connection that expires between being chosen and being used is closed by whoever looks next,
+and httpx calls that a read error: nobody over there has done anything."""
 
 Topology = Sequence[Sequence[str]]
 """The modules of each process."""
@@ -60,15 +65,21 @@ class Node:
     """How the world and its peers reach it: by way of its wire, if it has one."""
 
     database: str
+    stores: Mapping[str, str]
+    """Of its modules that keep something beside their tables, the URL of that."""
+
     environment: dict[str, str]
     log: Path
     source: Path
     """The tree whose code it runs."""
 
     wire: Wire | None = None
-    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+    process: "subprocess.Popen[bytes] | Serving | None" = field(default=None, repr=False)
 
     def start(self) -> None:
+        if self.source == ROOT:
+            self.process = Serving(self.environment, self.log)
+            return
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "martech", "serve"],
@@ -124,6 +135,16 @@ class Nodes:
         await asyncio.gather(*(node.ready(self.client) for node in self.nodes))
         said = self.of["access"].said()
         self.write_key, self.secret_key = _key("mtw_", said), _key("mts_", said)
+
+    @property
+    def databases(self) -> dict[str, str]:
+        """Of each module, the URL."""
+        return {module: node.database for module, node in self.of.items()}
+
+    @property
+    def stores(self) -> dict[str, str]:
+        """Of each module that has one, the URL."""
+        return {module: url for node in self.nodes for module, url in node.stores.items()}
 
     def stop(self) -> list[int]:
         """Ask all to end; their exit codes."""
@@ -199,11 +220,12 @@ async def nodes(
             source = sources.get(modules[0], ROOT)
             database = await asyncio.to_thread(_database, kind, home, source)
             url = f"http://127.0.0.1:{seen}"
-            made.append(Node(modules, port, url, database, {}, home / "log", source, wire))
+            stores = _stores(modules, home)
+            made.append(Node(modules, port, url, database, stores, {}, home / "log", source, wire))
         urls = {module: node.url for node in made for module in node.modules}
         for node in made:
             node.environment = {**_environment(node, urls, sink), **more}
-        client = await stack.enter_async_context(httpx.AsyncClient(timeout=30))
+        client = await stack.enter_async_context(httpx.AsyncClient(timeout=30, limits=KEPT))
         platform = Nodes(made, client)
         try:
             await platform.start()
@@ -227,10 +249,21 @@ def _database(kind: str, home: Path, source: Path) -> str:
     return url
 
 
+def _stores(modules: Sequence[str], home: Path) -> dict[str, str]:
+    return {
+        module.name: f"{engine}:///{home / module.name}.{engine}"
+        for module in databases.product()
+        for engine in list(module.engines)[:1]
+        if module.name in modules
+    }
+
+
 def _environment(node: Node, urls: Mapping[str, str], sink: Sink) -> dict[str, str]:
     peers = {name: url for name, url in urls.items() if name not in node.modules}
+    stores = {f"MARTECH_{name.upper()}_STORE_URL": url for name, url in node.stores.items()}
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("MARTECH_")},
+        **stores,
         "PYTHONPATH": str(node.source / "src"),
         "COLUMNS": "1000",
         "MARTECH_DATABASE_URL": node.database,

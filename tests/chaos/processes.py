@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from typing import Any
 
+from martech.app import installed
+
 Say = Callable[[Any], None]
 Work = Callable[..., Awaitable[None]]
 
@@ -22,9 +24,13 @@ KILLED = -9
 
 
 @cache
-def _server() -> ForkServerContext:
+def server() -> ForkServerContext:
+    """What processes are forked from."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "tests.chaos.children"])
+    modules = [f"martech.modules.{name}.module" for name in installed()]
+    context.set_forkserver_preload(
+        ["pytest", "tests.chaos.children", "tests.chaos.serving", *modules]
+    )
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     try:
@@ -40,7 +46,7 @@ class Child:
     """A process doing *work*, which is given a way to say things and *args*."""
 
     def __init__(self, work: Work, *args: Any) -> None:
-        context = _server()
+        context = server()
         self._ear, mouth = context.Pipe(duplex=False)
         self._process = context.Process(target=_do, args=(work, mouth, args), daemon=True)
         self._process.start()

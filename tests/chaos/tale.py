@@ -6,12 +6,15 @@ wants no more.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from email import message_from_bytes
+from email.policy import default
 from typing import Any
 
 from tests.chaos.nodes import Nodes
 from tests.modules.delivery.visiting import ONE_CLICK, Received
-from tests.sinks.smtp import Sink
+from tests.sinks.smtp import Mail, Sink
 
 PEOPLE, BUYERS, LATE = 24, 14, 4
 LOYAL = {"event": "Order Completed", "sum": "revenue", "at_least": 100}
@@ -24,7 +27,7 @@ LOOK = 0.2  # seconds between looks
 STILL = 1.3  # seconds for which nothing may be on its way: longer than a look is kept
 
 Answers = dict[str, Any]
-"""What the API says at the end."""
+"""What the API says at the end, and what the mail server has."""
 
 
 async def tell(platform: Nodes, sink: Sink) -> Answers:
@@ -38,7 +41,7 @@ async def tell(platform: Nodes, sink: Sink) -> Answers:
     await still(platform)
     second = await campaign(platform, "Spring", segment, content)
     await still(platform)
-    return await answers(platform, first, second)
+    return {**await answers(platform, first, second), "mails": taken(sink.mails)}
 
 
 def visitor(number: int) -> list[dict[str, object]]:
@@ -117,6 +120,12 @@ async def campaign(platform: Nodes, name: str, segment: str, content: str) -> st
 
     await until(completed, f"{name} is completed")
     return made
+
+
+def taken(mails: Iterable[Mail]) -> dict[str, int]:
+    """How often the mail server took what, by addressee and subject."""
+    parsed = ((mail.to, message_from_bytes(mail.bytes, policy=default)) for mail in mails)
+    return dict(Counter(f"{', '.join(to)}: {message['subject']}" for to, message in parsed))
 
 
 def letters(sink: Sink) -> dict[str, Received]:

@@ -77,15 +77,16 @@ def told(tmp_path: Path, record_property: Callable[[str, object], None]) -> Tell
     async def telling(kind: str, topology: Topology, sources: Mapping[str, Path]) -> Told:
         name = " + ".join(part[0] for part in topology)
         folder = tmp_path / f"{next(numbers)}"
-        async with sink() as server:
-            async with nodes(topology, kind, folder, server, sources=sources) as platform:
-                began = monotonic()
-                answers = await tell(platform, server)
-                record_property("said", f"{name}, {kind}: {monotonic() - began:.1f} s")
-            kept = {module: platform.of[module].database for module in installed()}
+        async with (
+            sink() as server,
+            nodes(topology, kind, folder, server, sources=sources) as platform,
+        ):
+            began = monotonic()
+            answers = await tell(platform, server)
+            record_property("said", f"{name}, {kind}: {monotonic() - began:.1f} s")
         for module in load(installed()):
-            await migrate.upgrade(module, kept[module.name])
-        return await world(kept), answers
+            await migrate.upgrade(module, platform.databases[module.name])
+        return await world(platform.databases, platform.stores), answers
 
     return telling
 

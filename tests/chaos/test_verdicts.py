@@ -23,7 +23,7 @@ def page(pytester: pytest.Pytester) -> Path:
 
 
 def run(pytester: pytest.Pytester, page: Path, *options: str) -> dict[str, Any]:
-    pytester.inline_run("-p", "no:cacheprovider", *options, plugins=[Verdicts(page)])
+    pytester.inline_run("-p", "no:cacheprovider", *options, plugins=[Verdicts(page, pytester.path)])
     found: dict[str, Any] = json.loads(page.read_text())
     return found
 
@@ -53,6 +53,23 @@ def test_a_test_that_is_gone_says_nothing_any_more(pytester: pytest.Pytester, pa
     run(pytester, page)
     pytester.makepyfile(test_broken=BROKEN.replace("test_three(): assert False", "test_four(): 1"))
     assert run(pytester, page)["M99"]["holds"] is True
+
+
+SAYING = '''"""M97: what is said."""
+from random import Random
+
+def test_it(record_property):
+    for name in ("whole", "apart"):
+        record_property("said", f"{name}: {Random(len(name)).random() < 1}")
+    Random(7), Random(7), Random()
+'''
+
+
+def test_all_that_a_test_said_and_every_seed_is_kept(pytester: pytest.Pytester, page: Path) -> None:
+    pytester.makepyfile(test_saying=SAYING)
+    found = run(pytester, page, "test_saying.py")["M97"]["tests"]["test_saying.py::test_it"]
+    assert found["said"] == ["whole: True", "apart: True"]
+    assert found["seeds"] == [5, 7]
 
 
 @pytest.mark.parametrize(

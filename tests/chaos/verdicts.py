@@ -1,16 +1,20 @@
 """docs/verdicts.json: what `make chaos` found, guarantee by guarantee.
 
 The first line of a file's docstring names the guarantees that it shows (``E3 and E7: …``). A run at
-full size writes what became of them, with the commit, the machine and the seeds; what was not run
-keeps the verdict of the run before.
+full size writes what became of them, with the commit, the machine, all that they said of themselves
+and the seeds of their dice; what was not run keeps the verdict of the run before.
 """
 
 import inspect
 import os
 import platform
+import random
 import re
 import subprocess
+import sys
 from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -26,6 +30,9 @@ NAMED = re.compile(r"^((?:[A-Z]\d+(?:, and |, | and )?)+)")
 
 ONE = re.compile(r"[A-Z]\d+")
 
+NOTED = {"said": "said", "seed": "seeds"}
+"""What is written down of a test's properties, each as a list of all that there were."""
+
 
 def guarantees(item: pytest.Item) -> list[str]:
     """Those that the file of *item* names."""
@@ -34,11 +41,27 @@ def guarantees(item: pytest.Item) -> list[str]:
     return ONE.findall(named[1]) if named else []
 
 
+@contextmanager
+def seeds_heard(tests: Path, hear: Callable[[int], None]) -> Iterator[None]:
+    """Whoever below *tests* makes dice from a number has it heard."""
+    make = random.Random.__init__
+
+    def made(dice: random.Random, x: Any = None) -> None:
+        if isinstance(x, int) and Path(sys._getframe(1).f_code.co_filename).is_relative_to(tests):
+            hear(x)
+        make(dice, x)
+
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr(random.Random, "__init__", made)
+        yield
+
+
 class Verdicts:
     """A plugin that hears of every test and writes the page when the run is over."""
 
-    def __init__(self, file: Path = FILE) -> None:
+    def __init__(self, file: Path = FILE, tests: Path = ROOT / "tests") -> None:
         self._file = file
+        self._tests = tests
         self._of: dict[str, list[str]] = {}
         self._found: dict[str, dict[str, Any]] = {}
 
@@ -47,10 +70,19 @@ class Verdicts:
         """Before any is deselected."""
         self._of = {item.nodeid: guarantees(item) for item in items}
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Nobody has to remember to write down a seed."""
+        with seeds_heard(self._tests, lambda seed: item.user_properties.append(("seed", seed))):
+            return (yield)
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when != "call" and report.passed:
             return
-        said = {name: value for name, value in report.user_properties if name in ("said", "seed")}
+        said: dict[str, list[object]] = defaultdict(list)
+        for name, value in report.user_properties:
+            if name in NOTED and value not in said[NOTED[name]]:
+                said[NOTED[name]].append(value)
         self._found[report.nodeid] = {
             "outcome": report.outcome,
             "seconds": round(report.duration, 1),

@@ -19,6 +19,9 @@ class Wire:
         self._whole = True
         self._wrong = False
         self._slow = 0.0
+        self.port = 0
+        """Where it begins, once it does (`before`)."""
+
         self.connections = 0
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,14 +88,19 @@ class Wire:
 class Leaning(Wire):
     """The defect: whoever stands behind it first asks somebody else, and cannot do without."""
 
-    def __init__(self, host: str, port: int, on: int) -> None:
+    def __init__(self, host: str, port: int, on: Wire) -> None:
         super().__init__(host, port)
         self._on = on
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while some := await reader.read(65536):
-            _, asked = await asyncio.open_connection("127.0.0.1", self._on)
-            asked.close()
+            answer, asked = await asyncio.open_connection("127.0.0.1", self._on.port)
+            try:
+                asked.write(b"GET /health/live HTTP/1.1\r\nhost: there\r\n\r\n")
+                if b" 200 " not in await answer.readline():
+                    raise ConnectionError
+            finally:
+                asked.close()
             writer.write(some)
             await writer.drain()
         writer.close()
@@ -103,7 +111,8 @@ async def before(wire: Wire) -> AsyncIterator[int]:
     """The port from which *wire* begins."""
     server = await asyncio.start_server(wire.connected, "127.0.0.1", 0)
     try:
-        yield server.sockets[0].getsockname()[1]
+        wire.port = server.sockets[0].getsockname()[1]
+        yield wire.port
     finally:
         wire.cut()
         server.close()

@@ -1,23 +1,28 @@
-"""What a run has left behind, so that two runs can be compared: event logs and tables of all
-modules.
+"""What a run has left behind, so that two runs can be compared: event logs, tables, stores and
+audit chains of all modules, and what they have parked.
 
 Two runs of one story differ in ids and times and in nothing else. So each id is named after what is
 said of it everywhere, and then by what is said of its neighbours (colour refinement: Weisfeiler and
 Leman 1968); times, positions and secrets do not count. An event that is missing, told twice, or
 told about somebody else makes two worlds differ.
+
+Cursors and commands are left out: they say how far along something is and how often it was tried,
+and events are folded as they happen to come. That nothing is on its way any more says
+`tests.chaos.tale.still`.
 """
 
 import re
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from hashlib import blake2b
 from itertools import chain
+from pathlib import Path
 from typing import Any
-from uuid import UUID
 
+import duckdb
 import msgspec
 from sqlalchemy import select
-from sqlalchemy.types import LargeBinary
 
 from martech.app import load
 from martech.kernel.clock import SystemClock
@@ -30,11 +35,17 @@ from martech.kernel.published.canvas import KERNELS
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
 PLACE = re.compile(r"\w+://127\.0\.0\.1:\d+(?:/[cou]/[\w-]+)?")
-CHANCE = {"hint", "public", "position"}
+CHANCE = {"hint", "public", "position", "label"}
 """Made by chance, or by who came first."""
 
 VIEWS = {"delivery.send_progressed.v1"}
 """Events that say how things stand, as often as somebody looked: of one subject the last counts."""
+
+AUDITED = ("tenant", "actor", "action", "subject", "detail", "at")
+"""What counts of an audit entry: its number and its hashes say only who came first."""
+
+OF_THE_ENGINE = {"version", "cursors", "steps", "marks"}
+"""Tables of a store in which it keeps account of itself."""
 
 ROUNDS = 5
 MOMENT = 10**12
@@ -46,8 +57,9 @@ Row = tuple[str, Any]
 World = Sequence[Row]
 
 
-async def world(databases: Mapping[str, str]) -> World:
-    """Everything that the modules keep and have told; *databases* are their URLs."""
+async def world(databases: Mapping[str, str], stores: Mapping[str, str] = {}) -> World:
+    """Everything that the modules keep and have told; of *databases* and *stores* each has its URL
+    under its name. Nobody else may have a store open."""
     rows: list[Row] = []
     for module in load(sorted(databases)):
         database = Database(
@@ -57,6 +69,9 @@ async def world(databases: Mapping[str, str]) -> World:
             rows += [row async for row in _rows(database, module)]
         finally:
             await database.close()
+        if module.store:
+            engine = next(iter(module.engines.values()))
+            rows += stored(module.name, engine.kept_in(stores[module.name]))
     return rows
 
 
@@ -83,27 +98,50 @@ async def _rows(database: Database, module: Module) -> AsyncIterator[Row]:
             found = (
                 await connection.execute(select(table).order_by(*table.primary_key))
             ).mappings()
-            if table.name == "outbox":
-                for row in _told(found):
-                    yield row
-            elif table.name not in KERNELS:
-                for each in found:
-                    where = f"{module.name}.{table.name}"
-                    yield where, {c.name: _plain(c, each[c.name]) for c in table.columns}
+            match table.name:
+                case "outbox":
+                    for row in told_in(found):
+                        yield row
+                    continue
+                case "audit":
+                    counting = [table.c[name] for name in AUDITED]
+                case "parked":
+                    counting = list(table.columns)
+                case name:
+                    counting = [] if name in KERNELS else list(table.columns)
+            for each in found if counting else ():
+                yield (
+                    f"{module.name}.{table.name}",
+                    {c.name: _plain(c, each[c.name]) for c in counting},
+                )
 
 
-def _told(events: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
-    """What was told; the items of a folded event each on its own."""
+def told_in(events: Iterable[Mapping[str, Any]]) -> Iterator[Row]:
+    """What was told, to whom and of whom; the items of a folded event each on its own."""
     last: dict[tuple[str, str], Row] = {}
     for event in events:
         data = msgspec.json.decode(event["data"])
+        about = {"ce-tenant": str(event["tenant"]), "ce-subject": event["subject"]}
         if event["type"] in VIEWS:
-            last[event["type"], event["subject"]] = event["type"], data
+            last[event["type"], event["subject"]] = event["type"], {**data, **about}
             continue
         items = data.get("items")
         for fact in items if isinstance(items, list) else [data]:
-            yield event["type"], fact
+            yield event["type"], {**fact, **about}
     yield from last.values()
+
+
+def stored(module: str, file: Path | None) -> Iterator[Row]:
+    """The rows of a store."""
+    with duckdb.connect(str(file)) as connection:
+        tables = connection.execute("SELECT table_name FROM information_schema.tables").fetchall()
+        for (table,) in tables:
+            if table not in OF_THE_ENGINE:
+                found = connection.execute(f'SELECT * FROM "{table}"')
+                names = [column[0] for column in found.description or ()]
+                for row in found.fetchall():
+                    said = {n: _simple(value) for n, value in zip(names, row, strict=True)}
+                    yield f"{module}'s store, {table}", said
 
 
 def named(rows: World, rounds: int) -> "Counter[str]":
@@ -156,18 +194,24 @@ def _ids(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def _plain(column: Any, value: Any) -> Any:
     """As JSON has it; what is secret or a moment only says whether it is there."""
-    if value is None or isinstance(value, bool | int | float | str | list | dict):
-        return value
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(column.type, UtcDateTime):
+    if value is not None and isinstance(column.type, UtcDateTime):
         return "time"
-    if isinstance(column.type, LargeBinary):
-        try:
-            return msgspec.json.decode(value)
-        except ValueError:
-            return "bytes"
-    return str(value)
+    return _simple(value)
+
+
+def _simple(value: Any) -> Any:
+    match value:
+        case None | bool() | int() | float() | str() | list() | dict():
+            return value
+        case datetime():
+            return "time"
+        case bytes():
+            try:
+                return msgspec.json.decode(value)
+            except ValueError:
+                return "bytes"
+        case _:
+            return str(value)
 
 
 def _digest(lines: Sequence[str]) -> str:
