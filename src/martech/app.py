@@ -114,6 +114,13 @@ async def opened(
         yield host
 
 
+async def check(settings: Settings) -> None:
+    """Raise `DatabaseUnfit` unless every module's schema is what this code needs, and its data
+    lives there. Changes nothing."""
+    for module in hosted(settings):
+        await migrate.check(module, settings.database_of(module.name))
+
+
 async def prepare(settings: Settings) -> None:
     """Raise `DatabaseUnfit` or `Unavailable` unless every module's schema and store are what this
     code needs.
@@ -129,8 +136,7 @@ async def _prepare(settings: Settings) -> None:
     if not any(_is_there(url, module.name) for module, url in modules):
         for module, url in modules:
             await migrate.upgrade(module, url)
-    for module, url in modules:
-        await migrate.check(module, url)
+    await check(settings)
     for module, _ in modules:
         await _try_store(module, settings)
 

@@ -10,8 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from martech import app
-from martech.cli.terminal import err, out, settings_of
-from martech.kernel import migrate
+from martech.cli.terminal import err, opened, out, settings_of
 from martech.kernel.errors import Error
 from martech.kernel.files import installed
 from martech.kernel.http.modules import ModuleCard, ModuleCards, verdict
@@ -61,9 +60,7 @@ def modules(settings: Settings, name: str | None, as_json: bool) -> None:
 async def _look(settings: Settings) -> Mapping[str, ModuleStanding]:
     """How the hosted modules stand. Where nobody can say, it says why; it makes no database."""
     try:
-        for module in app.hosted(settings):
-            await migrate.check(module, settings.database_of(module.name))
-        async with app.opened(settings) as host:
+        async with opened(settings) as host:
             return {each.name: each for each in await Standing(host).look()}
     except (DatabaseUnfit, Error) as refused:
         err.print(f"martech: how they stand cannot be seen: {escape(str(refused))}", soft_wrap=True)

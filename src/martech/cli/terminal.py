@@ -1,7 +1,8 @@
 """What every command needs: somewhere to print, the settings, a host."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import wraps
 from importlib import import_module
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from martech import app
 from martech.kernel import failpoints, telemetry
 from martech.kernel.errors import Error
 from martech.kernel.failpoints import FailpointError
+from martech.kernel.host import Host
 from martech.kernel.migrate import DatabaseUnfit
 from martech.kernel.module import ManifestError
 from martech.kernel.published.gate import Incomparable
@@ -58,8 +60,17 @@ def settings_of(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-async def with_host(settings: Settings, do: Callable[[Any], Awaitable[T]]) -> T:
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Host]:
+    """A host of what is hosted here. Raises `DatabaseUnfit`, before anything is asked or written,
+    where the data is not what this code needs, or is elsewhere."""
+    await app.check(settings)
     async with app.opened(settings) as host:
+        yield host
+
+
+async def with_host(settings: Settings, do: Callable[[Host], Awaitable[T]]) -> T:
+    async with opened(settings) as host:
         return await do(host)
 
 
@@ -73,5 +84,5 @@ def of_access(settings: Settings, file: str) -> Any:
 async def ask_access(settings: Settings, tenant: str, ask: Callable[[Any], Awaitable[Any]]) -> Any:
     """What *ask* makes of the service of access, in a unit of work of *tenant*."""
     tenant_id = of_access(settings, "domain").tenant_id(tenant)
-    async with app.opened(settings) as host, host.unit("access", tenant_id) as access:
+    async with opened(settings) as host, host.unit("access", tenant_id) as access:
         return await ask(access)
