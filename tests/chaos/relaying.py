@@ -30,9 +30,9 @@ class MarksFirst(SmallRelay):
         super().__init__(database, Noting(broker))
         self._noting = Noting(broker)
 
-    async def _publish(self, mark: Mark | None, records: list[Recorded], after: int) -> None:
+    async def _publish(self, mark: Mark | None, records: list[Recorded], after: int) -> bool:
         await self._noting.note(records[-1])
-        await super()._publish(mark, records, after)
+        return await super()._publish(mark, records, after)
 
 
 class Noting:
@@ -63,12 +63,13 @@ class Noting:
 class TrimsOnPublish(SmallRelay):
     """What the broker has is not kept any longer (M14)."""
 
-    async def _publish(self, mark: Mark | None, records: list[Recorded], after: int) -> None:
-        await super()._publish(mark, records, after)
+    async def _publish(self, mark: Mark | None, records: list[Recorded], after: int) -> bool:
+        taken = await super()._publish(mark, records, after)
         outbox = table(self._database.metadata, "outbox")
         copied = outbox.c.position.in_([record.position for record in records])
         async with self._database.across() as connection:
             await connection.execute(delete(outbox).where(copied))
+        return taken
 
     async def _check(self, connection: Any, mark: Mark) -> None:
         """The outbox has it no more."""

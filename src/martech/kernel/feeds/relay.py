@@ -5,19 +5,23 @@
 How far it is, is written nowhere else. So whoever takes over from a relay that was killed begins
 with what the broker lacks, and a broker that forgot is healed by the next step. Several processes
 may relay one module: the lock spares them doing it twice, and where it fails (a connection that was
-lost unnoticed) the broker refuses an event that it has, or listeners know it by its position.
+lost unnoticed) the broker takes nothing behind an end that has moved.
 """
 
 import asyncio
+import fcntl
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
+from typing import TextIO
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel import failpoints, outbox
 from martech.kernel.db import Database
+from martech.kernel.db.engines import is_sqlite, sqlite_file
 from martech.kernel.errors import Invalid, Unavailable
 from martech.kernel.feeds.broker import Broker, Mark
 from martech.kernel.feeds.wake import watch
@@ -47,21 +51,11 @@ class Relay:
         With *anew* the broker forgets what it has, and begins behind that position. Raises
         `Unavailable`.
         """
-        async with self._database.across(write=False) as connection:
-            if not await _is_mine(connection, self.source):
-                return 0
-            if anew is not None:
-                await self._broker.forget(self.source)
-            mark = await self._broker.mark(self.source)
-            if mark is not None:
-                await self._check(connection, mark)
-            after = mark.position if mark else anew or 0
-            records = await outbox.read(
-                connection, self._database.metadata, after=after, types=None, items=self._batch
-            )
-            if records:
-                await self._publish(mark, records, after)
-        return sum(record.items for record in records)
+        async with (
+            self._database.across(write=False) as connection,
+            _alone(self._database, connection) as mine,
+        ):
+            return await self._copy(connection, anew) if mine else 0
 
     async def run(self, signals: Signals) -> None:
         """Copy what is told, until cancelled."""
@@ -115,10 +109,25 @@ class Relay:
         progress(last, last)
         return last
 
-    async def _publish(self, mark: Mark | None, records: list[Recorded], after: int) -> None:
+    async def _copy(self, connection: AsyncConnection, anew: int | None) -> int:
+        if anew is not None:
+            await self._broker.forget(self.source)
+        mark = await self._broker.mark(self.source)
+        if mark is not None:
+            await self._check(connection, mark)
+        after = mark.position if mark else anew or 0
+        records = await outbox.read(
+            connection, self._database.metadata, after=after, types=None, items=self._batch
+        )
+        if not records or not await self._publish(mark, records, after):
+            return 0
+        return sum(record.items for record in records)
+
+    async def _publish(self, mark: Mark | None, records: list[Recorded], after: int) -> bool:
         await failpoints.reach("relay.before_publish")
-        await self._broker.append(self.source, mark, records, after=after)
+        taken = await self._broker.append(self.source, mark, records, after=after)
         await failpoints.reach("relay.after_publish")
+        return taken
 
     async def _check(self, connection: AsyncConnection, mark: Mark) -> None:
         """A database that was restored, or made anew, tells other things at the same positions."""
@@ -130,13 +139,27 @@ class Relay:
             )
 
 
-async def _is_mine(connection: AsyncConnection, source: str) -> bool:
-    """Whether nobody else relays, until the transaction ends. SQLite lets one process in anyway."""
-    if connection.dialect.name != "postgresql":
-        return True
-    key = {"key": f"{source}.relay"}
-    taken = text("SELECT pg_try_advisory_xact_lock(hashtext(:key))")
-    return bool((await connection.execute(taken, key)).scalar_one())
+@asynccontextmanager
+async def _alone(database: Database, connection: AsyncConnection) -> AsyncIterator[bool]:
+    """Whether nobody else copies this outbox meanwhile. Who is killed holds nothing.
+
+    On SQLite by a file beside the module's: to hold its one write lock while a broker is waited for
+    would stop the module."""
+    if not is_sqlite(database.url):
+        key = {"key": f"{database.name}.relay"}
+        taken = text("SELECT pg_try_advisory_xact_lock(hashtext(:key))")
+        yield bool((await connection.execute(taken, key)).scalar_one())
+        return
+    with sqlite_file(database.url, database.name).with_suffix(".relay").open("a") as held:
+        yield _held(held)
+
+
+def _held(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 class Relays:
