@@ -1,14 +1,19 @@
 """What Kafka carries, and what it says where something is missing. On both databases."""
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from threading import Event
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from martech.kernel.errors import Unavailable
 from martech.kernel.feeds import Feed
-from martech.kernel.feeds.kafka import KafkaBroker
+from martech.kernel.feeds.broker import Mark
+from martech.kernel.feeds.kafka import KafkaBroker, KafkaFeed, ToSend
+from martech.kernel.feeds.kafka.cluster import Cluster
+from martech.kernel.feeds.kafka.entry import Copy, headers_of
 from martech.kernel.feeds.relay import Relay
 from martech.kernel.host import Host
 from martech.kernel.outbox import Recorded
@@ -89,16 +94,122 @@ async def test_a_page_is_that_of_the_outbox_whatever_is_asked(
                 assert page == await record.read(after=after, types=types, items=items)
 
 
-async def test_what_is_there_twice_is_heard_once(
-    shop: Host, feed: Feed, broker: KafkaBroker
+async def test_nothing_is_heard_that_was_added_behind_an_end_that_has_moved(
+    shop: Host, feed: Feed, broker: KafkaBroker, relay: Relay
 ) -> None:
     await sell(shop, 6)
     records = await all_of(shop)
-    for first, last in ((0, 4), (0, 4), (2, 5), (4, 6), (1, 3)):  # relays that did not know
-        await broker.append("shop", None, records[first:last], after=first)
+    assert await broker.append("shop", None, records[:3], after=0)
+    mark = await broker.mark("shop")
+    assert mark == Mark(3, records[2].id)
+    for first, last in ((0, 4), (2, 5), (4, 6), (1, 3)):
+        assert not await broker.append("shop", None, records[first:last], after=first)
+        seen = Mark(first, records[first - 1].id)
+        assert not await broker.append("shop", seen, records[first:last], after=first)
+    assert await broker.append("shop", mark, records[3:5], after=3)
+    assert await feed.read(after=0, types=[SOLD]) == records[:5]
+    assert await relay.step() == 1
+
+
+class Late(KafkaBroker):
+    """Is held up between its look at the end and what it sends."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.looked, self.go = Event(), Event()
+
+    def _send(self, source: str, messages: Sequence[ToSend]) -> int | None:
+        self.looked.set()
+        assert self.go.wait(30)
+        return super()._send(source, messages)
+
+
+@pytest.mark.parametrize("first", [0, 3], ids=["of nothing", "of a part"])
+async def test_of_two_relays_that_saw_the_same_end_the_later_is_not_heard(
+    shop: Host, feed: Feed, broker: KafkaBroker, cluster: MockKafka, relay: Relay, first: int
+) -> None:
+    await sell(shop, 9)
+    records = await all_of(shop)
+    assert not first or await broker.append("shop", None, records[:first], after=0)
+    mark, late = await broker.mark("shop"), Late(cluster.url)
+    held = asyncio.create_task(late.append("shop", mark, records[first : first + 2], after=first))
+    assert await asyncio.to_thread(late.looked.wait, 30)
+    assert await broker.append("shop", mark, records[first : first + 4], after=first)
+    late.go.set()
+    assert not await held
+    assert await feed.read(after=0, types=[SOLD]) == records[: first + 4]
+    assert await broker.mark("shop") == Mark(first + 4, records[first + 3].id)
+    await settle(relay)
+    assert await feed.read(after=first + 1, types=[SOLD]) == records[first + 1 :]
+    assert await broker.feed(shop.feed("shop")).read(after=0, types=[SOLD]) == records
+    await late.close()
+
+
+async def test_behind_an_event_that_kafka_refused_nothing_counts(
+    shop: Host, feed: Feed, broker: KafkaBroker, cluster: MockKafka, relay: Relay
+) -> None:
+    await sell(shop, 5)
+    records = await all_of(shop)
+    copy = Copy.anew(0)
+    sent = [(records[n], headers_of(records[n], n, copy, n)) for n in range(5)]
+    producer = Producer({"bootstrap.servers": cluster.address})
+    for record, headers in (sent[0], *sent[2:]):  # the second was larger than it takes
+        producer.produce("martech.outbox.shop", bytes(record.data), partition=0, headers=headers)
+    assert producer.flush(30) == 0
+    assert await feed.read(after=0, types=[SOLD]) == records[:1]
+    assert await broker.mark("shop") == Mark(1, records[0].id)
+    await settle(relay)
+    assert await feed.read(after=1, types=[SOLD]) == records[1:]
     assert await feed.read(after=0, types=[SOLD]) == records
-    assert await feed.read(after=3, types=[SOLD]) == records[3:]
-    assert await feed.read(after=6, types=[SOLD]) == []
+
+
+async def test_after_a_failure_nothing_is_sent_behind_what_is_refused(
+    shop: Host, feed: Feed, cluster: MockKafka
+) -> None:
+    async with shop.unit("shop", TENANT) as service:
+        await service.change_price("tea")
+        await service.change_price("x" * 20_000)
+        await service.change_price("tea")
+    broker = KafkaBroker(f"{cluster.url}?message.max.bytes=9000")
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="too large"):
+            await Relay(shop.databases["shop"], broker).step()
+    assert cluster.holds("martech.outbox.shop") == 1
+    assert [r.position for r in await feed.read(after=0, types=[PRICE])] == [1]
+    await broker.close()
+
+
+class Stumbling(Consumer):
+    """Once something is wrong in the middle of what it was to fetch."""
+
+    stumbled = False
+
+    def consume(self, num_messages: int = 1, timeout: float = -1) -> list[Message]:
+        found = super().consume(num_messages, timeout)
+        if len(found) < 3 or self.stumbled:
+            return found
+        self.stumbled = True
+        return [*found[:2], Message(error=KafkaError(KafkaError._ALL_BROKERS_DOWN))]
+
+
+class Unsteady(Cluster):
+    def consumer(self) -> Consumer:
+        return Stumbling(self.consuming)
+
+
+async def test_what_came_before_an_error_is_fetched_again(
+    shop: Host, relay: Relay, cluster: MockKafka
+) -> None:
+    feed = KafkaFeed(Unsteady(cluster.url), shop.feed("shop"))
+    await sell(shop, 1)
+    await settle(relay)
+    assert len(await feed.read(after=0, types=[SOLD])) == 1
+    await sell(shop, 6)
+    await settle(relay)
+    with pytest.raises(Unavailable, match="ALL_BROKERS_DOWN"):
+        await feed.read(after=1, types=[SOLD])
+    assert await feed.read(after=1, types=[SOLD]) == (await all_of(shop))[1:]
+    await feed.close()
 
 
 async def test_a_hole_is_waited_at_until_what_is_missing_comes(
@@ -107,11 +218,12 @@ async def test_a_hole_is_waited_at_until_what_is_missing_comes(
     await sell(shop, 9)
     records = await all_of(shop)
     await broker.append("shop", None, records[:3], after=0)
-    await broker.append("shop", None, records[6:], after=6)
+    await broker.append("shop", Mark(3, records[2].id), records[6:], after=6)
     assert await feed.read(after=0, types=[SOLD]) == records[:3]
     for _ in range(2):
         with pytest.raises(Unavailable, match=r"behind position 3 and before 7.*republish shop"):
             await feed.read(after=3, types=[SOLD])
+    assert await feed.read(after=6, types=[SOLD]) == records[6:], "who heard the rest goes on"
     await relay.republish(0, lambda reached, last: None)
     assert await feed.read(after=3, types=[SOLD]) == records[3:]
     assert await feed.read(after=0, types=[SOLD]) == records
@@ -122,25 +234,27 @@ async def test_others_can_read_it_as_cloudevents(
     shop: Host, relay: Relay, cluster: MockKafka
 ) -> None:
     await change_prices(shop, 1)
+    await sell(shop, 1)
     await settle(relay)
-    (record,) = await all_of(shop)
-    asked = {"bootstrap.servers": cluster.url.removeprefix("kafka://"), "group.id": "others"}
-    consumer = Consumer(asked)
+    record, _ = await all_of(shop)
+    consumer = Consumer({"bootstrap.servers": cluster.address, "group.id": "others"})
     consumer.assign([TopicPartition("martech.outbox.shop", 0, 0)])
-    (message,) = consumer.consume(1, timeout=30)
+    message, folded = consumer.consume(2, timeout=30)
     consumer.close()
+    assert "ce_subject" not in dict(folded.headers() or []), "CloudEvents has no empty ones"
     headers = dict(message.headers() or [])
     assert message.value() == b'{"article":"tea","version":1}'
     assert message.key() == b"tea"
     assert headers["ce_specversion"] == b"1.0"
     assert headers["ce_id"] == str(record.id).encode()
+    assert headers["ce_subject"] == b"tea"
     assert headers["ce_type"] == PRICE.encode()
     assert headers["ce_source"] == b"/martech/shop"
     assert headers["ce_before"] == b"0"
 
 
 async def test_while_kafka_is_away_everything_waits(shop: Host) -> None:
-    broker = KafkaBroker("kafka://127.0.0.1:1")
+    broker = KafkaBroker("kafka://127.0.0.1:1?socket.timeout.ms=300")
     feed = broker.feed(shop.feed("shop"))
     await sell(shop, 1)
     with pytest.raises(Unavailable, match="Kafka does not carry the outbox of shop"):

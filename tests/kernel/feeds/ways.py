@@ -14,7 +14,7 @@ from martech.kernel.settings import Settings
 from tests.chaos.processes import Child
 from tests.kernel.feeds.children import SECRET, serve
 from tests.kernel.feeds.streams import OwnRedis, relay, settled
-from tests.kernel.feeds.topics import MockKafka
+from tests.kernel.feeds.topics import OwnKafka
 from tests.servers import free_port
 
 
@@ -147,11 +147,12 @@ class Kafka:
     relay: ClassVar[type[Relay]] = Relay
 
     def __init__(self, url: str) -> None:
-        self._http, self._kafka = Http(url), MockKafka()
+        self._http, self._kafka = Http(url), OwnKafka()
         self.settings = replace(self._http.settings, broker_url=self._kafka.url)
         self._there = Settings(database_url=url, broker_url=self._kafka.url)
 
     async def begin(self) -> None:
+        await self._kafka.start()
         await self._http.begin()
         self._relay = Child(relay, self._there, "", self.relay)
         assert await self._relay.said() == "relaying"
@@ -162,6 +163,18 @@ class Kafka:
     async def end(self) -> None:
         await self._relay.kill()
         await self._http.end()
+        await self._kafka.kill()
+
+    async def kill(self) -> None:
+        await self._kafka.kill()
+
+    async def revive(self) -> None:
+        await self._kafka.start()
+
+    async def flush(self) -> None:
+        """This one keeps what it has in memory only."""
+        await self.kill()
+        await self.revive()
 
 
 WAYS: dict[str, type[Way]] = {"local": Local, "http": Http, "redis": Redis, "kafka": Kafka}

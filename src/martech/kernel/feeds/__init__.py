@@ -22,7 +22,10 @@ class Feed(Protocol):
 
     async def read(self, *, after: int, types: Sequence[str], items: int = 500) -> list[Recorded]:
         """The events of *types* behind position *after*, oldest first, without a gap: what was told
-        before the last of them is among them. Raises `Unavailable`."""
+        before the last of them is among them. Raises `Unavailable`.
+
+        Where a feed must look through much that is of other types, a page may be empty before the
+        end; who watches is woken then, and the next question goes on from there."""
         ...
 
     async def head(self, types: Sequence[str]) -> int:

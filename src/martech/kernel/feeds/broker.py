@@ -37,8 +37,9 @@ class Broker(Protocol):
     async def append(
         self, source: str, mark: Mark | None, records: Sequence[Recorded], *, after: int
     ) -> bool:
-        """Add *records*, the first of which comes behind position *after* in the outbox, all or
-        none. False, and nothing is added, if *mark* was not the end any more."""
+        """Add *records*, the first of which comes behind position *after* in the outbox. False, and
+        nobody hears any of them, if *mark* was not the end any more. Where this raises, the first
+        of them may be there, and nothing behind one that is not: `mark` says how many."""
         ...
 
     async def forget(self, source: str) -> None:

@@ -11,7 +11,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from time import monotonic
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -34,6 +35,7 @@ AGAIN = 2.0  # seconds until a lost connection is tried again
 NONE: Final = msgspec.Raw(b"null")
 SIZE = 4_000_000  # bytes of a page, as in an outbox
 LOOKS = 2_000  # entries that one question may look at: meanwhile Redis serves nobody else
+TURN = 1.0  # seconds until a page ends in which nothing was found
 
 # KEYS[1] the stream. ARGV: the position it must end at ("" when empty), then of each event its
 # before, position, id, type, items, attributes, data. One script: of two relays one adds nothing.
@@ -51,30 +53,36 @@ redis.call('PUBLISH', KEYS[1], '')
 return 1
 """
 
-# ARGV: after, items, size, looks, types…. What is not waited for stays here, and a page is as
-# large as its limits allow, whatever an event weighs. Returns how far was looked, what comes behind
-# a hole that ends the page, and of each event its attributes and its data.
+# ARGV: after, the id of the event there ("" if that is not asked), items, size, looks, types….
+# What is not waited for stays here, and a page is as large as its limits allow, whatever an event
+# weighs. Returns nothing if another event stands there; else how far was looked, the id of the
+# event there, what comes behind a hole that ends the page, and of each event its attributes and its
+# data.
 READ: Final = """
-local at, items, size = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local looks, count, wanted, found = tonumber(ARGV[4]), 2, {}, {}
-for i = 5, #ARGV do wanted[ARGV[i]] = true end
+local at, id, items, size = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local looks, count, wanted, found = tonumber(ARGV[5]), 2, {}, {}
+for i = 6, #ARGV do wanted[ARGV[i]] = true end
+if id ~= '' then
+  local entry = redis.call('XRANGE', KEYS[1], at .. '-0', at .. '-0')[1]
+  if not entry or entry[2][4] ~= id then return {} end
+end
 while looks > 0 do
   count = math.min(2 * count, 64)
   local entries = redis.call('XRANGE', KEYS[1], '(' .. at .. '-0', '+', 'COUNT', count)
   for _, entry in ipairs(entries) do
     local position, fields = string.match(entry[1], '^%d+'), entry[2]
-    if tonumber(fields[2]) > tonumber(at) then return {at, position, found} end
+    if tonumber(fields[2]) > tonumber(at) then return {at, id, position, found} end
     if wanted[fields[6]] then
       items, size = items - tonumber(fields[8]), size - #fields[12]
-      if #found > 0 and (items < 0 or size < 0) then return {at, '', found} end
+      if #found > 0 and (items < 0 or size < 0) then return {at, id, '', found} end
       found[#found + 1], found[#found + 2] = fields[10], fields[12]
     end
-    at = position
+    at, id = position, fields[4]
   end
   if #entries < count then break end
   looks = looks - count
 end
-return {at, '', found}
+return {at, id, '', found}
 """
 
 # The whole entry is large: only its id and the event's come back.
@@ -151,34 +159,53 @@ def _reasons(kept: Mapping[str | None, str | None]) -> Iterator[str]:
         yield f"it drops what it likes when full ({policy}; set `maxmemory-policy noeviction`)"
 
 
+class Passed(NamedTuple):
+    """Behind *since* and up to *at*, where the event *id* stands, there is nothing that is waited
+    for. Whoever finds another event there looks anew: the outbox was copied from another past."""
+
+    since: int
+    at: int
+    id: bytes = b""
+
+
 class RedisFeed:
     def __init__(self, redis: Redis, record: Feed) -> None:
         self.source = record.source
         self._record = record
         self._redis = redis
         self._read = redis.register_script(READ)
-        self._passed: dict[tuple[str, ...], tuple[int, int]] = {}
-        """By types: a position, and how far behind it there is none of them. A cursor stays
-        where the last of them was; what others heard since is not looked through each time."""
+        self._wake: Callable[[], None] = lambda: None
+        self._passed: dict[tuple[str, ...], Passed] = {}
+        """By types. A cursor stays where the last of them was; what others heard since is not
+        looked through each time."""
 
     async def read(self, *, after: int, types: Sequence[str], items: int = 500) -> list[Recorded]:
-        waited = tuple(types)
-        since, through = self._passed.get(waited, (after, after))
-        at = max(after, through) if since <= after else after
+        waited, until = tuple(types), monotonic() + TURN
         while True:
-            limits = [at, items, SIZE, LOOKS]
+            since, at, id_ = self._begin(waited, after)
+            limits: list[int | bytes] = [at, id_, items, SIZE, LOOKS]
             with reached(self.source):
-                end, hole, found = await self._read(
-                    keys=[stream(self.source)], args=[*limits, *waited]
-                )
+                looked = await self._read(keys=[stream(self.source)], args=[*limits, *waited])
+            if not looked:
+                self._passed.pop(waited, None)
+                continue
+            end, id_, hole, found = looked
             if found:
                 return [_recorded(*both) for both in zip(found[::2], found[1::2], strict=True)]
             if hole:
                 raise Unavailable(_missing(self.source, int(end), int(hole)))
+            self._passed[waited] = Passed(since, int(end), id_)
             if int(end) == at:
-                self._passed[waited] = after, at
                 return []
-            at = int(end)
+            if monotonic() >= until:
+                self._wake()  # to go on where this page has ended
+                return []
+
+    def _begin(self, waited: tuple[str, ...], after: int) -> Passed:
+        passed = self._passed.get(waited)
+        if passed and passed.since <= after < passed.at:
+            return passed._replace(since=after)
+        return Passed(after, after)
 
     async def head(self, types: Sequence[str]) -> int:
         return await self._record.head(types)
@@ -187,6 +214,7 @@ class RedisFeed:
         return await self._record.waiting(after=after, types=types)
 
     async def watch(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
         while True:
             try:
                 async with self._redis.pubsub() as told:

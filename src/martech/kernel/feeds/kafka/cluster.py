@@ -1,4 +1,4 @@
-"""Kafka as outboxes need it: where it is, what is at an offset, and threads that wait for it."""
+"""Where Kafka is, and threads that wait for it."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from martech.kernel.errors import Unavailable
@@ -19,14 +19,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PATIENCE = 5.0  # seconds for one answer
+PATIENCE = 5000  # milliseconds for one answer, unless the URL says otherwise
 THREADS = 8  # that wait for Kafka, so that no loop does
 LARGEST = 64_000_000  # bytes of a message
-ABSENT = {
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError._UNKNOWN_TOPIC,
-}
 
 
 class Cluster:
@@ -37,27 +32,29 @@ class Cluster:
         self._prefix = parts.path.strip("/") or "martech"
         self._common: dict[str, Any] = {
             "bootstrap.servers": parts.netloc,
-            "socket.timeout.ms": int(PATIENCE * 1000),
+            "socket.timeout.ms": PATIENCE,
             "message.max.bytes": LARGEST,
             **dict(parse_qsl(parts.query)),
         }
+        self.patience = int(self._common["socket.timeout.ms"]) / 1000
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kafka")
 
-    def partition(self, source: str, offset: int = 0) -> TopicPartition:
-        return TopicPartition(f"{self._prefix}.outbox.{source}", 0, offset)
+    def topic(self, source: str) -> str:
+        return f"{self._prefix}.outbox.{source}"
+
+    @property
+    def consuming(self) -> dict[str, Any]:
+        return {
+            **self._common,
+            "group.id": f"{self._prefix}.none",  # asked for, and never joined
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 100,
+            "queued.max.messages.kbytes": 16_384,
+        }
 
     def consumer(self) -> Consumer:
-        return Consumer(
-            {
-                **self._common,
-                "group.id": f"{self._prefix}.none",  # asked for, and never joined
-                "enable.auto.commit": False,
-                "auto.offset.reset": "error",
-                "fetch.wait.max.ms": 100,
-                "queued.max.messages.kbytes": 16_384,
-            },
-            logger=log,
-        )
+        return Consumer(self.consuming, logger=log)
 
     def producer(self) -> Producer:
         return Producer(
@@ -67,7 +64,7 @@ class Cluster:
                 "enable.idempotence": True,
                 "compression.type": "lz4",
                 "linger.ms": 5,
-                "message.timeout.ms": int(PATIENCE * 1000),
+                "message.timeout.ms": int(self.patience * 1000),
             },
             logger=log,
         )
@@ -106,33 +103,3 @@ class Shared:
             if self._consumer is not None:
                 self._consumer.close()
             self._consumer = None
-
-
-def ends(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    """The offsets of its first message and behind its last; (0, 0) of a topic that is not there."""
-    try:
-        found: tuple[int, int] = consumer.get_watermark_offsets(partition, timeout=PATIENCE)
-    except KafkaException as exc:
-        if exc.args[0].code() in ABSENT:
-            return 0, 0
-        raise
-    return found
-
-
-def one(consumer: Consumer, at: TopicPartition) -> Message:
-    """The message at *at*."""
-    consumer.assign([at])
-    try:
-        found = consumer.consume(1, timeout=PATIENCE)
-    finally:
-        consumer.unassign()
-    return readable(found)[0]
-
-
-def readable(messages: list[Message]) -> list[Message]:
-    if not messages:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-    for message in messages:
-        if error := message.error():
-            raise KafkaException(error)
-    return messages

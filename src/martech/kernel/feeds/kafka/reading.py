@@ -1,29 +1,33 @@
 """A subscription's way through a topic.
 
-It takes what follows on what it has heard, and passes over all else: events that are there twice,
-and what comes behind a hole, unless something that fits comes later.
+It takes what follows on what it has heard, and passes over all else: what does not count, and what
+comes behind a hole, unless something that fits comes later. Where another copy begins it begins
+anew behind its cursor, whatever it has found in the one before.
 """
 
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
-from functools import partial
+from time import monotonic
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, Message
 
-from martech.kernel.feeds.kafka.cluster import PATIENCE, Cluster, Shared, ends, one, readable
-from martech.kernel.feeds.kafka.entry import entry_of
+from martech.kernel.feeds.kafka.cluster import Cluster, Shared
+from martech.kernel.feeds.kafka.entry import Copy, entry_of
+from martech.kernel.feeds.kafka.topic import Topic, readable
 from martech.kernel.outbox import Recorded
 
 SIZE = 4_000_000  # bytes of a page, as in an outbox
 AT_ONCE = 32  # messages taken from librdkafka's queue at a time
-BACK = 1_000  # messages before the place that was found: a relay appends no more of them twice
+NEAR = 32  # messages in which a place is no longer searched for, but read to
+TURN = 1.0  # seconds until a page ends in which little or nothing was found
 
 
 class Reached(NamedTuple):
     """Between *since* and *at* there is nothing that is waited for before *offset*."""
 
+    copy: Copy | None
     since: int
     at: int
     offset: int
@@ -31,11 +35,20 @@ class Reached(NamedTuple):
     """The position of something behind a hole, if nothing that fits came after it."""
 
 
+class Page(NamedTuple):
+    found: list[Recorded]
+    reached: Reached
+    more: bool
+    """Whether the topic goes on."""
+
+
 class Reading:
     """One subscription's way through a topic. Used in threads, one at a time."""
 
-    def __init__(self, cluster: Cluster, source: str, types: Sequence[str]) -> None:
-        self._partition = partial(cluster.partition, source)
+    def __init__(self, cluster: Cluster, topic: Topic, looks: Shared, types: Sequence[str]) -> None:
+        """*looks* is for a look elsewhere in the topic, without leaving the place."""
+        self._topic = topic
+        self._looks = looks
         self._shared = Shared(cluster)
         self._types = frozenset(types)
         self._taken: deque[Message] = deque()
@@ -44,27 +57,35 @@ class Reading:
         self._page: list[tuple[int, int]] = []
         """The last page: positions, and the offset behind each."""
 
-    def page(self, after: int, items: int) -> tuple[list[Recorded], Reached]:
+    def page(self, after: int, items: int) -> Page:
         with self._shared.held() as consumer:
-            low, high = ends(consumer, self._partition())
+            low, high = self._topic.ends(consumer)
             begin = self._begin(consumer, after, low, high)
-            self._go(consumer, max(low, begin.offset))
-            return self._through(consumer, begin, high, items)
+            while True:
+                page = self._through(consumer, begin, low, high, items)
+                newer = self._newer(page)
+                if newer is None:
+                    self._reached = page.reached
+                    return page
+                begin = Reached(newer, after, after, newer.begun)
 
     def close(self) -> None:
         self._shared.close()
 
-    def _through(
-        self, consumer: Consumer, begin: Reached, high: int, items: int
-    ) -> tuple[list[Recorded], Reached]:
+    def _through(self, consumer: Consumer, begin: Reached, low: int, high: int, items: int) -> Page:
         """Take what follows on *begin*, up to the limits or the end."""
-        since, at, offset, hole = begin
+        copy, after, at, offset, hole = begin
+        self._go(consumer, max(low, offset))
         found: list[Recorded] = []
-        self._page, size = [(since, offset)], SIZE
+        since, size, until = after, SIZE, monotonic() + TURN
+        self._page = [(since, self._offset)]
         while self._offset < high:
             entry = entry_of(self._next(consumer, high))
-            if entry and entry.before <= at < entry.record.position:
-                record = entry.record
+            if entry and entry.copy != copy:
+                anew = Reached(entry.copy, after, after, entry.copy.begun)
+                return self._through(consumer, anew, low, high, items)
+            record = entry and entry.record
+            if entry and record and entry.before <= at < record.position:
                 if record.type in self._types:
                     items, size = items - record.items, size - len(bytes(record.data))
                     if found and (items < 0 or size < 0):
@@ -73,46 +94,60 @@ class Reading:
                     since = record.position
                     self._page.append((since, self._offset + 1))
                 at, hole = record.position, None
-            elif entry and entry.before > at:
-                hole = hole or entry.record.position
+            elif entry and record and entry.before > at:
+                hole = hole or record.position
             self._taken.popleft()
             self._offset += 1
-        self._reached = Reached(since, at, self._offset, hole)
-        return found, self._reached
+            if not self._taken and monotonic() >= until:
+                break
+        return Page(found, Reached(copy, since, at, self._offset, hole), self._offset < high)
+
+    def _newer(self, page: Page) -> Copy | None:
+        """The copy with which the topic ends, if it is another than that of a page which did not
+        come so far."""
+        if not page.more:
+            return None
+        with self._looks.held() as consumer:
+            last = self._topic.tail(consumer).copy
+        return None if last == page.reached.copy else last
 
     def _begin(self, consumer: Consumer, after: int, low: int, high: int) -> Reached:
         """From where on to look for what comes behind *after*."""
         last = self._reached
         if last and low <= last.offset <= high:
-            if last.since <= after:
-                return Reached(after, max(after, last.at), last.offset, last.hole)
+            if last.since <= after and (last.hole is None or after <= last.at):
+                return Reached(last.copy, after, max(after, last.at), last.offset, last.hole)
             before = bisect_right(self._page, after, key=lambda each: each[0])
-            if before:
-                return Reached(after, after, self._page[before - 1][1])
-        return Reached(after, after, self._search(consumer, after, low, high) if after else low)
+            if before and last.since > after:
+                return Reached(last.copy, after, after, self._page[before - 1][1])
+        return self._search(consumer, after, low)
 
-    def _search(self, consumer: Consumer, after: int, low: int, high: int) -> int:
-        """An offset before which nothing is needed for who has heard all up to *after*."""
-        first, behind = low, high
-        while behind - first > BACK:
-            middle = (first + behind) // 2
-            entry = entry_of(one(consumer, self._partition(middle)))
-            if entry and entry.record.position > after:
-                behind = middle
-            else:
-                first = middle + 1
+    def _search(self, consumer: Consumer, after: int, low: int) -> Reached:
+        """A place in the last copy before which nothing is needed for who has heard all up to
+        *after*."""
         self._offset = -1
-        return max(low, first - BACK)
+        tail = self._topic.tail(consumer)
+        first, behind = max(low, tail.copy.begun if tail.copy else low), tail.end
+        while after and behind - first > NEAR:
+            middle = (first + behind) // 2
+            entry = self._topic.first_from(consumer, middle, behind)
+            if entry and entry.record and entry.record.position <= after:
+                first = middle + 1
+            else:
+                behind = middle
+        return Reached(tail.copy, after, after, first)
 
     def _go(self, consumer: Consumer, offset: int) -> None:
         if offset != self._offset:
             self._taken.clear()
             self._offset = offset
-            consumer.assign([self._partition(offset)])
+            consumer.assign([self._topic.at(offset)])
 
     def _next(self, consumer: Consumer, high: int) -> Message:
         if not self._taken:
-            wanted = min(AT_ONCE, high - self._offset)
-            self._taken.extend(readable(consumer.consume(wanted, timeout=PATIENCE)))
-            self._offset = self._taken[0].offset() or self._offset
+            taken = self._topic.take(consumer, min(AT_ONCE, high - self._offset))
+            if any(message.error() for message in taken):
+                self._offset, self._reached = -1, None  # what came before the error is lost to us
+            self._taken.extend(readable(taken))
+        self._offset = self._taken[0].offset() or self._offset
         return self._taken[0]
