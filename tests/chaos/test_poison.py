@@ -101,6 +101,9 @@ async def park_three(url: str, delivery: type[Delivery], *, full: bool) -> None:
     once_each = dict.fromkeys(TRIED, 1)
     if rounds != [(wait, once_each) for wait in _waits(patience)]:
         raise GuaranteeBroken(f"tried at {rounds}")
+    for poison in TRIED:  # whoever halves the same batch comes down to it, before it is set aside
+        if not 1 <= len(mood.alone(poison)) - len(rounds) <= HOSTS:
+            raise GuaranteeBroken(f"{POISONS[poison]}: {len(mood.alone(poison))} attempts")
     _check_parked(parked, patience)
 
 

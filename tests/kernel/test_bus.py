@@ -16,6 +16,7 @@ from martech.kernel.bus import Bus, Delivery
 from martech.kernel.bus.replay import replay
 from martech.kernel.clock import TestClock
 from martech.kernel.columns import table
+from martech.kernel.cursors import Place
 from martech.kernel.errors import Unavailable
 from martech.kernel.feeds import Feed
 from martech.kernel.feeds.local import LocalFeed
@@ -291,6 +292,59 @@ async def test_what_is_tried_again_waits_for_whoever_is_handling(
         await asyncio.wait({again}, timeout=0.5)
         assert not again.done(), "a handler that reads and writes would overwrite the other's work"
     await again
+    assert await written(timed) == [("ada", 1)]
+
+
+async def test_an_attempt_that_something_away_ended_was_none(
+    timed: Host, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, error = LedgerService.write, ValueError("not now")
+
+    async def fails(self: LedgerService, what: Sequence[str], numbers: Sequence[int]) -> None:
+        raise error
+
+    monkeypatch.setattr(LedgerService, "write", fails)
+    await sell(timed, [1])
+    bus = Bus(timed, patience=2)
+    await bus.settle()
+    clock.move(timedelta(milliseconds=150))
+    error = Unavailable("The books are away.")
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await bus.settle()
+    assert [(attempts, done) for _, _, attempts, done, _ in await parked(timed)] == [(1, False)]
+    monkeypatch.setattr(LedgerService, "write", write)
+    await bus.settle()
+    assert await written(timed) == [("ada", 1)]
+
+
+async def test_an_attempt_in_which_a_process_dies_counts_and_is_made_again_later(
+    timed: Host, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = LedgerService.write
+
+    async def refuses(self: LedgerService, what: Sequence[str], numbers: Sequence[int]) -> None:
+        raise ValueError("not now")
+
+    monkeypatch.setattr(LedgerService, "write", refuses)
+    await sell(timed, [1])
+    bus = Bus(timed, deadline=30.0, shortest=2.0)
+    await bus.settle()
+    monkeypatch.setattr(LedgerService, "write", write)
+    clock.move(timedelta(milliseconds=150))
+    (cursors,) = (d.cursors for d in bus.deliveries if d.name == "ledger.write_sales_down")
+    item, until = Place(1, 0), clock.now() + timedelta(seconds=32)
+    async with timed.databases["ledger"].across() as dying:
+        at = (await cursors.load(dying, lock=True)).place
+        assert await cursors.claim(dying, item, clock.now(), at, until) == 2
+    await bus.settle()
+    assert await written(timed) == [], "it may still be at it"
+    clock.move(timedelta(seconds=32))
+    async with timed.databases["ledger"].across() as another:
+        assert await cursors.claim(another, item, clock.now(), at, until) == 3
+        assert not await cursors.take(another, item, 2), "who comes back settles nothing"
+        await cursors.give_back(another, item, 3, clock.now())
+    await bus.settle()
     assert await written(timed) == [("ada", 1)]
 
 
