@@ -19,6 +19,7 @@ from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import duckdb
 import msgspec
@@ -43,6 +44,15 @@ VIEWS = {"delivery.send_progressed.v1"}
 
 AUDITED = ("tenant", "actor", "action", "subject", "detail", "at")
 """What counts of an audit entry: its number and its hashes say only who came first."""
+
+NUMBERED = {
+    "profiles.identities.id": "identity",
+    "profiles.activities.identity": "identity",
+    "profiles.consents.identity": "identity",
+    "profiles.consents.id": "consent",
+}
+"""Columns that name something by a running number. They are ids like any other: PostgreSQL never
+gives one again that a write had which was rolled back."""
 
 OF_THE_ENGINE = {"version", "cursors", "steps", "marks"}
 """Tables of a store in which it keeps account of itself."""
@@ -196,6 +206,8 @@ def _plain(column: Any, value: Any) -> Any:
     """As JSON has it; what is secret or a moment only says whether it is there."""
     if value is not None and isinstance(column.type, UtcDateTime):
         return "time"
+    if kind := NUMBERED.get(f"{column.table}.{column.name}"):
+        return str(uuid5(NAMESPACE_OID, f"{kind} {value}"))
     return _simple(value)
 
 
