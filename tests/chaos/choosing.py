@@ -43,6 +43,6 @@ def broken_on() -> str:
 
 @cache
 def _commit() -> int:
-    asked = ["git", "rev-parse", "HEAD"]
+    asked = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
     said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False).stdout
-    return int(said.strip() or "0", 16)  # an archive has no commit
+    return int(said.strip() or "0", 16)  # an archive has no commit, nor has what was just begun
