@@ -9,18 +9,20 @@ import pytest
 from click.testing import CliRunner
 
 from martech.__main__ import main
-from martech.app import load
 from martech.kernel.bus import Bus
 from martech.kernel.cursors import Aside, Cursors, Place
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
+from martech.modules.profiles.module import module as profiles
 from martech.modules.tracking.contract import EventsTracked
+from martech.modules.tracking.module import module as tracking
 from tests import databases
 from tests.modules.profiles.items import START, item
 
 pytestmark = pytest.mark.usefixtures("root_logger")
 
-NAMES = ["tracking", "profiles"]
+MODULES = [tracking, profiles]
+NAMES = [module.name for module in MODULES]
 TENANT = UUID(int=7)
 RECORD = "record_what_was_tracked"
 TYPE = "tracking.events_tracked.v1"
@@ -28,7 +30,7 @@ TYPE = "tracking.events_tracked.v1"
 
 @pytest.fixture
 def url(kind: str, tmp_path: Path) -> str:
-    return databases.fresh(kind, load(NAMES), tmp_path)
+    return databases.fresh(kind, MODULES, tmp_path)
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def shell(url: str) -> CliRunner:
 
 async def fill(url: str) -> None:
     """One event is told, and three items are parked."""
-    async with Host(load(NAMES), Settings(database_url=url)) as host:
+    async with Host(MODULES, Settings(database_url=url)) as host:
         async with host.databases["tracking"].transaction(TENANT) as tx:
             tx.publish(EventsTracked(items=[item(1, user="ada")]))
         database = host.databases["profiles"]
@@ -53,7 +55,7 @@ async def fill(url: str) -> None:
 
 
 async def settle(url: str) -> None:
-    async with Host(load(NAMES), Settings(database_url=url)) as host:
+    async with Host(MODULES, Settings(database_url=url)) as host:
         await Bus(host).settle()
 
 
@@ -124,3 +126,22 @@ def test_a_shadow_is_made_and_abandoned(shell: CliRunner) -> None:
     assert "Nothing is left" in martech(shell, "replay", f"profiles.{RECORD}", "--abandon")
     refused = martech(shell, "replay", "tracking.nothing", "--shadow", code=1)
     assert f"There are: profiles.{RECORD}." in refused
+
+
+@pytest.mark.parametrize(
+    ("place", "what_is_so"),
+    [
+        ("shadow.after_step", "what is in use was not touched"),
+        ("shadow.before_commit", "as a whole or not at all"),
+        ("shadow.after_commit", "is in use now"),
+    ],
+)
+def test_a_shadow_that_is_interrupted_says_what_is_in_use(
+    shell: CliRunner, place: str, what_is_so: str
+) -> None:
+    make_anew = ["replay", f"profiles.{RECORD}", "--shadow"]
+    plan = {"MARTECH_FAILPOINTS": f"{place}=interrupt@1"}
+    done = shell.invoke(main, make_anew, env=plan)
+    assert done.exit_code == 130, done.output
+    assert what_is_so in " ".join(done.output.split())
+    assert "is made anew" in martech(shell, *make_anew)

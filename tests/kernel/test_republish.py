@@ -8,6 +8,7 @@ from redis import Redis
 
 from martech.__main__ import main
 from martech.kernel.feeds.redis import stream
+from martech.modules.access.module import module as access
 from tests import servers
 
 
@@ -21,7 +22,7 @@ def shell(tmp_path: Path, redis_url: str) -> CliRunner:
     """Where tenants were opened, of which the outbox of access tells."""
     env = {
         "MARTECH_DATABASE_URL": f"sqlite:///{tmp_path}/data",
-        "MARTECH_MODULES": "access",
+        "MARTECH_MODULES": access.name,
         "MARTECH_BROKER_URL": redis_url,
     }
     shell = CliRunner(env=env)

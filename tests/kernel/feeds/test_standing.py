@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from martech.app import load
 from martech.kernel.bus.replay import replay
 from martech.kernel.cursors import UNKNOWN
 from martech.kernel.host import Host
@@ -23,17 +22,10 @@ pytestmark = pytest.mark.anyio
 SUBSCRIPTIONS = ["ledger.write_sales_down", "ledger.write_price_down"]
 
 
-def listening_to(url: str, port: int, *modules: str) -> Settings:
-    """The host of *modules*, or of the shop, is at *port*."""
-    peers = dict.fromkeys(modules or ["shop"], f"http://127.0.0.1:{port}")
+def listening_to(url: str, port: int) -> Settings:
+    """The host of the shop is at *port*."""
+    peers = {"shop": f"http://127.0.0.1:{port}"}
     return Settings(database_url=url, peers=peers, peer_secret=SECRET)
-
-
-async def test_who_listens_to_peers_that_are_away_is_ready(product_url: str) -> None:
-    settings = listening_to(product_url, free_port(), "profiles", "content")
-    async with serve(load(["personalization"]), settings) as served:
-        ready = await served.client.get("/health/ready")
-    assert (ready.status_code, ready.json()["checks"]) == (200, {"personalization": "ok"})
 
 
 async def test_who_listens_to_a_peer_that_is_away_is_available(sample_url: str) -> None:

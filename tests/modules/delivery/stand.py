@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from martech.app import load
 from martech.kernel.bus import Bus
 from martech.kernel.clock import TestClock
 from martech.kernel.host import Host
@@ -17,6 +16,7 @@ from martech.kernel.settings import Settings
 from martech.modules.content.contract import ContentPublished, ContentWithdrawn
 from martech.modules.delivery.contract import Message, Send
 from martech.modules.delivery.domain.settings import DeliverySettings
+from martech.modules.delivery.module import module as delivery
 from martech.modules.delivery.service import DeliveryService
 from martech.modules.profiles.contract import (
     ConsentChanged,
@@ -26,10 +26,11 @@ from martech.modules.profiles.contract import (
     ProfilesMerged,
     Status,
 )
+from tests.modules.delivery.neighbours import NEIGHBOURS
 from tests.sinks.smtp import Sink
 
 START = datetime(2026, 12, 1, 12, tzinfo=UTC)
-MODULES = load(["tracking", "profiles", "content", "delivery"])
+MODULES = (*NEIGHBOURS, delivery)
 BASE = "https://mail.example"
 
 SUBJECT = "{{ profile.traits.name }}, it is winter"
@@ -140,6 +141,19 @@ class Stand:
         async with self.host.unit("delivery", self.tenant, write=False) as service:
             found: Send = await service.send(send.id)
             return found
+
+    async def known(self, *names: str) -> list[UUID]:
+        """New people whom profiles knows too when it is asked about them."""
+        ids = await self.people(*names)
+        async with self.host.unit("profiles", self.tenant) as profiles:
+            await profiles.know(ids)
+        return ids
+
+    async def consents(self, person: UUID) -> dict[str, str]:
+        """What profiles keeps: channel -> what holds."""
+        async with self.host.unit("profiles", self.tenant, write=False) as profiles:
+            said: dict[str, str] = await profiles.said(person)
+        return said
 
     async def messages(self, send: Send) -> dict[str, Message]:
         """By the name before the @."""

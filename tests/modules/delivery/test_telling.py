@@ -5,7 +5,6 @@ from collections import Counter
 import msgspec
 import pytest
 
-from martech.kernel.bus import Bus
 from martech.modules.delivery.domain.links import opened
 from martech.modules.delivery.domain.telling import occurrence
 from martech.modules.delivery.jobs import news
@@ -13,7 +12,6 @@ from martech.modules.delivery.service.engaging import Hit
 from martech.modules.profiles.contract import Identity
 from martech.modules.tracking.contract import EventsTracked, TrackedEvent, Tracking
 from tests.modules.delivery.stand import Stand, standing
-from tests.modules.profiles.items import item, track
 from tests.sinks.smtp import sink
 
 pytestmark = pytest.mark.anyio
@@ -81,8 +79,8 @@ async def test_what_is_told_twice_is_tracked_once(stand: Stand) -> None:
     await stand.work(later=2)
     assert Counter(event.event for event in await tracked(stand)) == {"Email Delivered": 1}
     async with stand.host.unit("tracking", stand.tenant, write=False) as tracking:
-        counts = await tracking.counts()
-    assert (counts.received, counts.accepted, counts.duplicate) == (2, 1, 1)
+        tally = await tracking.tally()
+    assert (tally.received, tally.accepted, tally.duplicate) == (2, 1, 1)
 
 
 async def test_a_backlog_is_told_by_as_many_commands_as_it_takes(
@@ -99,42 +97,26 @@ async def test_a_backlog_is_told_by_as_many_commands_as_it_takes(
 async def test_who_is_nobody_to_profiles_holds_up_no_other_unsubscription(
     stand: Stand,
 ) -> None:
-    names = ["ada", "bob"]
-    await track(
-        stand.host,
-        stand.tenant,
-        [
-            item(number, "identify", name, traits={"email": f"{name}@b.com"})
-            for number, name in enumerate(names)
-        ],
-    )
-    async with stand.host.unit("profiles", stand.tenant, write=False) as profiles:
-        known = [(await profiles.find("user_id", name)).id for name in names]
+    known = await stand.known("ada", "bob")
     await stand.publish()
     unknown = await stand.people("nobody")
     await stand.add(await stand.open(), [known[0], *unknown, known[1]])
     await stand.work()
     await engage(stand, "u")
     await stand.work(later=2)
-    async with stand.host.unit("profiles", stand.tenant, write=False) as profiles:
-        consents = [(await profiles.consents(id_)).data for id_ in known]
-    assert [[each.status for each in some] for some in consents] == [["denied"], ["denied"]]
+    assert [await stand.consents(id_) for id_ in known] == [{"email": "denied"}] * 2
+    assert await stand.consents(unknown[0]) == {}
     assert Counter(event.event for event in await tracked(stand))["Unsubscribed"] == 3
 
 
 async def test_an_unsubscription_is_consent_that_profiles_keeps(stand: Stand) -> None:
-    await track(stand.host, stand.tenant, [item(1, "identify", "ada", traits={"email": "a@b.com"})])
-    async with stand.host.unit("profiles", stand.tenant, write=False) as profiles:
-        person = await profiles.find("user_id", "ada")
+    (person,) = await stand.known("ada")
     await stand.publish()
-    send = await stand.add(await stand.open(), [person.id])
+    send = await stand.add(await stand.open(), [person])
     await stand.work()
     await engage(stand, "o", "o", "u", "u")
     await stand.work(later=2)
-    await Bus(stand.host).settle()
-    async with stand.host.unit("profiles", stand.tenant, write=False) as profiles:
-        (consent,) = (await profiles.consents(person.id)).data
-    assert (consent.channel, consent.status) == ("email", "denied")
+    assert await stand.consents(person) == {"email": "denied"}
     counts = (await stand.look(send)).counts
     assert (counts.opened, counts.unsubscribed) == (1, 1)
     events = Counter(event.event for event in await tracked(stand))
