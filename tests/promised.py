@@ -1,4 +1,4 @@
-"""A transport that holds every request and answer against the document that the same host serves.
+"""A transport that holds every answer against the document that the same host serves.
 
 Clients know nothing of us but what is published; so whoever writes a client from `openapi.json`
 must be able to send what we take, and to read what we answer. `Broken` says where that fails.
@@ -66,18 +66,30 @@ class Promises:
         if operation is None:
             return None
         where = f"{operation.name} answered {answer.status_code}"
-        promised, status = operation.said["responses"], str(answer.status_code)
-        said = promised.get(status) or promised.get(f"{status[0]}XX")
+        promised = operation.said["responses"]
+        said = self._followed(promised.get(str(answer.status_code)))
         if said is None:
             raise Broken(f"{where}, and promises {list(promised)}")
         content, media = said.get("content", {}), _media(answer)
         if answer.content and media not in content:
             raise Broken(f"{where} as {media!r}, and promises {list(content)}")
         self._fit(where, content, media, answer.content)
-        if answer.is_success and isinstance(request.stream, httpx.ByteStream):
-            taken = operation.said.get("requestBody", {}).get("content", {})
-            self._fit(f"{operation.name} took", taken, _media(request), request.content)
         return operation.name
+
+    def meant(self, request: httpx.Request) -> None:
+        """Raises `Broken` if a client that follows the document would not send *request*, which is
+        a good one. (Bad ones may be taken: some protocols judge what they are sent item by item.)
+        """
+        operation = self.operation(request.method, request.url.path)
+        if operation is not None:
+            taken = operation.said.get("requestBody", {}).get("content", {})
+            self._fit(f"{operation.name} takes", taken, _media(request), request.content)
+
+    def _followed(self, response: Schema | None) -> Schema | None:
+        if response is None or "$ref" not in response:
+            return response
+        found: Schema = self._components["responses"][response["$ref"].rpartition("/")[2]]
+        return found
 
     def _fit(self, where: str, kinds: Schema, media: str, body: bytes) -> None:
         """*body* is what *kinds* say of its *media*; of one that they do not know, nothing is

@@ -26,7 +26,7 @@ from tests.chaos.test_strangers import (
     operations,
 )
 from tests.chaos.town import CANARY, Town, town
-from tests.promised import Broken, Promises
+from tests.promised import Broken, Promises, promises_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 one_is_enough = pytest.mark.parametrize("kind", ["sqlite"])
@@ -127,6 +127,7 @@ async def test_every_operation_takes_and_answers_what_it_promises(product_url: s
             answer = await Stranger(acme, key["acme"], said).ask(operation, ids)
             if answer.status_code >= 400:
                 refused.append(f"{operation.name}: {answer.status_code} {answer.text}")
+            promises_of(acme.host).meant(answer.request)
         assert refused == [], "held to nothing: say in this file how to ask them well"
 
 
@@ -168,6 +169,7 @@ PATHS = {
                     }
                 },
                 "204": {"description": "Nothing to say."},
+                "404": {"$ref": "#/components/responses/NotFound"},
             },
         }
     }
@@ -189,30 +191,51 @@ SCHEMAS: dict[str, Any] = {
 }
 
 
-def hold(status: int = 201, taken: Any = None, schemas: Any = SCHEMAS, **answer: Any) -> str | None:
-    promises = Promises({"paths": PATHS, "components": {"schemas": schemas}})
-    request = httpx.Request("POST", "http://x/things", json=taken or {"name": "tea"})
-    return promises.hold(request, httpx.Response(status, **answer))
+NOT_FOUND = {
+    "content": {
+        "application/problem+json": {
+            "schema": {"properties": {"type": {"enum": ["/problems/not-found"]}}}
+        }
+    }
+}
+
+
+def promises(schemas: Any = SCHEMAS) -> Promises:
+    components = {"schemas": schemas, "responses": {"NotFound": NOT_FOUND}}
+    return Promises({"paths": PATHS, "components": components})
+
+
+def sent(body: Any) -> httpx.Request:
+    return httpx.Request("POST", "http://x/things", json=body)
+
+
+def hold(status: int = 201, schemas: Any = SCHEMAS, **answer: Any) -> str | None:
+    return promises(schemas).hold(sent({}), httpx.Response(status, **answer))
 
 
 def test_what_is_as_it_was_promised_has_a_name() -> None:
     assert hold(json={"many": 1, "at": "2026-01-01T00:00:00Z", "more": "later"}) == "make"
     assert hold(204) == "make"
     elsewhere = httpx.Request("GET", "http://x/things")
-    assert Promises({"paths": PATHS}).hold(elsewhere, httpx.Response(405)) is None
+    assert promises().hold(elsewhere, httpx.Response(405)) is None
+    promises().meant(sent({"name": "tea"}))
 
 
 def test_what_is_not_is_found_out() -> None:
     with pytest.raises(Broken, match="answered 409, and promises"):
         hold(409)
+    problem = {"content-type": "application/problem+json"}
+    with pytest.raises(Broken, match="'/problems/gone' is not one of"):
+        hold(404, headers=problem, content=b'{"type":"/problems/gone"}')
+    assert hold(404, headers=problem, content=b'{"type":"/problems/not-found"}') == "make"
     with pytest.raises(Broken, match="'text/plain'"):
         hold(text="1")
     with pytest.raises(Broken, match="'many' is a required property"):
         hold(json={})
     with pytest.raises(Broken, match="is not a 'date-time'"):
         hold(json={"many": 1, "at": "2026-01-01T00:00:00"})
-    with pytest.raises(Broken, match=r"make took: .*\('more' was unexpected"):
-        hold(json={"many": 1}, taken={"name": "tea", "more": 1})
+    with pytest.raises(Broken, match=r"make takes: .*\('more' was unexpected"):
+        promises().meant(sent({"name": "tea", "more": 1}))
 
 
 def test_a_union_that_says_exactly_one_is_found_out() -> None:

@@ -14,9 +14,10 @@ METHODS = ("get", "post", "put", "patch", "delete")
 def render(document: Schema, origin: str) -> str:
     """The page for an OpenAPI document, with examples that call *origin*."""
     groups: dict[str, list[str]] = {}
+    refused = document.get("components", {}).get("responses", {})
     for path, method, operation in _operations(document):
         tag = (operation.get("tags") or ["other"])[0]
-        groups.setdefault(tag, []).append(_operation(origin, path, method, operation))
+        groups.setdefault(tag, []).append(_operation(origin, path, method, operation, refused))
     shapes = document.get("components", {}).get("schemas", {})
     here = files("martech.kernel.http")
     page = Template(here.joinpath("docs.html").read_text(encoding="utf-8"))
@@ -40,7 +41,7 @@ def _operations(document: Schema) -> Iterator[tuple[str, str, Schema]]:
                 yield path, method, item[method]
 
 
-def _operation(origin: str, path: str, method: str, operation: Schema) -> str:
+def _operation(origin: str, path: str, method: str, operation: Schema, refused: Schema) -> str:
     scope = operation.get("x-scope")
     needs = f"needs <code>{escape(scope)}</code>" if scope else "open"
     summary = escape(operation.get("summary", ""))
@@ -49,7 +50,7 @@ def _operation(origin: str, path: str, method: str, operation: Schema) -> str:
         f"<details><summary><b class={method}>{method.upper()}</b> <code>{shown}</code> "
         f"<span>{summary}</span></summary>{_prose(operation.get('description', ''))}"
         f"<p class=quiet>{needs}</p>{_parameters(operation)}{_body(operation)}"
-        f"{_answers(operation)}{_example(origin + path, method, operation)}</details>"
+        f"{_answers(operation, refused)}{_example(origin + path, method, operation)}</details>"
     )
 
 
@@ -69,11 +70,16 @@ def _body(operation: Schema) -> str:
     return ""
 
 
-def _answers(operation: Schema) -> str:
+def _answers(operation: Schema, refused: Schema) -> str:
+    """*refused* are those that several operations have in common."""
+    responses = {
+        status: refused[response["$ref"].rpartition("/")[2]] if "$ref" in response else response
+        for status, response in operation.get("responses", {}).items()
+    }
     rows = "".join(
         f"<tr><th scope=row>{escape(status)}</th><td>{escape(response.get('description', ''))}</td>"
         f"<td>{_content(response)}</td></tr>"
-        for status, response in operation.get("responses", {}).items()
+        for status, response in responses.items()
     )
     return f"<h3>Answers</h3><table>{rows}</table>"
 
@@ -111,9 +117,10 @@ def _type(shape: Schema) -> str:
     if ref := shape.get("$ref"):
         name = escape(ref.rpartition("/")[2])
         return f'<a href="#shape-{name}">{name}</a>'
-    for choice in ("oneOf", "anyOf"):
-        if choice in shape:
-            return " or ".join(_type(one) for one in shape[choice])
+    if "anyOf" in shape:
+        return " or ".join(_type(one) for one in shape["anyOf"])
+    if "allOf" in shape:
+        return _type(shape["allOf"][0])
     if "enum" in shape:
         return " | ".join(f"<code>{escape(str(value))}</code>" for value in shape["enum"])
     kind = shape.get("type", "anything")

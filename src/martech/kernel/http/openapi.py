@@ -15,7 +15,8 @@ from litestar.plugins import OpenAPISchemaPlugin
 from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 
-from martech.kernel.http.problems import MEDIA_TYPE, Problem
+from martech.kernel.http.problems import Problem
+from martech.kernel.http.refusals import answered, refusals
 from martech.kernel.http.requests import JsonRequest
 from martech.kernel.http.units import READS
 from martech.kernel.idempotency import LONGEST
@@ -84,15 +85,14 @@ def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
     }
     schemas = components.setdefault("schemas", {})
     schemas.pop("ValidationException", None)
-    (problem,), parts = msgspec.json.schema_components(
-        [Problem], ref_template="#/components/schemas/{name}"
-    )
+    _, parts = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
     schemas.update(parts)
+    refused = components["responses"] = {}
     for route in twin.routes:
         if isinstance(route, HTTPRoute):
             operations = document["paths"].get(route.path_format, {})
-            _complete(operations, route, problem)
             schemas.update(_bodies(operations, route))
+            refused.update(_complete(operations, route))
     return document
 
 
@@ -127,28 +127,29 @@ def _bodies(operations: Schema, route: HTTPRoute) -> Schema:
     return schemas
 
 
-def _complete(operations: Schema, route: HTTPRoute, problem: Schema) -> None:
-    """What Litestar does not know: who may call it, and how we say no."""
+def _complete(operations: Schema, route: HTTPRoute) -> Schema:
+    """What Litestar does not know: who may call it, and how we say no. These are the refusals, by
+    the name under which the operations refer to them."""
+    refused: Schema = {}
     for handler in route.route_handlers:
         for method in handler.http_methods:
             operation = operations.get(method.lower())
             if operation is None:
                 continue
             operation["summary"] = _words(operation["operationId"])
-            refusal = {"content": {MEDIA_TYPE: {"schema": problem}}}
             responses = operation["responses"]
             responses.pop("400", None)
             for status, answer in responses.items():
                 answer["description"] = _GOOD.get(status, answer["description"])
             if handler.opt.get("streams"):
                 responses["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
-            responses["4XX"] = {"description": "The request is refused, and why.", **refusal}
-            responses["5XX"] = {"description": "It could not be answered now.", **refusal}
+            refused |= answered(refusals(handler, method, operation), responses)
             if scope := handler.opt.get("scope") or handler.opt.get("needs"):
                 operation["security"] = [{"key": []}, {"basic": []}]
                 operation["x-scope"] = scope
                 if method not in READS and "scope" in handler.opt:
                     operation.setdefault("parameters", []).append(KEY)
+    return refused
 
 
 def _words(operation_id: str) -> str:

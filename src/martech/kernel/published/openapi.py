@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_REF = re.compile(r'"#/components/schemas/([^"]+)"')
+_REF = re.compile(r'"#/components/(schemas|responses)/([^"]+)"')
 
 
 def openapi_of(document: Mapping[str, Any], module: str) -> dict[str, Any]:
-    """The routes tagged *module*, and only the schemas that they reach."""
+    """The routes tagged *module*, and only the schemas and refusals that they reach."""
     paths = {}
     for path, item in sorted(document["paths"].items()):
         mine = {
@@ -20,16 +20,20 @@ def openapi_of(document: Mapping[str, Any], module: str) -> dict[str, Any]:
         if mine:
             paths[path] = mine
     components = dict(document.get("components", {}))
-    schemas = components.get("schemas", {})
-    components["schemas"] = {name: schemas[name] for name in sorted(_reached(paths, schemas))}
+    reached = _reached(paths, components)
+    for kind in ("schemas", "responses"):
+        named = components.get(kind, {})
+        components[kind] = {name: named[name] for name in sorted(named) if (kind, name) in reached}
     info = {**document["info"], "title": module}
     return {"openapi": document["openapi"], "info": info, "paths": paths, "components": components}
 
 
-def _reached(paths: Mapping[str, Any], schemas: Mapping[str, Any]) -> set[str]:
-    reached: set[str] = set()
+def _reached(paths: Mapping[str, Any], components: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Kind and name of each component that *paths* refer to, or that is referred to by one."""
+    reached: set[tuple[str, str]] = set()
     fresh = set(_REF.findall(json.dumps(paths)))
     while fresh:
         reached |= fresh
-        fresh = set(_REF.findall(json.dumps([schemas[name] for name in fresh]))) - reached
+        said = [components[kind][name] for kind, name in fresh]
+        fresh = set(_REF.findall(json.dumps(said))) - reached
     return reached

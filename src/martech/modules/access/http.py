@@ -9,6 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta
 
+from martech.kernel.errors import NotFound
 from martech.kernel.messages import Request
 from martech.modules.access.contract import (
     AuditEntries,
@@ -61,7 +62,7 @@ class RotateKey(Request, frozen=True, kw_only=True):
 class TenantController(Controller):
     path = "/tenant"
 
-    @get(operation_id="getTenant", opt=READ)
+    @get(operation_id="getTenant", opt={**READ, "raises": [NotFound]})
     async def tenant(self, service: Service) -> Tenant:
         return await service.tenant()
 
@@ -97,7 +98,7 @@ class UserController(Controller):
 class KeyController(Controller):
     path = "/keys"
 
-    @post(operation_id="issueKey", opt=MANAGE)
+    @post(operation_id="issueKey", opt={**MANAGE, "raises": [NotFound]})
     async def issue(
         self, data: JSONBody[IssueKey], service: Service, catalogue: Scopes
     ) -> IssuedKey:

@@ -6,7 +6,7 @@ from litestar import Controller, get
 from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
-from martech.kernel.errors import Invalid
+from martech.kernel.errors import Invalid, TooMany
 from martech.kernel.http.leaving import WhileThere
 from martech.modules.analytics import domain
 from martech.modules.analytics.contract import (
@@ -43,7 +43,8 @@ Within = Annotated[str, QueryParameter(description="An ISO 8601 duration: P14D, 
 Source = Annotated[str, QueryParameter(description="Who sent: campaign:<id>.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows, or groups.")]
 
-READ = {"scope": "analytics:read"}
+READ = {"scope": "analytics:read", "raises": [TooMany]}
+"""Every one of them asks the store, where a tenant's questions wait their turn."""
 
 
 class FiguresController(Controller):

@@ -13,6 +13,7 @@ from msgspec import Meta
 from martech.kernel.errors import Invalid
 from martech.kernel.http.watching import Watch
 from martech.kernel.messages import Request
+from martech.kernel.templates import TemplateError
 from martech.modules.content.contract import (
     Findings,
     Preview,
@@ -119,7 +120,12 @@ class TemplateController(Controller):
         template = await watch.first(lambda content: content.template(content_id))
         return await press.lint(service.tx.tenant, template)
 
-    @post("/{content_id:uuid}/preview", operation_id="previewTemplate", opt=READ, status_code=200)
+    @post(
+        "/{content_id:uuid}/preview",
+        operation_id="previewTemplate",
+        opt={**READ, "raises": [TemplateError]},
+        status_code=200,
+    )
     async def preview(
         self,
         content_id: FromPath[UUID],
@@ -131,7 +137,12 @@ class TemplateController(Controller):
         template = await watch.first(lambda content: content.template(content_id))
         return await press.preview(service.tx.tenant, template, data.sample)
 
-    @post("/{content_id:uuid}/publish", operation_id="publishTemplate", opt=WRITE, status_code=200)
+    @post(
+        "/{content_id:uuid}/publish",
+        operation_id="publishTemplate",
+        opt={**WRITE, "raises": [TemplateError]},
+        status_code=200,
+    )
     async def publish(
         self,
         content_id: FromPath[UUID],

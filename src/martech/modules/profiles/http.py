@@ -64,7 +64,7 @@ class PeopleController(Controller):
         person = await service.find("email", email)
         return People(data=[person] if person else [], next=None)
 
-    @get("/lookup", operation_id="lookUpPerson", opt=READ)
+    @get("/lookup", operation_id="lookUpPerson", opt={**READ, "raises": [NotFound]})
     async def look_up(
         self, service: Service, kind: FromQuery[Kind], value: FromQuery[str]
     ) -> Profile:

@@ -18,7 +18,7 @@ from litestar.response.base import ASGIResponse
 from litestar.types.internal_types import PathParameterDefinition as Step
 from msgspec import Raw
 
-from martech.kernel.errors import Forbidden, Malformed
+from martech.kernel.errors import Forbidden, Malformed, TooMany, Unauthorized
 from martech.kernel.http.bodies import inflate
 from martech.kernel.http.requests import JsonRequest
 from martech.kernel.messages import Request, View
@@ -92,7 +92,7 @@ def accepts(path: str, short: str, body: type[View] = Message) -> post:
     return post(
         [path, short],
         operation_id=last_step,
-        opt={**PUBLIC, "body": body, "needs": "write key"},
+        opt={**PUBLIC, "body": body, "needs": "write key", "raises": [TooMany]},
         status_code=200,
         responses=answers,
     )
@@ -206,6 +206,7 @@ class CloudEventController(Controller):
                 "application/json": dict[str, Raw],
             },
             "needs": "write key",
+            "raises": [TooMany],
         },
         status_code=200,
         responses={200: ResponseSpec(Received, generate_examples=False)},
@@ -241,7 +242,11 @@ class BrowserSettings(View, frozen=True, rename="camel"):
 class BrowserController(Controller):
     path = "/v1/projects"
 
-    @get("/{key:str}/settings", opt=PUBLIC, operation_id="browserSettings")
+    @get(
+        "/{key:str}/settings",
+        opt={**PUBLIC, "raises": [Unauthorized, Forbidden]},
+        operation_id="browserSettings",
+    )
     async def settings(self, request: JsonRequest, key: FromPath[str]) -> BrowserSettings:
         """*key* is a write key: it stands in the page's source anyway."""
         tenant_of(request, key)

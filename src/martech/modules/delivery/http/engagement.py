@@ -21,13 +21,13 @@ from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 from litestar.types import OperationIDCreator
 
-from martech.kernel.errors import NotFound
+from martech.kernel.errors import NotFound, TooMany
 from martech.modules.delivery.domain.links import opened
 from martech.modules.delivery.domain.visitors import is_ahead, loads_all
 from martech.modules.delivery.http.pages import ASK, DONE, PREVIEW, UNKNOWN
 from martech.modules.delivery.service.engaging import Reception
 
-PUBLIC = {"public": True}
+PUBLIC = {"public": True, "raises": [TooMany]}
 LOOKING = [HttpMethod.GET, HttpMethod.HEAD]
 PICTURE = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 PRIVATE = {
