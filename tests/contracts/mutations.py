@@ -14,6 +14,8 @@ from martech.kernel.published.gate.places import Place, root
 CONTRACTS = in_tree(Path(__file__).parents[2])
 
 NULL = {"type": "null"}
+CHOICES = {"anyOf": "oneOf", "oneOf": "anyOf"}
+EDGES = ("minimum", "exclusiveMinimum")
 SWAPPED = {"string": "integer", "integer": "string", "number": "integer", "boolean": "string"}
 
 
@@ -48,19 +50,25 @@ def changes(draw: st.DrawFn) -> Change:
     return Change(promise, *reversed(places), ["backwards", *steps])
 
 
-Spot = tuple[str, Any, Sequence[str]]
+Spot = tuple[str, Any, Sequence[str | int]]
 """The promise, the document and the way to the schema."""
 
 
 def _spots() -> Iterator[Spot]:
-    """Every event, argument, answer and body that we promise."""
+    """Every event with its headers, argument, parameter, answer and body that we promise."""
     for document in CONTRACTS.values():
         for name, message in document.get("components", {}).get("messages", {}).items():
-            if "payload" in message:
-                yield "told", document, ("components", "messages", name, "payload")
+            for part in {"headers", "payload"} & message.keys():
+                yield "told", document, ("components", "messages", name, part)
+        for name in document.get("components", {}).get("parameters", ()):
+            yield "taken", document, ("components", "parameters", name, "schema")
         for path, item in document.get("paths", {}).items():
-            for method in item:
+            for method, operation in item.items():
                 yield from _bodies(document, ("paths", path, method))
+                for index, parameter in enumerate(operation.get("parameters", ())):
+                    if "schema" in parameter:
+                        spot = ("paths", path, method, "parameters", index, "schema")
+                        yield "taken", document, spot
 
 
 def _bodies(document: Any, operation: Sequence[str]) -> Iterator[Spot]:
@@ -87,8 +95,9 @@ def _below(place: Place, seen: frozenset[str] = frozenset()) -> Iterator[Place]:
     for word in ("items", "additionalProperties"):
         if isinstance(place.here.get(word), dict):
             yield from _below(place.at(word), seen)
-    for index in range(len(place.here.get("anyOf", ()))):
-        yield from _below(place.at("anyOf", index), seen)
+    for word in CHOICES:
+        for index in range(len(place.here.get(word, ()))):
+            yield from _below(place.at(word, index), seen)
 
 
 def _mutated(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -96,8 +105,8 @@ def _mutated(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "nothing", dict(schema)
     if "properties" in schema:
         yield from _fields(schema)
-    elif "anyOf" in schema:
-        yield from _choice(schema)
+    elif word := next((word for word in CHOICES if word in schema), None):
+        yield from _choice(schema, word)
     elif "enum" in schema:
         yield from _values(schema)
     elif "type" in schema and schema["type"] not in ("null", "object"):
@@ -122,12 +131,13 @@ def _fields(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{name} by default", {**schema, "properties": {**fields, name: other_default}}
 
 
-def _choice(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    beside = {word: said for word, said in schema.items() if word != "anyOf"}
-    for option in schema["anyOf"]:
+def _choice(schema: dict[str, Any], word: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    beside = {other: said for other, said in schema.items() if other != word}
+    for option in schema[word]:
         yield "one choice", {**beside, **option}
-    if NULL not in schema["anyOf"]:
-        yield "or null", {**schema, "anyOf": [*schema["anyOf"], NULL]}
+    if NULL not in schema[word]:
+        yield "or null", {**schema, word: [*schema[word], NULL]}
+    yield f"by {CHOICES[word]}", {**beside, CHOICES[word]: schema[word]}
 
 
 def _values(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -161,3 +171,13 @@ def _bounds(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"{bound} 3", {**schema, bound: 3}
     if bound in schema:
         yield f"without {bound}", {word: said for word, said in schema.items() if word != bound}
+    if schema["type"] in ("integer", "number"):
+        yield from _edges(schema)
+
+
+def _edges(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """From 0 or 1, or above one of them; never both."""
+    others = {word: said for word, said in schema.items() if word not in EDGES}
+    for word in EDGES:
+        for edge in (0, 1):
+            yield f"{word} {edge}", {**others, word: edge}

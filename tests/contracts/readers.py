@@ -17,6 +17,13 @@ from martech.kernel.published.gate.places import Place
 LONG, MANY, FAR = 5000, 50_001, 10**9
 """More than any bound that a contract or a mutation sets."""
 
+LARGEST = 2**63 - 1
+"""The largest bound that a reader has; one that is said as a float may be one more."""
+
+CLOSE = 1e-6
+"""Less than any two bounds are apart."""
+
+LIKE_NO_OTHER = "of a format that msgspec does not check"
 TEXTS = {"uuid": "0190163d-8694-739b-aea5-966c26f8ad91", "date-time": "2026-11-21T11:30:00Z"}
 
 
@@ -55,15 +62,22 @@ def _options(place: Place) -> list[Place]:
 def _texts(place: Place) -> list[Any]:
     schema = place.here
     if "format" in schema:
-        return [TEXTS[schema["format"]]]
+        return [TEXTS.get(schema["format"], LIKE_NO_OTHER)]
     return ["w" * schema.get("minLength", 0), "w" * schema.get("maxLength", LONG)]
+
+
+def _integers(place: Place) -> list[Any]:
+    schema = place.here
+    above = schema.get("exclusiveMinimum", schema.get("minimum", -LARGEST) - 1)
+    highest = min(int(schema["maximum"]), LARGEST) if "maximum" in schema else LARGEST + 1
+    return [int(above) + 1, highest]
 
 
 def _numbers(place: Place) -> list[Any]:
     schema = place.here
     low, high = schema.get("minimum", -FAR), schema.get("maximum", FAR)
-    if schema["type"] == "integer":
-        return [int(low), int(high)]
+    if "exclusiveMinimum" in schema:
+        low = schema["exclusiveMinimum"] + CLOSE
     return [low, high, low + (high - low) / 3]
 
 
@@ -88,7 +102,7 @@ def _objects(place: Place) -> list[Any]:
 
 BY_KIND: Mapping[str | None, Callable[[Place], list[Any]]] = {
     "string": _texts,
-    "integer": _numbers,
+    "integer": _integers,
     "number": _numbers,
     "array": _lists,
     "object": _objects,
@@ -122,19 +136,22 @@ def _type(place: Place, strict: bool) -> Any:
 
 def _scalar(said: str | None, schema: dict[str, Any]) -> Any:
     if said == "string":
-        known = {"uuid": UUID, "date-time": datetime}.get(schema.get("format", ""))
-        bounds = _bounds(schema, min_length="minLength", max_length="maxLength")
-        return known or Annotated[str, bounds]
+        if "format" in schema:
+            unchecked = Annotated[str, msgspec.Meta(pattern=f"^{LIKE_NO_OTHER}$")]
+            return {"uuid": UUID, "date-time": datetime}.get(schema["format"], unchecked)
+        return Annotated[str, _bounds(schema, min_length="minLength", max_length="maxLength")]
     if said in ("integer", "number"):
         kind = int if said == "integer" else float
-        return Annotated[kind, _bounds(schema, ge="minimum", le="maximum")]
+        return Annotated[kind, _bounds(schema, ge="minimum", gt="exclusiveMinimum", le="maximum")]
     return {"boolean": bool, "null": None}.get(said or "", Any)
 
 
 def _bounds(schema: dict[str, Any], **words: str) -> msgspec.Meta:
     said = {ours: schema[word] for ours, word in words.items() if word in schema}
     whole = schema["type"] != "number"
-    return msgspec.Meta(**{ours: int(bound) if whole else bound for ours, bound in said.items()})
+    return msgspec.Meta(
+        **{ours: min(int(bound), LARGEST) if whole else bound for ours, bound in said.items()}
+    )
 
 
 def _struct(place: Place, strict: bool) -> Any:

@@ -21,8 +21,9 @@ CURE = (
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Our contracts, committed as `released`."""
+    """Our contracts, committed as `released`; our mistakes are of no interest here."""
     shutil.copytree(ROOT / "contracts", tmp_path / "contracts")
+    (tmp_path / "contracts/corrections.json").unlink()
     git(tmp_path, "init", "--quiet")
     commit(tmp_path, "released")
     return tmp_path
@@ -93,7 +94,64 @@ def test_its_json_is_for_programs(repository: Path) -> None:
                 "instead": CURE,
             }
         ],
+        "corrected": [],
     }
+
+
+CORRECTION = {
+    "file": EVENTS,
+    "pointer": VERSION,
+    "rule": "type-changed",
+    "was": {"type": "integer"},
+    "is": {"type": "string"},
+    "why": "It has been a text from the start.",
+}
+
+
+def correct(repository: Path, **otherwise: object) -> None:
+    file = repository / "contracts/corrections.json"
+    file.write_text(json.dumps([{**CORRECTION, **otherwise}]))
+
+
+def test_a_mistake_in_writing_that_is_listed_as_it_was_is_no_breach(repository: Path) -> None:
+    make_version_a_text(repository)
+    correct(repository)
+    done = check(repository, "--against", "released")
+    assert done.exit_code == 0
+    assert done.output.splitlines()[:2] == [
+        f"{EVENTS} {VERSION}",
+        "    corrected: It has been a text from the start.",
+    ]
+    said = json.loads(check(repository, "--against", "released", "--json").output)
+    assert (said["breaches"], said["corrected"]) == ([], [CORRECTION])
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"file": "contracts/profiles/asyncapi.json"},
+        {"pointer": "/info"},
+        {"rule": "format-changed"},
+        {"was": {"type": "number"}},
+        {"is": {"type": "boolean"}},
+    ],
+    ids=lambda otherwise: next(iter(otherwise)),
+)
+def test_any_other_difference_is_not_covered_by_it(
+    repository: Path, otherwise: dict[str, object]
+) -> None:
+    make_version_a_text(repository)
+    correct(repository, **otherwise)
+    done = check(repository, "--against", "released")
+    assert done.exit_code == 1
+    assert "corrected" not in done.output
+
+
+def test_it_is_2_if_the_corrections_cannot_be_read(repository: Path) -> None:
+    (repository / "contracts/corrections.json").write_text('[{"file": "x"}]')
+    done = check(repository, "--against", "released")
+    assert done.exit_code == 2
+    assert "martech: contracts/corrections.json cannot be read: " in done.output
 
 
 def test_any_revision_will_do(repository: Path) -> None:

@@ -74,16 +74,25 @@ def check(revision: str, as_json: bool, repository: Path) -> None:
     The rules and the way to a V2 are in docs/contracts.md.
     """
     commit, then = gate.at_revision(repository, revision)
-    breaches = gate.verdict(then, gate.in_tree(repository))
+    found = gate.verdict(then, gate.in_tree(repository))
+    breaches, corrected = gate.corrected(found, gate.corrections(repository))
     if as_json:
-        said = {"against": commit, "breaches": breaches}
+        said = {"against": commit, "breaches": breaches, "corrected": corrected}
         click.echo(msgspec.json.format(msgspec.json.encode(said), indent=2))
     else:
-        _print_verdict(revision, commit, breaches)
+        _print_verdict(revision, commit, breaches, corrected)
     sys.exit(1 if breaches else 0)
 
 
-def _print_verdict(revision: str, commit: str, breaches: list[gate.Breach]) -> None:
+def _print_verdict(
+    revision: str,
+    commit: str,
+    breaches: list[gate.Breach],
+    corrected: list[gate.Correction],
+) -> None:
+    for one in corrected:
+        out.print(f"{escape(one.file)} {escape(one.pointer)}", soft_wrap=True)
+        out.print(f"    corrected: {escape(one.why)}", soft_wrap=True)
     for breach in breaches:
         out.print(f"{escape(breach.file)} {escape(breach.pointer)}", soft_wrap=True)
         out.print(f"    [bold]{breach.rule}[/]", soft_wrap=True)

@@ -3,19 +3,22 @@
 from collections.abc import Iterator
 
 from martech.kernel.published.gate.breach import Broken
-from martech.kernel.published.gate.places import Document, root
-from martech.kernel.published.gate.promises import changed, told
+from martech.kernel.published.gate.places import Document, Place, root, unescaped
+from martech.kernel.published.gate.promises import changed, told, unknown
 
 ON_THE_WIRE = {
+    "name": "event-renamed",
     "contentType": "content-removed",
     "x-folded": "folded-changed",
     "x-subject": "subject-changed",
 }
+SHAPES = {"headers", "payload"}
 
 
 def events(then: Document, now: Document) -> Iterator[Broken]:
-    """The promises of *then* that *now* does not keep. What is heard is its teller's promise."""
-    old, new = root(then).at("components", "messages"), root(now).at("components", "messages")
+    """The promises of *then* that *now* does not keep. What is heard is its teller's promise. Files
+    say ``x-inward`` since they say ``x-asks``; the silence of older ones has promised nothing."""
+    old, new = (root(document).at("components", "messages") for document in (then, now))
     for name, message in (old.here or {}).items():
         if "payload" not in message:
             continue
@@ -26,5 +29,34 @@ def events(then: Document, now: Document) -> Iterator[Broken]:
         for word, rule in ON_THE_WIRE.items():
             if event.here.get(word) != beside.here.get(word):
                 yield changed(rule, event.at(word), beside.at(word))
-        for part in ("headers", "payload"):
+        if "x-asks" in then and beside.here.get("x-inward") and not event.here.get("x-inward"):
+            yield changed("newly-inward", event.at("x-inward"), beside.at("x-inward"))
+        for part in sorted(SHAPES):
             yield from told(event.at(part), beside.at(part))
+        yield from unknown(event, beside, ON_THE_WIRE.keys() | SHAPES)
+    for name, operation in (root(then).at("operations").here or {}).items():
+        if operation["action"] == "send":
+            yield from _telling(*(root(one).at("operations", name) for one in (then, now)))
+
+
+def _telling(then: Place, now: Place) -> Iterator[Broken]:
+    """Where it is told. An event that is gone altogether has been named already."""
+    old, new = then.at("channel").followed(), now.at("channel").followed()
+    events = root(now.document).at("components", "messages")
+    left = {name for name in _carried(old) if events.at(name, "payload").here is not None}
+    if left and (now.here or {}).get("action") != "send":
+        yield Broken("event-removed", then.pointer, then.here, now.here)
+    elif left:
+        for name in sorted(left - _carried(new)):
+            yield Broken("event-removed", new.pointer, name, None)
+        if old.here.get("address") != new.here.get("address"):
+            yield changed("event-renamed", old.at("address"), new.at("address"))
+        yield from unknown(old, new, {"address", "messages"})
+        yield from unknown(then, now, {"action", "channel"})
+
+
+def _carried(channel: Place) -> set[str]:
+    """The events that go over it."""
+    messages = channel.here.get("messages", {})
+    ways = [channel.at("messages", name).followed().pointer for name in messages]
+    return {unescaped(way.rpartition("/")[2]) for way in ways}

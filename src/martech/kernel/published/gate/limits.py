@@ -1,12 +1,12 @@
 """What a schema demands of a single value: its kind, its bounds, its format, its list of values."""
 
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from martech.kernel.published.gate.bounds import EDGES, crossed
 from martech.kernel.published.gate.places import Place
 
 KINDS = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
@@ -41,10 +41,6 @@ def _unless_unset(written: Any, read: Any) -> bool:
 
 
 DEMANDS: Mapping[str, tuple[str, Callable[[Any, Any], bool]]] = {
-    "maximum": ("integer", _at_most),
-    "exclusiveMaximum": ("integer", _at_most),
-    "minimum": ("integer", _at_least),
-    "exclusiveMinimum": ("integer", _at_least),
     "multipleOf": ("integer", _in_steps),
     "maxLength": ("string", _at_most),
     "minLength": ("string", _at_least),
@@ -63,7 +59,10 @@ with the first keeps to the second. Of patterns and formats nobody can say which
 IMPLIED: Mapping[str, Mapping[str, Any]] = {"uuid": {"minLength": 32, "maxLength": 36}}
 """What a format says of lengths: a field that took ids may take any short text."""
 
-SINGLE = {*DEMANDS, "type", "enum", "const"}
+ANYWAY: Mapping[str, Any] = {"minLength": 0, "minItems": 0, "minProperties": 0}
+"""What holds of every text, array and object."""
+
+SINGLE = {*DEMANDS, *EDGES, "type", "enum", "const"}
 
 
 @dataclass(frozen=True)
@@ -88,6 +87,8 @@ def kinds(schema: Mapping[str, Any]) -> frozenset[str]:
 
 
 def kind_of(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        return "integer"
     return KIND_OF.get(type(value), "object")
 
 
@@ -101,31 +102,56 @@ def listed(schema: Mapping[str, Any]) -> list[Any] | None:
 
 def limits(writer: Place, reader: Place) -> Iterator[Difference]:
     """Where a value of *writer* is out of the bounds of *reader*; their kinds agree already."""
-    written, read = listed(writer.here), listed(reader.here)
+    written, read = _counted(writer.here), listed(reader.here)
     if read is not None and (written is None or _missing(written, read)):
         word = "const" if "const" in reader.here else "enum"
         beside = "const" if "const" in writer.here else "enum"
         yield Difference("values", writer.at(beside), reader.at(word))
     elif written is None:
         for word in _tighter(writer.here, reader.here):
-            same = DEMANDS[word][1] is _the_same
+            same = word in DEMANDS and DEMANDS[word][1] is _the_same
             yield Difference("format" if same else "bound", writer.at(word), reader.at(word))
     else:
         for word in sorted({word for value in written for word in _refused(value, reader.here)}):
             yield Difference("bound", writer.at("enum"), reader.at(word))
 
 
-def _missing(written: Iterable[Any], read: Iterable[Any]) -> set[str]:
-    return {json.dumps(value) for value in written} - {json.dumps(value) for value in read}
+def _counted(schema: Mapping[str, Any]) -> list[Any] | None:
+    """All values that it lets through, if somebody can count them."""
+    values, let = listed(schema), kinds(schema)
+    if values is None:
+        return [None] if let == {"null"} else [True, False] if let == {"boolean"} else None
+    return [value for value in values if kind_of(value) in let]
+
+
+def _missing(written: Iterable[Any], read: Iterable[Any]) -> set[Hashable]:
+    return {_meant(value) for value in written} - {_meant(value) for value in read}
+
+
+def _meant(value: Any) -> Hashable:
+    """One for all spellings of a JSON value: 1.0 is 1, and is not `true`."""
+    match value:
+        case bool():
+            return ("boolean", value)
+        case list():
+            return ("array", tuple(_meant(one) for one in value))
+        case dict():
+            return ("object", frozenset((name, _meant(one)) for name, one in value.items()))
+        case _:
+            return ("scalar", value)
 
 
 def _tighter(writer: Mapping[str, Any], reader: Mapping[str, Any]) -> Iterator[str]:
     """The words in which *reader* demands more than *writer* keeps to."""
     written = kinds(writer)
-    writer = {**IMPLIED.get(writer.get("format", ""), {}), **writer}
+    whole = "number" not in written
+    steps = {"multipleOf": 1} if whole else {}
+    writer = {**ANYWAY, **steps, **IMPLIED.get(writer.get("format", ""), {}), **writer}
     for word, (kind, keeps) in DEMANDS.items():
         if word in reader and kind in written and not keeps(writer.get(word), reader[word]):
             yield word
+    if "integer" in written:
+        yield from crossed(writer, reader, whole=whole)
 
 
 def _refused(value: Any, reader: Mapping[str, Any]) -> Iterator[str]:
@@ -138,8 +164,4 @@ def _refused(value: Any, reader: Mapping[str, Any]) -> Iterator[str]:
             exact["pattern"] = pattern
     elif isinstance(value, int | float):
         exact |= {"minimum": value, "maximum": value, "multipleOf": value}
-        if "exclusiveMaximum" in reader and value < reader["exclusiveMaximum"]:
-            exact["exclusiveMaximum"] = value
-        if "exclusiveMinimum" in reader and value > reader["exclusiveMinimum"]:
-            exact["exclusiveMinimum"] = value
     yield from _tighter(exact, reader)

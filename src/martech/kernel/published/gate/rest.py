@@ -1,10 +1,13 @@
 """openapi.json: a request may widen and an answer may grow; nothing that was there goes."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator
+from functools import partial
 
 from martech.kernel.published.gate.breach import Broken
+from martech.kernel.published.gate.operations import PLACEHOLDER, Operation, operation
 from martech.kernel.published.gate.places import Document, Place, root
-from martech.kernel.published.gate.promises import changed, given, taken
+from martech.kernel.published.gate.promises import changed, taken, unknown
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -12,94 +15,40 @@ METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 def rest(then: Document, now: Document) -> Iterator[Broken]:
     """The promises of *then* that *now* does not keep."""
     old, new = root(then).at("paths"), root(now).at("paths")
-    for path, item in (old.here or {}).items():
-        for method in METHODS & set(item):
-            operation, beside = old.at(path, method), new.at(path, method)
-            if beside.here is None:
-                yield Broken("operation-removed", operation.pointer, _name(operation), None)
-            else:
-                yield from _operation(operation, beside)
+    promise = partial(taken, by_anyone=_says_what_it_refuses(then))
+    beside = {_blank(path): path for path in new.here or {}}
+    for path in old.here or {}:
+        there = path if path in (new.here or {}) else beside.get(_blank(path), path)
+        item, other = old.at(path).followed(), new.at(there).followed()
+        for method in METHODS & set(item.here):
+            if other.at(method).here is None:
+                yield Broken(
+                    "operation-removed", item.at(method).pointer, _name(item, method), None
+                )
+                continue
+            was, is_ = Operation(path, item, method), Operation(there, other, method)
+            yield from _scope(was.place, is_.place)
+            yield from operation(was, is_, promise)
+        yield from unknown(item, other, METHODS | {"parameters", "servers"})
+    compared = {"openapi", "info", "paths", "components", "security", "servers", "tags"}
+    yield from unknown(root(then), root(now), compared)
 
 
-def _name(operation: Place) -> str:
-    return str(operation.here.get("operationId", "without an id"))
+def _blank(path: str) -> str:
+    """The same for all names of its placeholders: on the wire they do not stand."""
+    return PLACEHOLDER.sub("{}", path)
 
 
-def _operation(then: Place, now: Place) -> Iterator[Broken]:
-    for word, rule in (("operationId", "operation-renamed"), ("x-scope", "scope-changed")):
-        if then.here.get(word) != now.here.get(word):
-            yield changed(rule, then.at(word), now.at(word))
-    yield from _security(then, now)
-    yield from _parameters(then, now)
-    yield from _body(then.at("requestBody"), now.at("requestBody"))
-    yield from _answers(then.at("responses"), now.at("responses"))
+def _name(item: Place, method: str) -> str:
+    return str(item.here[method].get("operationId", "without an id"))
 
 
-def _security(then: Place, now: Place) -> Iterator[Broken]:
-    """Whoever came in comes in: none of the ways is gone, and no door has got its first lock."""
-    ways = now.here.get("security") or [{}]
-    if {} not in ways and not all(way in ways for way in then.here.get("security") or [{}]):
-        yield changed("security-changed", then.at("security"), now.at("security"))
+def _scope(then: Place, now: Place) -> Iterator[Broken]:
+    if then.here.get("x-scope") != now.here.get("x-scope"):
+        yield changed("scope-changed", then.at("x-scope"), now.at("x-scope"))
 
 
-def _parameters(then: Place, now: Place) -> Iterator[Broken]:
-    old, new = _by_name(then), _by_name(now)
-    for key, parameter in old.items():
-        if key not in new:
-            yield Broken("parameter-removed", parameter.pointer, parameter.here["name"], None)
-            continue
-        beside = new[key]
-        if beside.here.get("required") and not parameter.here.get("required"):
-            yield Broken("newly-required", beside.pointer, "optional", "required")
-        schemas = parameter.at("schema"), beside.at("schema")
-        defaults = [(schema.here or {}).get("default") for schema in schemas]
-        if not parameter.here.get("required") and defaults[0] != defaults[1]:
-            yield changed("default-changed", *(schema.at("default") for schema in schemas))
-        yield from taken(*schemas)
-    for key in new.keys() - old.keys():
-        if new[key].here.get("required"):
-            yield Broken("newly-required", new[key].pointer, None, "required")
-
-
-def _by_name(operation: Place) -> Mapping[tuple[str, str], Place]:
-    """Each parameter by where it is said and its name; a header's name has no case."""
-    found = {}
-    for index in range(len(operation.here.get("parameters", ()))):
-        place = operation.at("parameters", index).followed()
-        name = place.here["name"]
-        found[place.here["in"], name.lower() if place.here["in"] == "header" else name] = place
-    return found
-
-
-def _body(then: Place, now: Place) -> Iterator[Broken]:
-    if now.here is None:
-        if then.here is not None:
-            yield changed("body-removed", then, now)
-        return
-    was = None if then.here is None else "optional"
-    then, now = then.followed(), now.followed()
-    if now.here.get("required") and not then.here.get("required"):
-        yield Broken("newly-required", now.pointer, was, "required")
-    for media in then.here.get("content", {}):
-        old, new = then.at("content", media), now.at("content", media)
-        if new.here is None:
-            yield Broken("content-removed", old.pointer, media, None)
-        else:
-            yield from taken(old.at("schema"), new.at("schema"))
-
-
-def _answers(then: Place, now: Place) -> Iterator[Broken]:
-    for status in then.here or {}:
-        if now.at(status).here is None:
-            yield Broken("status-removed", then.at(status).pointer, status, None)
-            continue
-        old, new = then.at(status).followed(), now.at(status).followed()
-        for header in old.here.get("headers", {}):
-            if new.at("headers", header).here is None:
-                yield Broken("header-removed", old.at("headers", header).pointer, header, None)
-        for media in old.here.get("content", {}):
-            was, beside = old.at("content", media), new.at("content", media)
-            if beside.here is None:
-                yield Broken("content-removed", was.pointer, media, None)
-            else:
-                yield from given(was.at("schema"), beside.at("schema"))
+def _says_what_it_refuses(document: Document) -> bool:
+    """Whether a shape of it that says nothing of undeclared fields lets them in. Files that were
+    written before any shape said that it lets in none have promised nothing by their silence."""
+    return '"additionalProperties": false' in json.dumps(document)

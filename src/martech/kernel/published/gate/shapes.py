@@ -22,6 +22,12 @@ NESTED = {
     *("anyOf", "oneOf", "allOf"),
 }
 
+NEARER = {
+    **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
+    **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
+}
+"""Which of two bounds says what both say."""
+
 _Met = frozenset[tuple[str, str]]
 """Pairs of references that are being compared: a tree of schemas may lead back to its root."""
 
@@ -38,6 +44,10 @@ class Manner:
 
     fills: bool
     """It fills in its defaults, so that another default is another meaning."""
+
+    closed: bool = True
+    """Its writers write what they declare; others besides, where no ``additionalProperties`` says
+    that they may not."""
 
 
 def differences(writer: Place, reader: Place, manner: Manner) -> list[Difference]:
@@ -115,8 +125,9 @@ def _options(place: Place, word: str) -> list[Place]:
 def _both(schema: Any, beside: dict[str, Any]) -> Any:
     """One schema that demands what the two demand. Where it takes an ``allOf`` that stands nowhere
     in the document, this is a tuple."""
-    if isinstance(schema, dict) and schema.keys().isdisjoint(beside):
-        return {**schema, **beside}
+    if isinstance(schema, dict) and schema.keys() & beside.keys() <= NEARER.keys():
+        near = {word: NEARER[word](schema[word], beside[word]) for word in schema.keys() & beside}
+        return {**schema, **beside, **near}
     return {"allOf": (schema, beside)}
 
 
@@ -170,6 +181,8 @@ def _others(writer: Place, reader: Place, manner: Manner, met: _Met) -> Iterator
     """What the writer may write besides the fields that the reader knows."""
     read, place = reader.here.get("properties", {}), reader.at("additionalProperties")
     declared = "properties" in reader.here
+    if not manner.closed and place.followed().here != {} and _silent(writer):
+        yield Difference("newly-strict", writer.at("additionalProperties"), place)
     if "additionalProperties" not in reader.here and (manner.lenient or not declared):
         return
     for name, schema in writer.here.get("properties", {}).items():
@@ -185,6 +198,11 @@ def _others(writer: Place, reader: Place, manner: Manner, met: _Met) -> Iterator
             yield Difference("type", free, place)
         else:
             yield from _between(free, place, manner, met)
+
+
+def _silent(writer: Place) -> bool:
+    """It declares fields, and says nothing of others."""
+    return "properties" in writer.here and "additionalProperties" not in writer.here
 
 
 def _undeclared(writer: Place) -> Place | None:
