@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Mapping
 
 import click
 import msgspec
@@ -165,7 +166,15 @@ def replay_(
         out.print(f"{subscription} hears everything behind {to} again.")
 
 
+INTERRUPTED: Mapping[shadow.Stage, str] = {
+    "making": "what is in use was not touched.",
+    "swapping": "it was taking its place, as a whole or not at all. To be sure, say it again.",
+    "swapped": "what was made anew is in use now. --abandon removes what its making left.",
+}
+
+
 def _make_anew(settings: Settings, subscription: str) -> None:
+    stage: shadow.Stage = "making"
     columns = TextColumn("position"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task(subscription, total=None)
@@ -173,11 +182,15 @@ def _make_anew(settings: Settings, subscription: str) -> None:
         def seen(reached: int, end: int) -> None:
             progress.update(task, completed=reached, total=end)
 
-        making = with_host(settings, lambda host: shadow.rebuild(host, subscription, seen))
+        def now(begun: shadow.Stage) -> None:
+            nonlocal stage
+            stage = begun
+
+        making = with_host(settings, lambda host: shadow.rebuild(host, subscription, seen, now))
         try:
             dropped = asyncio.run(making)
         except KeyboardInterrupt:
-            err.print("martech: interrupted; what is in use was not touched.")
+            err.print(f"martech: interrupted; {INTERRUPTED[stage]}", soft_wrap=True)
             sys.exit(130)
     out.print(f"{subscription} is made anew; {dropped:,} commands were not given outside again.")
 

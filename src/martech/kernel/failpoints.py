@@ -4,6 +4,7 @@
 ``name=action``, optionally ``@n`` for the n-th time the place is reached, and only then.
 
 kill       end this process as `kill -9` would (always at one time; the first, if none is given)
+interrupt  end it as Ctrl-C would
 error      raise `Planned`
 sleep:ms   hold up whoever came here, and nobody else
 """
@@ -70,6 +71,9 @@ class Failpoint(msgspec.Struct):
         match self.action:
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "interrupt":
+                os.kill(os.getpid(), signal.SIGINT)
+                await asyncio.sleep(0)  # here it is heard
             case "error":
                 raise Planned(f"{name} was told to fail.")
             case _:
@@ -101,8 +105,10 @@ def _entry(entry: str) -> tuple[str, Failpoint]:
         raise FailpointError(f"{name!r} is no failpoint; there are {', '.join(sorted(NAMES))}.")
     action, _, turn = rest.partition("@")
     kind, _, milliseconds = action.partition(":")
-    known = kind in ("kill", "error") and not milliseconds
+    known = kind in ("kill", "interrupt", "error") and not milliseconds
     known = known or (kind == "sleep" and milliseconds.isdigit())
     if not known or (turn and not turn.isdigit()):
-        raise FailpointError(f"{entry!r} must read name=kill|error|sleep:ms, perhaps with @n.")
+        raise FailpointError(
+            f"{entry!r} must read name=kill|interrupt|error|sleep:ms, perhaps with @n."
+        )
     return name, Failpoint(kind, int(milliseconds or 0), int(turn) if turn else None)

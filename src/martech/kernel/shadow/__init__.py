@@ -12,6 +12,7 @@ nothing is done outside; commands that are inward are taken over with the swap.
 
 import asyncio
 from collections.abc import Callable
+from typing import Literal
 
 from martech.kernel import failpoints
 from martech.kernel.errors import NotFound
@@ -20,19 +21,32 @@ from martech.kernel.shadow.delivery import ShadowDelivery
 from martech.kernel.shadow.schema import Shadow
 from martech.kernel.shadow.swap import swap
 
-__all__ = ["abandon", "rebuild"]
+__all__ = ["Stage", "abandon", "rebuild"]
 
 PAUSE = 0.1  # seconds until we look again, when the live one or a reader is in the way
 
 Seen = Callable[[int, int], None]
 
+Stage = Literal["making", "swapping", "swapped"]
+"""Who breaks it off while it is swapping does not know which of both is in use."""
 
-async def rebuild(host: Host, name: str, seen: Seen, **limits: float) -> int:
+
+def _unwatched(stage: Stage) -> None: ...
+
+
+async def rebuild(
+    host: Host,
+    name: str,
+    seen: Seen,
+    now: Callable[[Stage], None] = _unwatched,
+    **limits: float,
+) -> int:
     """Make the projection of ``<module>.<subscription>`` anew and swap it in; how many commands
     were not given outside.
 
-    *seen* is told again and again which position was reached, and which is the live one's;
-    *limits* are those of `Delivery`. Raises `NotFound`, and `Conflict` with nothing changed.
+    *seen* is told again and again which position was reached, and which is the live one's, and
+    *now* whenever another stage begins; the first is making. *limits* are those of `Delivery`.
+    Raises `NotFound`, and `Conflict` with nothing changed.
     """
     shadow = _shadow(host, name)
     delivery = ShadowDelivery(host, shadow, **limits)
@@ -43,9 +57,13 @@ async def rebuild(host: Host, name: str, seen: Seen, **limits: float) -> int:
             seen(delivery.reached.position, delivery.end.position)
             await failpoints.reach("shadow.after_step")
             if not moved:
-                if await delivery.is_ready() and await swap(shadow, delivery):
-                    await failpoints.reach("shadow.after_commit")
-                    return shadow.database.dropped
+                if await delivery.is_ready():
+                    now("swapping")
+                    if await swap(shadow, delivery):
+                        now("swapped")
+                        await failpoints.reach("shadow.after_commit")
+                        return shadow.database.dropped
+                    now("making")
                 await asyncio.sleep(PAUSE)
 
 
