@@ -54,6 +54,6 @@ class OwnKafka:
 
 async def carry(say: Say) -> None:
     """Be a Kafka, for ever."""
-    mock = MockKafka()
-    say((mock.host, mock.port))
+    cluster = MockKafka()
+    say((cluster.host, cluster.port))
     await asyncio.Event().wait()
