@@ -32,7 +32,8 @@ def main() -> None:
     Settings come from the environment: MARTECH_DATABASE_URL (sqlite:///var/martech, one file a
     module, or postgresql://…), MARTECH_<MODULE>_DATABASE_URL, MARTECH_<MODULE>_STORE_URL
     (duckdb:///FILE?memory_mb=192), MARTECH_REDIS_URL, MARTECH_BROKER_URL (carries events between
-    hosts), MARTECH_MODULES, MARTECH_HOST, MARTECH_PORT,
+    hosts), MARTECH_MODULES, MARTECH_PEERS (who is elsewhere: MODULE=http://HOST:PORT,…) and
+    MARTECH_PEER_SECRET (the same on every host), MARTECH_HOST, MARTECH_PORT,
     MARTECH_PUBLIC_URL (how the world reaches us: links in mails), MARTECH_LOG_LEVEL,
     MARTECH_MAX_REQUESTS, MARTECH_DRAIN_SECONDS, MARTECH_ISSUER_KEYS (public keys),
     MARTECH_KEY_SNAPSHOT (a file), MARTECH_OTLP_ENDPOINT and MARTECH_TRACE_RATIO (traces),

@@ -36,6 +36,23 @@ def test_a_way_is_as_it_would_be_rendered_today(way: Path) -> None:
     assert rendered.output == way.read_text(), f"martech {command[1]} > {way.relative_to(ROOT)}"
 
 
+@pytest.mark.parametrize(
+    ("peers", "listen", "said"),
+    [
+        ("content=http://a:1,content=http://b:1", "80", "--peers names content twice"),
+        ("content", "80", "--peers: 'content' must be MODULE=http://HOST:PORT"),
+        ("content=http://a:1", "abc", "'abc' must be a port, or ADDRESS:PORT"),
+        ("content=http://a:1", "99999", "'99999' must be a port, or ADDRESS:PORT"),
+        ("contents=http://a:1", "80", "contents is not installed here"),
+    ],
+)
+def test_what_cannot_be_rendered_is_refused(peers: str, listen: str, said: str) -> None:
+    asked = ["nginx", "--peers", peers, "--rest", "http://c:1", "--listen", listen]
+    refused = CliRunner().invoke(main, asked)
+    assert refused.exit_code == 2
+    assert said in refused.stderr
+
+
 @pytest.mark.parametrize("service", OURS)
 def test_a_service_has_settings_with_which_its_host_starts(service: str) -> None:
     settings = settings_of(environment(OURS[service]))

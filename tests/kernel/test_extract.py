@@ -1,6 +1,8 @@
 """A module becomes a repository of its own, in which what is told of it still holds."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,13 +17,9 @@ from martech.app import describe, installed, load
 from martech.kernel import extract, published
 from martech.kernel.errors import Conflict
 from martech.kernel.extract import sources
+from martech.kernel.published import gate
 
 ROOT = Path(__file__).parents[2]
-
-
-REACHING = ("access", "delivery")
-"""Some of their own tests need more than the faces of neighbours: the names of all scopes, and
-tracking and profiles to be answered by."""
 
 
 def by_the_commit() -> str:
@@ -29,18 +27,25 @@ def by_the_commit() -> str:
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    others = [name for name in installed() if name not in ("personalization", *REACHING)]
+    others = [name for name in installed() if name != "personalization"]
     return others[sha256(head.stdout.encode()).digest()[0] % len(others)]
 
 
 CHOSEN = ("personalization", by_the_commit())
 
 
-@pytest.fixture(scope="module", params=CHOSEN)
+FURTHER = [name for name in installed() if name not in CHOSEN]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[*CHOSEN, *(pytest.param(name, marks=pytest.mark.only_full) for name in FURTHER)],
+)
 def repository(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository of one module, in a folder of its name."""
+    """The repository of one module, in a folder of its name, just begun."""
     folder = tmp_path_factory.mktemp("extracted") / str(request.param)
     write(folder.name, folder)
+    run(folder, "git", "init", "--quiet")
     return folder
 
 
@@ -52,9 +57,13 @@ def write(name: str, into: Path) -> list[str]:
 def run(folder: Path, *command: str) -> str:
     """What a program of this environment says there; it must succeed."""
     ran = subprocess.run(
-        [str(Path(sys.executable).with_name(command[0])), *command[1:]],
+        command,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}"},
+        env={
+            **os.environ,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -82,13 +91,26 @@ def test_its_sentences_and_its_style_hold_there(repository: Path) -> None:
     assert "0 broken" in run(repository, "lint-imports", "--no-cache")
 
 
+@pytest.mark.timeout(300)
+def test_its_tests_and_the_kernels_are_found_there(repository: Path) -> None:
+    """None of them names what stayed behind: that would break off all of them."""
+    found = run(repository, "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider")
+    for tests in (f"modules/{repository.name}", "contracts", "kernel", "architecture"):
+        assert f"tests/{tests}/" in found
+
+
 @pytest.mark.only_full
-@pytest.mark.timeout(600)
-def test_its_own_tests_pass_there(repository: Path) -> None:
+@pytest.mark.timeout(3600)
+def test_all_tests_pass_there(repository: Path) -> None:
     """On SQLite."""
-    own = f"tests/modules/{repository.name}"
-    told = run(repository, "pytest", own, "tests/contracts", "-k", "not postgresql", "-q")
-    assert " passed" in told or "100%" in told
+    told = run(repository, "pytest", "-k", "not postgresql", "--quiet", "-p", "no:cacheprovider")
+    assert "100%" in told
+
+
+def test_what_it_has_told_is_as_it_was(repository: Path) -> None:
+    golden = Path("contracts") / repository.name / "golden"
+    kept = {path.name: path.read_bytes() for path in (ROOT / golden).glob("*")}
+    assert {path.name: path.read_bytes() for path in (repository / golden).glob("*")} == kept
 
 
 def test_what_only_the_others_import_stays_behind(repository: Path) -> None:
@@ -107,6 +129,17 @@ def test_its_pages_are_filled_in(repository: Path) -> None:
         assert "{{" not in (repository / page).read_text()
     readme = (repository / "README.md").read_text()
     assert all(f"| {name} | " in readme for name in extract.neighbours(module))
+    assert ("MARTECH_PEERS=" in readme.replace(f"MARTECH_PEERS={module.name}=", "")) == bool(
+        extract.neighbours(module)
+    )
+    assert readme.index("move-data") < readme.index("make run\n    curl")
+    shown = re.search(r"127.0.0.1:8001(/\S+)\n\nWith containers", readme)
+    assert shown
+    published = json.loads((repository / f"contracts/{module.name}/openapi.json").read_text())
+    asked = published["paths"][shown[1]]["get"].get("parameters", [])
+    assert not [each["name"] for each in asked if each.get("required")]
+    compose = (repository / "compose.yaml").read_text()
+    assert "${MARTECH_PEERS" not in compose, "127.0.0.1 is another machine inside"
     assert os.access(repository / ".ci" / "run", os.X_OK)
     targets = run_make(repository)
     assert "make test" in targets
@@ -125,6 +158,14 @@ def test_a_folder_with_something_in_it_is_refused_and_untouched(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_a_folder_that_cannot_be_made_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    into = tmp_path / "file" / "personalization"
+    said = CliRunner().invoke(main, ["extract", "personalization", str(into)])
+    assert said.exit_code == 1
+    assert "cannot be written: Not a directory. Name another folder" in said.stderr
+
+
 def test_a_module_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
     said = CliRunner().invoke(main, ["extract", "personalisation", str(tmp_path / "new")])
     assert said.exit_code == 2
@@ -134,7 +175,7 @@ def test_a_module_that_is_not_there_is_refused_with_those_that_are(tmp_path: Pat
 
 def test_what_may_be_removed_leaves_the_face(tmp_path: Path) -> None:
     """A monolith without personalization knows it as a peer: it is asked for, and not installed."""
-    for folder in ("src", "migrations"):
+    for folder in ("src", "migrations", "contracts"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (module,) = load(["personalization"])
     for path in sources.left_behind(module, ROOT):
@@ -145,6 +186,13 @@ def test_what_may_be_removed_leaves_the_face(tmp_path: Path) -> None:
         "contract.py",
     }
     run(tmp_path, "python", "-c", BOOT)
+    gate_of_another = ["--peers", "content=http://content:8000", "--rest", "http://rest:8000"]
+    assert "location /content/" in run(
+        tmp_path, "python", "-m", "martech", "nginx", *gate_of_another
+    )
+    run(tmp_path, "python", "-m", "martech", "contracts")
+    breaches = gate.verdict(gate.in_tree(ROOT), gate.in_tree(tmp_path))
+    assert breaches == [], "what it promised is still promised"
 
 
 BOOT = """

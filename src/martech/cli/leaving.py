@@ -18,7 +18,7 @@ from martech.kernel.settings import Settings
 @click.command("extract")
 @click.argument("module")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--remove", is_flag=True, help="Then delete here all but its contract.py.")
+@click.option("--remove", is_flag=True, help="Then delete here all but its contract.py and contracts/.")
 def extract_(module: str, folder: Path, remove: bool) -> None:
     """Write a repository of its own for MODULE to FOLDER, which is empty or not there.
 
@@ -43,7 +43,8 @@ def extract_(module: str, folder: Path, remove: bool) -> None:
     out.print(f"Its neighbours: {', '.join(extract.neighbours(found)) or 'none'}")
     if remove:
         extract.remove(found)
-        out.print("Here only its contract.py is left. Now: make contracts, and commit.")
+        out.print(f"Here its contract.py and contracts/{module} are left.")
+        out.print("Now: make contracts, and commit.")
         return
     out.print("\nThe next steps (docs/extraction.md has them all):")
     out.print(f"  cd {escape(str(folder))} && git init && make lint test", soft_wrap=True)

@@ -1,29 +1,56 @@
 """nginx: one address for several hosts."""
 
+import re
+
 import click
 
 from martech.app import load
-from martech.kernel.files import installed
+from martech.kernel.files import faces, installed
 from martech.kernel.host import Host
 from martech.kernel.http import proxy
-from martech.kernel.settings import Settings
+from martech.kernel.settings import SECRET, Settings, SettingsError
+
+LISTEN = re.compile(r"((\*|[\w.-]+|\[[0-9a-fA-F:.]+\]):)?(?P<port>\d{1,5})")
+
+
+def _listen(_context: click.Context, _parameter: click.Parameter, said: str) -> str:
+    found = LISTEN.fullmatch(said)
+    if not found or not 1 <= int(found["port"]) <= 65535:
+        raise click.BadParameter(f"{said!r} must be a port, or ADDRESS:PORT.")
+    return said
+
+
+def _peers(said: str) -> dict[str, str]:
+    """As the settings read them."""
+    try:
+        read = Settings.from_env({"MARTECH_PEERS": said, "MARTECH_PEER_SECRET": "-" * SECRET})
+    except SettingsError as exc:
+        raise SettingsError(str(exc).replace("MARTECH_PEERS", "--peers")) from None
+    return dict(read.peers)
 
 
 @click.command("nginx")
 @click.option("--peers", required=True, help="As MARTECH_PEERS: MODULE=http://HOST:PORT,…")
 @click.option("--rest", required=True, help="The host of all other modules: http://HOST:PORT.")
-@click.option("--listen", default="80", show_default=True, help="Where nginx is to be reached.")
+@click.option(
+    "--listen",
+    default="80",
+    show_default=True,
+    callback=_listen,
+    help="Where nginx is to be reached: a port, or ADDRESS:PORT.",
+)
 def nginx_(peers: str, rest: str, listen: str) -> None:
     """Print a file for nginx' conf.d that leads every path to the host that serves it.
 
     It is rendered from the manifests: the paths of modules and protocols, and how large a body
-    each takes. What only hosts ask each other (/_ports, /_outbox) leads nowhere.
+    each takes. What only hosts ask each other (/_ports, /_outbox) leads nowhere. A module that has
+    a repository of its own is rendered there.
 
     \b
     Example:
       martech nginx --peers personalization=http://personalization:8000 --rest http://martech:8000
     """
-    pairs = [entry.strip().partition("=") for entry in peers.split(",")]
-    host = Host(load(installed()), Settings())
-    elsewhere = {module: url for module, _, url in pairs}
-    click.echo(proxy.rendered(host, elsewhere, rest, listen), nl=False)
+    here = installed()
+    elsewhere = {name: "http://peer.invalid" for name in faces() if name not in here}
+    host = Host(load(here), Settings(peers=elsewhere))
+    click.echo(proxy.rendered(host, _peers(peers), rest, listen), nl=False)

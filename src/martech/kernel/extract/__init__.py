@@ -24,7 +24,8 @@ def extract(module: Module, into: Path, derived: Mapping[str, str]) -> list[str]
     """Write *module*'s own repository to *into*; the paths in it. *derived* is what
     `published.files` makes of this module alone.
 
-    Raises `Conflict` where *into* holds something, or there is no source tree to copy from.
+    Raises `Conflict` where *into* holds something or cannot be written, or there is no source tree
+    to copy from.
     """
     root = _root()
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
@@ -34,15 +35,25 @@ def extract(module: Module, into: Path, derived: Mapping[str, str]) -> list[str]
         **{path: (root / path).read_bytes() for path in copied},
         **_encoded(derived),
         **_encoded(project.files(root, module.name, copied)),
-        **_encoded(pages.files(module)),
+        **_encoded(pages.files(module, derived[f"contracts/{module.name}/openapi.json"])),
     }
+    try:
+        _write(written, into)
+    except OSError as exc:
+        raise Conflict(
+            f"{exc.filename or into} cannot be written: {exc.strerror}. Name another folder, or "
+            "make room; what was begun there is for you to delete."
+        ) from None
+    return sorted(written)
+
+
+def _write(written: Mapping[str, bytes], into: Path) -> None:
     for path, content in written.items():
         file = into / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
     for path in pages.PROGRAMS:
         (into / path).chmod(0o755)
-    return sorted(written)
 
 
 def leaves(module: Module) -> list[str]:

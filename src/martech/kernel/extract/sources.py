@@ -21,6 +21,7 @@ TESTS = [
     "kernel",
     "architecture",
     "contracts/__init__.py",
+    "contracts/test_golden.py",
     "contracts/test_published.py",
     "modules/__init__.py",
     "modules/test_migrations.py",
@@ -29,6 +30,7 @@ TESTS = [
 OF_THE_WHOLE = frozenset(
     {
         "tests/architecture/test_contributing.py",
+        "tests/architecture/test_deploy.py",
         "tests/architecture/test_extraction.py",
         "tests/architecture/test_failpoints.py",
         "tests/architecture/test_readme.py",
@@ -36,7 +38,8 @@ OF_THE_WHOLE = frozenset(
         "tests/kernel/test_serve.py",
     }
 )
-"""Tests of the whole tree: they need every module, every test, or the page before all of them."""
+"""Tests of the whole tree: they need every module, every test, the page before all of them, or the
+ways in which all of them are deployed."""
 
 
 def neighbours(module: Module) -> list[str]:
@@ -60,16 +63,18 @@ def of(module: Module, root: Path) -> list[str]:
         own = f"{PACKAGE}/modules/{neighbour}"
         source += [f"{own}/__init__.py", f"{own}/contract.py"]
     history = ["migrations/env.py", "migrations/script.py.mako", f"migrations/{name}"]
+    history.append(f"contracts/{name}/golden")
     return sorted({*_files(root, [*AS_IT_IS, *source, *history]), *_tests(module, root)})
 
 
 def left_behind(module: Module, root: Path) -> list[str]:
-    """What belongs to the module alone, but for its face."""
+    """What belongs to the module alone, but for its face and what that promises: whoever stays
+    goes on reading what was told, and holds a newer face against the promises of this one."""
     own = root / PACKAGE / "modules" / module.name
     face = ("__init__.py", "contract.py", "__pycache__")
     inside = sorted(path for path in own.iterdir() if path.name not in face)
-    beside = [f"migrations/{module.name}", f"contracts/{module.name}"]
-    beside += [f"tests/modules/{module.name}", f"docs/modules/{module.name}.md"]
+    beside = [f"migrations/{module.name}", f"tests/modules/{module.name}"]
+    beside.append(f"docs/modules/{module.name}.md")
     return [*(str(path.relative_to(root)) for path in inside), *beside]
 
 
