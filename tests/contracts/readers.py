@@ -55,8 +55,25 @@ def _options(place: Place) -> list[Place]:
         if word in place.here:
             beside = {key: said for key, said in place.here.items() if key != word}
             options = [place.at(word, index).followed() for index in range(len(place.here[word]))]
-            return [option.saying({**beside, **option.here}) for option in options]
+            return [option.saying(_both(beside, option.here)) for option in options]
     return []
+
+
+def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """What the two demand together; of a bound that both say, the nearer one."""
+    shared = {word: (one[word], other[word]) for word in one.keys() & other.keys()}
+    lows = {word: max(pair) for word, pair in shared.items() if "min" in word.lower()}
+    highs = {word: min(pair) for word, pair in shared.items() if "max" in word.lower()}
+    return _on_one_side({**one, **other, **lows, **highs})
+
+
+def _on_one_side(schema: dict[str, Any]) -> dict[str, Any]:
+    """With the nearer of two lower bounds: a reader has one of them."""
+    if "minimum" in schema and "exclusiveMinimum" in schema:
+        above = schema["exclusiveMinimum"] >= schema["minimum"]
+        further = "minimum" if above else "exclusiveMinimum"
+        return {word: said for word, said in schema.items() if word != further}
+    return schema
 
 
 def _texts(place: Place) -> list[Any]:
