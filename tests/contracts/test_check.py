@@ -23,7 +23,7 @@ CURE = (
 def repository(tmp_path: Path) -> Path:
     """Our contracts, committed as `released`; our mistakes are of no interest here."""
     shutil.copytree(ROOT / "contracts", tmp_path / "contracts")
-    (tmp_path / "contracts/corrections.json").unlink()
+    (tmp_path / "contracts/corrections.json").unlink(missing_ok=True)
     git(tmp_path, "init", "--quiet")
     commit(tmp_path, "released")
     return tmp_path
