@@ -69,13 +69,6 @@ async def test_the_same_address_twice_is_a_conflict(desk: Desk) -> None:
         (
             "POST",
             "/keys",
-            {"kind": "secret", "name": "k", "scopes": ["profile:read"]},
-            422,
-            "scopes",
-        ),
-        (
-            "POST",
-            "/keys",
             {"kind": "write", "name": "k", "expires_at": "2020-01-01T00:00:00Z"},
             422,
             "expires_at",

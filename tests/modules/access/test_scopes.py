@@ -1,4 +1,4 @@
-"""Which scopes a key may be given, by what a host knows of the modules that there are."""
+"""Which scopes a key may be given, by what a host knows of the modules that there are: here all."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from martech.app import describe, installed
 from martech.kernel.errors import Invalid
 from martech.kernel.settings import Settings
 from martech.modules.access.service import Catalogue
-from tests.modules.access.conftest import Office
+from tests.modules.access.conftest import Desk, Office
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +37,13 @@ def test_the_command_line_refuses_it_too(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "'profile:read' is not a scope" in done.stderr
+
+
+async def test_a_request_for_one_is_refused(desk: Desk) -> None:
+    answer = await desk.call(
+        "POST", "/keys", {"kind": "secret", "name": "k", "scopes": ["profile:read"]}
+    )
+    assert (answer.status_code, answer.json()["field"]) == (422, "scopes")
 
 
 async def test_who_hosts_some_of_the_modules_grants_the_scopes_of_any(office: Office) -> None:

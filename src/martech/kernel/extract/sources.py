@@ -36,6 +36,7 @@ OF_THE_WHOLE = frozenset(
         "tests/architecture/test_readme.py",
         "tests/kernel/test_extract.py",
         "tests/kernel/test_serve.py",
+        "tests/modules/access/test_scopes.py",
     }
 )
 """Tests of the whole tree: they need every module, every test, the page before all of them, or the
