@@ -98,12 +98,7 @@ async def park_three(url: str, delivery: type[Delivery], *, full: bool) -> None:
         raise GuaranteeBroken(f"{len(missing)} of other keys waited for a second attempt")
     if sorted(last) != sorted(healthy):
         raise GuaranteeBroken(f"{len(last)} handled of {len(healthy)}")
-    once_each = dict.fromkeys(TRIED, 1)
-    if rounds != [(wait, once_each) for wait in _waits(patience)]:
-        raise GuaranteeBroken(f"tried at {rounds}")
-    for poison in TRIED:  # whoever halves the same batch comes down to it, before it is set aside
-        if not 1 <= len(mood.alone(poison)) - len(rounds) <= HOSTS:
-            raise GuaranteeBroken(f"{POISONS[poison]}: {len(mood.alone(poison))} attempts")
+    _check_tried(mood, rounds, patience)
     _check_parked(parked, patience)
 
 
@@ -126,6 +121,16 @@ async def _patiently(
         tried = Counter(call[0] for call in mood.calls[before:] if len(call) == 1)
         rounds.append((wait, Counter({n: tried[n] for n in TRIED if tried[n]})))
     return rounds
+
+
+def _check_tried(mood: Mood, rounds: list[tuple[timedelta, Counter[int]]], patience: int) -> None:
+    """Once each whenever they were due, however many deliver."""
+    once_each = dict.fromkeys(TRIED, 1)
+    if rounds != [(wait, once_each) for wait in _waits(patience)]:
+        raise GuaranteeBroken(f"tried at {rounds}")
+    for poison in TRIED:  # whoever halves the same batch comes down to it, before it is set aside
+        if not 1 <= len(mood.alone(poison)) - len(rounds) <= HOSTS:
+            raise GuaranteeBroken(f"{POISONS[poison]}: {len(mood.alone(poison))} attempts")
 
 
 def _waits(patience: int) -> list[timedelta]:
