@@ -18,7 +18,9 @@ from martech.kernel.settings import Settings
 @click.command("extract")
 @click.argument("module")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--remove", is_flag=True, help="Then delete here all but its contract.py and contracts/.")
+@click.option(
+    "--remove", is_flag=True, help="Then delete here all but its contract.py and contracts/."
+)
 def extract_(module: str, folder: Path, remove: bool) -> None:
     """Write a repository of its own for MODULE to FOLDER, which is empty or not there.
 
