@@ -71,17 +71,13 @@ async def park_three(url: str, delivery: type[Delivery], *, full: bool) -> None:
         ]
         host = hosts[0]
         healthy = await tell(host, events, folded)
-        buses = [
-            Bus(
-                each,
-                delivery=delivery,
-                patience=patience,
-                batch=folded,
-                deadline=2.0 if full else 1.0,
-                shortest=0.2,
-            )
-            for each in hosts
-        ]
+        limits = {
+            "patience": patience,
+            "batch": folded,
+            "deadline": 2.0 if full else 1.0,
+            "shortest": 0.2,
+        }
+        buses = [Bus(each, delivery=delivery, **limits) for each in hosts]
         await _settle(buses)
         first = await _written(host)
         rounds = await _patiently(buses, mood, clock)
