@@ -47,13 +47,23 @@ SEALED = {
 Desk = NamedDependency[Reception]
 Anyone = Request[object, object, State]
 
-PAGE = {200: ResponseSpec(str, media_type="text/html", generate_examples=False)}
-IMAGE = {200: ResponseSpec(bytes, media_type="image/gif", generate_examples=False)}
+HTML = ResponseSpec(str, media_type="text/html", generate_examples=False)
+NO_SUCH_LINK = {
+    404: ResponseSpec(
+        str, media_type="text/html", description="There is no such link.", generate_examples=False
+    )
+}
+PAGE = {200: HTML, **NO_SUCH_LINK}
+IMAGE = {
+    200: ResponseSpec(bytes, media_type="image/gif", generate_examples=False),
+    **NO_SUCH_LINK,
+}
 ONWARD = {
     302: ResponseSpec(None, description="Where the link leads."),
     200: ResponseSpec(
         str, media_type="text/html", description="It is a preview's.", generate_examples=False
     ),
+    **NO_SUCH_LINK,
 }
 
 
