@@ -55,13 +55,7 @@ async def move(
     old, new = (settings.database_of(name) for settings in (before, after))
     places.differ(name, old, new)
     with _explained(name), _alone(name, [old, new]):
-        under_way = await _under_way(name, old, new)
-        if under_way and rehearse:
-            raise Conflict(
-                f"{name} has left for there, and only the end of its move is missing. "
-                "There is nothing to rehearse: say the same without --rehearse."
-            )
-        if under_way:
+        if under_way := await _under_way(name, old, new, rehearse=rehearse):
             await _arrive(name, new, under_way)
             return {}
         await migrate.check(module, old, migrations)
@@ -143,12 +137,20 @@ def _leave(source: Connection, module: Module, left: Whereabouts) -> None:
     whereabouts.close(source, module.name, module.tables.sorted_tables, why)
 
 
-async def _under_way(name: str, old: str, new: str) -> Whereabouts | None:
-    """What stands complete in the new place, if the old one has let go of it."""
+async def _under_way(name: str, old: str, new: str, *, rehearse: bool) -> Whereabouts | None:
+    """What stands complete in the new place, if the old one has let go of it. Raises `Conflict`
+    if it does, and is to be rehearsed."""
     left, arriving = await places.found(old, name), await places.found(new, name)
     if left is None or arriving is None or left.move != arriving.move:
         return None
-    return arriving if (left.state, arriving.state) == ("left", "arriving") else None
+    if (left.state, arriving.state) != ("left", "arriving"):
+        return None
+    if rehearse:
+        raise Conflict(
+            f"{name} has left for there, and only the end of its move is missing. "
+            "There is nothing to rehearse: say the same without --rehearse."
+        )
+    return arriving
 
 
 async def _arrive(name: str, new: str, arriving: Whereabouts) -> None:
