@@ -15,6 +15,7 @@ from litestar import Request, Response, Router, get
 from litestar.params import FromPath
 
 from martech.kernel.errors import NotFound
+from martech.kernel.http.mounted import Mounted
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -57,7 +58,7 @@ class Front:
                 raise NotFound(f"There is no {name} here.")
             return _answer(request, *self._files[name])
 
-        return Router(path="/", route_handlers=[file], include_in_schema=False)
+        return Mounted(path="/", route_handlers=[file], include_in_schema=False)
 
 
 def _answer(request: Request[Any, Any, Any], body: bytes, kind: str) -> Response[bytes]:

@@ -19,6 +19,7 @@ from martech.kernel.admission import Admission
 from martech.kernel.auth import Keyring
 from martech.kernel.errors import Error
 from martech.kernel.host import Host
+from martech.kernel.http.mounted import Mounted
 from martech.kernel.migrate import DatabaseUnfit
 from martech.kernel.standing import ModuleStanding, Standing
 from martech.kernel.telemetry import RequestTimes
@@ -187,4 +188,4 @@ def health_routes(
         numbers.modules, numbers.now = await standing.look(), host.clock.now()
         return Response(generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
 
-    return Router(path="/", route_handlers=[live, ready, metrics], include_in_schema=False)
+    return Mounted(path="/", route_handlers=[live, ready, metrics], include_in_schema=False)

@@ -15,6 +15,7 @@ from martech.kernel.errors import NotFound
 from martech.kernel.http import docs
 from martech.kernel.http.front import Front
 from martech.kernel.http.modules import ModuleCard, ModuleCards, render
+from martech.kernel.http.mounted import Mounted
 from martech.kernel.messages import View, wire_name
 from martech.kernel.module import Module
 from martech.kernel.published.asyncapi import whole
@@ -76,7 +77,7 @@ def routes(
         page = render(cards, version).encode()
         return Response(page, media_type=MediaType.HTML, headers=SEALED | VARIES)
 
-    return Router(
+    return Mounted(
         path="/",
         route_handlers=[
             landing,

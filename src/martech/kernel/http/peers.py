@@ -21,6 +21,7 @@ from martech.kernel.feeds import Feed
 from martech.kernel.feeds.http import WAIT, Head, Waiting, packed
 from martech.kernel.host import Host
 from martech.kernel.http.guards import key_of
+from martech.kernel.http.mounted import Mounted
 from martech.kernel.process import ENDING
 
 PEERS = {"public": True}
@@ -121,7 +122,7 @@ def outbox_routes(outboxes: Outboxes, secret: str) -> Router:
     async def news(module: FromPath[str], after: After = 0, wait: Wait = 0.0) -> Head:
         return Head(await outboxes.news(module, after, wait))
 
-    return Router(
+    return Mounted(
         path="/_outbox",
         route_handlers=[read, head, waiting, news],
         guards=[only_peers(secret)],

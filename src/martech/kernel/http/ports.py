@@ -13,6 +13,7 @@ from martech.kernel.asking import due_within
 from martech.kernel.errors import Error, Malformed, NotFound, Timeout
 from martech.kernel.host import Host
 from martech.kernel.http.fields import refused_field
+from martech.kernel.http.mounted import Mounted
 from martech.kernel.http.peers import PEERS, only_peers
 from martech.kernel.remote import wire
 from martech.kernel.remote.port import WRITE
@@ -85,7 +86,7 @@ def port_routes(host: Host) -> Router:
             return _refused(module, Error(f"{module}.{question} failed; its host's log says why."))
         return Response(msgspec.json.encode(said), status_code=200, media_type="application/json")
 
-    return Router(
+    return Mounted(
         path=wire.PREFIX,
         route_handlers=[ask],
         guards=[only_peers(host.settings.peer_secret)],

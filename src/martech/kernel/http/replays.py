@@ -21,6 +21,7 @@ from martech.kernel import shadow
 from martech.kernel.bus.replay import beginning, replay
 from martech.kernel.errors import Error, Invalid, NotFound
 from martech.kernel.host import Host
+from martech.kernel.http.mounted import Mounted
 from martech.kernel.http.peers import PEERS, only_peers
 from martech.kernel.messages import Request, View
 
@@ -187,7 +188,7 @@ def replay_routes(host: Host, shadows: Shadows) -> Router:
     async def stop(subscription: FromPath[str]) -> Replaying:
         return await shadows.stop(subscription)
 
-    return Router(
+    return Mounted(
         path="/_replays",
         route_handlers=[ask, every, one, stop],
         guards=[only_peers(host.settings.peer_secret)],

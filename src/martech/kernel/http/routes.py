@@ -14,21 +14,13 @@ from martech.kernel.host import Host
 from martech.kernel.http import operating
 from martech.kernel.http.guards import guard
 from martech.kernel.http.hearing import hearing_of
+from martech.kernel.http.mounted import Mounted
 from martech.kernel.http.units import begin, keep_answer, service_of
 from martech.kernel.http.watching import watch_of
 from martech.kernel.module import ManifestError, Module
 from martech.kernel.published.canvas import outward
 
 _PARAMETER = re.compile(r"\{[^}]*\}")
-
-
-class Mounted(Router):
-    """A router that belongs to one application."""
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Mounted":
-        """Litestar copies what it is given, in case it is given to others too; copying every
-        handler with its signature would be two thirds of the time that an application takes."""
-        return self
 
 
 def routes(host: Host, module: Module, keyring: Keyring) -> list[Router]:
