@@ -11,9 +11,14 @@ from uuid import UUID
 
 import httpx
 import pytest
+from litestar import Router, post
+from msgspec import defstruct
 from uuid_utils.compat import uuid7
 
+from martech.app import describe
 from martech.kernel.clock import SystemClock
+from martech.kernel.http import openapi
+from martech.kernel.module import ManifestError
 from martech.modules.access.domain import tenant_id
 from martech.modules.delivery.domain.links import link_id
 from tests.chaos.test_strangers import (
@@ -245,3 +250,23 @@ def test_a_union_that_says_exactly_one_is_found_out() -> None:
     assert hold(schemas=planted, json={"many": 1.5}) == "make"
     with pytest.raises(Broken, match="valid under each of"):
         hold(schemas=planted, json={"many": 1})
+
+
+def test_what_two_modules_call_alike_is_two_things() -> None:
+    schemas = describe()["components"]["schemas"]
+    assert "send_id" in schemas["Message"]["properties"]
+    assert "messageId" in schemas["TrackingMessage"]["properties"]
+
+
+def test_a_name_that_would_mean_two_things_is_refused() -> None:
+    def taking(path: str, shape: type) -> Router:
+        @post(path, opt={"public": True, "body": shape}, operation_id=f"take{path}")
+        async def take() -> None: ...
+
+        return Router(path="/", route_handlers=[take], tags=["shop"])
+
+    one = defstruct("Thing", [("name", str)], module="one")
+    two = defstruct("Thing", [("size", int)], module="two")
+    openapi.describe(lambda: [taking("/one", one), taking("/again", one)], "1")
+    with pytest.raises(ManifestError, match="Two shapes are called ShopThing"):
+        openapi.describe(lambda: [taking("/one", one), taking("/two", two)], "1")

@@ -20,6 +20,7 @@ from martech.kernel.http.refusals import answered, refusals
 from martech.kernel.http.requests import JsonRequest
 from martech.kernel.http.units import READS
 from martech.kernel.idempotency import LONGEST
+from martech.kernel.module import ManifestError
 
 TITLE = "martech"
 DESCRIPTION = (
@@ -91,7 +92,7 @@ def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
     for route in twin.routes:
         if isinstance(route, HTTPRoute):
             operations = document["paths"].get(route.path_format, {})
-            schemas.update(_bodies(operations, route))
+            _add(schemas, _bodies(operations, route))
             refused.update(_complete(operations, route))
     return document
 
@@ -110,17 +111,25 @@ def _either(said: Any) -> Any:
             return said
 
 
+def _add(schemas: Schema, parts: Schema) -> None:
+    """Raises `ManifestError` where a name would mean two things."""
+    for name, part in parts.items():
+        if schemas.setdefault(name, part) != part:
+            raise ManifestError(f"Two shapes are called {name} in openapi.json. Rename one.")
+
+
 def _bodies(operations: Schema, route: HTTPRoute) -> Schema:
     """The bodies that handlers read for themselves, and declare as ``opt={"body": …}``: a shape, or
-    one for each media type."""
+    one for each media type. Their parts are named by the module: another may have a `Message`."""
     schemas: Schema = {}
     for handler in route.route_handlers:
         if said := handler.opt.get("body"):
             shapes = said if isinstance(said, dict) else {"application/json": said}
+            whose = "".join(tag.title() for tag in handler.resolve_tags())
             bodies, parts = msgspec.json.schema_components(
-                shapes.values(), ref_template="#/components/schemas/{name}"
+                shapes.values(), ref_template=f"#/components/schemas/{whose}{{name}}"
             )
-            schemas.update(parts)
+            schemas.update({f"{whose}{name}": part for name, part in parts.items()})
             content = {media: {"schema": body} for media, body in zip(shapes, bodies, strict=True)}
             for method in handler.http_methods & {"POST", "PUT", "PATCH"}:
                 operations[method.lower()]["requestBody"] = {"required": True, "content": content}
