@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -128,6 +130,15 @@ def test_a_shadow_is_made_and_abandoned(shell: CliRunner) -> None:
     assert f"There are: profiles.{RECORD}." in refused
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """As a terminal's process is; a worker of pytest hears no Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("place", "what_is_so"),
     [
