@@ -138,8 +138,8 @@ ROUTES_BROKEN: list[Broken] = [
     (
         "newly-strict",
         "contracts/tracking/openapi.json",
-        {"/components/schemas/Batch/additionalProperties": False},
-        "/components/schemas/Batch/additionalProperties",
+        {"/components/schemas/TrackingBatch/additionalProperties": False},
+        "/components/schemas/TrackingBatch/additionalProperties",
         None,
         False,
     ),
