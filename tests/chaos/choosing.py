@@ -2,8 +2,12 @@
 the same commit is tested alike everywhere."""
 
 import subprocess
+from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 from martech.app import installed
 from tests import databases
@@ -39,6 +43,23 @@ def whole_on() -> str:
 
 def broken_on() -> str:
     return turn(_commit()).broken_on
+
+
+def shorten(
+    config: pytest.Config,
+    items: list[pytest.Item],
+    folder: Path,
+    kept: Callable[[str, Mapping[str, object]], bool],
+) -> None:
+    """Leave out of a short run those below *folder* that are not *kept*: asked with the name of
+    each test, and what it is given."""
+    if not config.getoption("--full"):
+        items[:] = [i for i in items if folder not in i.path.parents or kept(*_case(i))]
+
+
+def _case(item: pytest.Item) -> tuple[str, Mapping[str, object]]:
+    varied = getattr(item, "callspec", None)
+    return item.name.partition("[")[0], varied.params if varied else {}
 
 
 @cache

@@ -1,25 +1,22 @@
 """What guarantees about one kind of database ask for."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import databases
-from tests.chaos.choosing import broken_on
+from tests.chaos.choosing import broken_on, shorten
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """That a check can fail is shown on one database in a short run, which the commit chooses."""
-    if not config.getoption("--full"):
-        here = Path(__file__).parent
-        items[:] = [item for item in items if here not in item.path.parents or _in_short(item)]
+    shorten(config, items, Path(__file__).parent, _in_short)
 
 
-def _in_short(item: pytest.Item) -> bool:
-    varied = getattr(item, "callspec", None)
-    planted = item.name.partition("[")[0].endswith("_is_found_out")
-    return not (planted and varied) or varied.params.get("kind", broken_on()) == broken_on()
+def _in_short(name: str, given: Mapping[str, object]) -> bool:
+    return not name.endswith("_is_found_out") or given.get("kind", broken_on()) == broken_on()
 
 
 @pytest.fixture

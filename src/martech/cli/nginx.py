@@ -51,6 +51,8 @@ def nginx_(peers: str, rest: str, listen: str) -> None:
       martech nginx --peers personalization=http://personalization:8000 --rest http://martech:8000
     """
     here = installed()
-    elsewhere = {name: "http://peer.invalid" for name in faces() if name not in here}
+    elsewhere = {
+        name: "http://peer.invalid" for name in faces() if name not in here
+    }  # none is asked
     host = Host(load(here), Settings(peers=elsewhere))
     click.echo(proxy.rendered(host, _peers(peers), rest, listen), nl=False)

@@ -1,13 +1,13 @@
 """Every way, on both databases; in one process and in three."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
-from tests.chaos.choosing import whole_on
+from tests.chaos.choosing import shorten, whole_on
 from tests.kernel.feeds.ways import WAYS, Way
 from tests.sample.shop.module import module as shop_module
 
@@ -15,15 +15,10 @@ from tests.sample.shop.module import module as shop_module
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A short run has three processes where one and three are asked for, and has brokers on one
     database, which the commit chooses: they know nothing of where it came from that they carry."""
-    if config.getoption("--full"):
-        return
-    here = Path(__file__).parent
-    items[:] = [item for item in items if here not in item.path.parents or _in_short(item)]
+    shorten(config, items, Path(__file__).parent, _in_short)
 
 
-def _in_short(item: pytest.Item) -> bool:
-    varied = getattr(item, "callspec", None)
-    given = varied.params if varied else {}
+def _in_short(_name: str, given: Mapping[str, object]) -> bool:
     brokered = given.get("feed") in ("redis", "kafka")
     return given.get("processes", 3) == 3 and (not brokered or given.get("kind") == whole_on())
 

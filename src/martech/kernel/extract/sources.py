@@ -112,18 +112,12 @@ def _can_go(path: str, root: Path, here: Here, seen: frozenset[str] = frozenset(
 
 def _stays(imported: str, here: Here) -> bool:
     """Whether an import is of a stranger, a neighbour's inside, or of what only the whole has."""
-    parts = imported.split(".")
-    if parts[0] in ("demo", "benchmarks", "clients"):
-        return True
-    if (
-        parts[:2] != ["martech", "modules"]
-        or len(parts) < 3
-        or not (_modules() / parts[2]).is_dir()
-    ):
-        return False
-    if parts[2] not in here:
-        return True
-    return not here[parts[2]] and len(parts) > 3 and parts[3] != "contract"
+    match imported.split("."):
+        case ["demo" | "benchmarks" | "clients", *_]:
+            return True
+        case ["martech", "modules", name, *inside] if (_modules() / name).is_dir():
+            return name not in here or not (here[name] or inside[:1] in ([], ["contract"]))
+    return False
 
 
 @cache

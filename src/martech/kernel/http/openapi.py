@@ -87,7 +87,7 @@ def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
     schemas = components.setdefault("schemas", {})
     schemas.pop("ValidationException", None)
     _, parts = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
-    schemas.update(parts)
+    _add(schemas, parts)
     refused = components["responses"] = {}
     for route in twin.routes:
         if isinstance(route, HTTPRoute):

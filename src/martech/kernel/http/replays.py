@@ -9,7 +9,7 @@ and ends with the process; what is in use is untouched until its last moment.
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -148,8 +148,7 @@ class Shadows:
         """Give it up; what is in use stays."""
         making = self._find(name)
         making.task.cancel()
-        with suppress(asyncio.CancelledError, Exception):  # its view says what became of it
-            await making.task
+        await asyncio.wait((making.task,))
         return making.view
 
     def _find(self, name: str) -> Making:
