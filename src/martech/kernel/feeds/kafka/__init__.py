@@ -53,7 +53,7 @@ class KafkaBroker:
     def __init__(self, url: str) -> None:
         self._cluster = Cluster(url)
         self._producer: Producer | None = None
-        self._looks = Shared(self._cluster)
+        self._looks = Shared(self._cluster.looking)
         self._lock = Lock()
         self._singly = False
         """After a failure: behind a message that is refused others would be sent in vain."""
@@ -154,7 +154,7 @@ class KafkaFeed:
         self.source = record.source
         self._cluster = cluster
         self._topic = Topic(cluster, record.source)
-        self._looks = Shared(cluster)
+        self._looks = Shared(cluster.looking)
         self._record = record
         self._wake: Callable[[], None] = lambda: None
         self._readings: dict[tuple[str, ...], Reading] = {}

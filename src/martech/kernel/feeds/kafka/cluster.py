@@ -54,7 +54,13 @@ class Cluster:
         }
 
     def consumer(self) -> Consumer:
+        """To read on and on."""
         return Consumer(self.consuming, logger=log)
+
+    def looking(self) -> Consumer:
+        """For looks here and there. A question waits behind the fetch before it, and a fetch at the
+        end of a topic is not answered before its time is over."""
+        return Consumer({**self.consuming, "fetch.wait.max.ms": 1}, logger=log)
 
     def producer(self) -> Producer:
         return Producer(
@@ -87,15 +93,15 @@ class Cluster:
 class Shared:
     """A consumer for threads, one at a time: none may close it while another looks."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
+    def __init__(self, make: Callable[[], Consumer]) -> None:
+        self._make = make
         self._lock = Lock()
         self._consumer: Consumer | None = None
 
     @contextmanager
     def held(self) -> Iterator[Consumer]:
         with self._lock:
-            self._consumer = self._consumer or self._cluster.consumer()
+            self._consumer = self._consumer or self._make()
             yield self._consumer
 
     def close(self) -> None:

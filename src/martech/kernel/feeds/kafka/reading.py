@@ -49,7 +49,7 @@ class Reading:
         """*looks* is for a look elsewhere in the topic, without leaving the place."""
         self._topic = topic
         self._looks = looks
-        self._shared = Shared(cluster)
+        self._shared = Shared(cluster.consumer)
         self._types = frozenset(types)
         self._taken: deque[Message] = deque()
         self._offset = -1
@@ -58,8 +58,9 @@ class Reading:
         """The last page: positions, and the offset behind each."""
 
     def page(self, after: int, items: int) -> Page:
+        with self._looks.held() as looking:
+            low, high = self._topic.ends(looking)
         with self._shared.held() as consumer:
-            low, high = self._topic.ends(consumer)
             begin = self._begin(consumer, after, low, high)
             while True:
                 page = self._through(consumer, begin, low, high, items)
