@@ -135,3 +135,24 @@ async def test_a_subject_stays_in_order_in_a_replay(host: Host, clock: TestClock
     await settle(host)
     assert [number for _, number in await lines(host)] == [1, 1, 2, 3]
     assert reminded(host) == Counter([1, 2, 3])
+
+
+async def test_what_another_process_did_and_a_replay_brings_back_is_no_news(host: Host) -> None:
+    """The cursor stands again where we left it, and what follows is the past now."""
+    we = Bus(host)
+    await sell(host, 1)
+    await we.settle()
+    left = await position(host)
+    await sell(host, 2)
+    await settle(host)
+    assert await replay(host, SUBSCRIPTION, left) == left
+    await we.settle()
+    await Jobs(host).settle()
+    assert reminded(host) == Counter([1, 2])
+    assert Counter(number for _, number in await lines(host)) == Counter([1, 2, 2])
+
+
+async def position(host: Host) -> int:
+    (mine,) = (each for each in Bus(host).deliveries if each.name == SUBSCRIPTION)
+    async with host.databases["ledger"].across(write=False) as connection:
+        return (await mine.cursors.load(connection)).place.position

@@ -80,6 +80,8 @@ class Delivery:
         self.batch = batch
         self.deadline = deadline
         self.shortest = shortest
+        self._left: Cursor | None = None
+        self._replay_until = UNKNOWN
 
     @property
     def name(self) -> str:
@@ -96,20 +98,28 @@ class Delivery:
         return max(SHORTEST_REST, LONGEST_REST * handled / FOLD)
 
     async def step(self) -> int:
-        """Try again what is due, then handle the next batch. How much that was; 0 for nothing.
+        """Handle the next batch, and try again what is due. How much that was; 0 for nothing.
 
         Raises `Unavailable` when the source, the own database or a port is away.
         """
-        async with self.database.across(write=False) as connection:
-            cursor = await self.cursors.load(connection)
-            due = await self.cursors.due(connection, self.host.clock.now(), cursor.place)
-        if cursor.replay_until == UNKNOWN:
-            return await self._find_head()
         try:
+            handled = await self._go_on()
+            async with self.database.across(write=False) as connection:
+                cursor = await self.cursors.load(connection)
+                due = await self.cursors.due(connection, self.host.clock.now(), cursor.place)
+            if cursor.replay_until == UNKNOWN:
+                return await self._find_head()
             await self._retry_due(due)
-            return len(due) + await self._next_batch(cursor)
+            if cursor != self._left:
+                handled += await self._next_batch(cursor)
+            return len(due) + handled
         except Overtaken:
             return 1
+
+    async def _go_on(self) -> int:
+        """Handle what comes behind the place where we left the cursor. That saves news a look at
+        the cursor first; whether it still stands there is seen as soon as it is held."""
+        return await self._next_batch(self._left) if self._left else 0
 
     async def _find_head(self) -> int:
         """What the source, met for the first time, has told until now is the past."""
@@ -140,12 +150,14 @@ class Delivery:
 
     async def _next_batch(self, cursor: Cursor) -> int:
         place, replay_until = cursor
+        self._left, self._replay_until = None, replay_until
         heard = await self._hear(place)
         past = [h for h in heard if h.record.position <= replay_until]
         for part, replaying in ((past, True), (heard[len(past) :], False)):
             for start in range(0, len(part), self.batch):
                 chunk = part[start : start + self.batch]
                 place = await self._handle(chunk, place, replaying)
+        self._left = Cursor(place, replay_until)
         return len(heard)
 
     async def _handle(self, heard: Sequence[Heard], place: Place, replaying: bool) -> Place:
@@ -178,10 +190,11 @@ class Delivery:
         return heard[-1].next
 
     async def _at(self, unit: Unit, place: Place) -> AsyncConnection:
-        """The unit's connection, holding the cursor, which must still be where we read from."""
+        """The unit's connection, holding the cursor, which must still be where we read from; and
+        what we read as news must not have become a replay meanwhile."""
         connection = await _across(unit)
         cursor = await self.cursors.load(connection, lock=True)
-        if cursor.place != place:
+        if cursor != Cursor(place, self._replay_until):
             raise Overtaken
         return connection
 

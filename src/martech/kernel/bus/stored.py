@@ -68,6 +68,10 @@ class StoredDelivery(Delivery):
         """The host has it as soon as it is entered."""
         return self.cursors.engine
 
+    async def _go_on(self) -> int:
+        self._left = None  # whether a replay was asked for is seen where the cursor is
+        return 0
+
     async def _next_batch(self, cursor: Cursor) -> int:
         if self.cursors.asked is not None:
             await self._rewind()

@@ -58,6 +58,10 @@ class ShadowDelivery(Delivery):
         if self.end < self.reached:
             raise Conflict(f"{self.name} was replayed meanwhile. Begin again when it has ended.")
 
+    async def _go_on(self) -> int:
+        self._left = None  # it is the live one's place that says how far to go
+        return 0
+
     async def _next_batch(self, cursor: Cursor) -> int:
         settled = await self._catch_up()
         handled = await super()._next_batch(cursor)
