@@ -6,6 +6,7 @@ measured is the feed, the bus and the cursor.
 """
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ FOLDED = 500  # items of an event
 EVENTS = 20  # of so many items, for each second that was asked for
 PAUSE = 0.1  # seconds between single events: longer than a bus rests that has handled one
 SINGLE = 1_000_000  # the number of the first of them
+SINGLES = 20  # of them for each second that was asked for
 WARM = 10  # of them do not count: connections, statements, caches
 PATIENCE = 30.0  # seconds for the last of them
 BARS = {"http": 10_000, "redis": 20_000}  # items a second
@@ -137,9 +139,12 @@ async def _rate(feed: str, url: str) -> float:
 async def _lag(feed: str, url: str, seconds: float) -> float:
     """Seconds from commit to handler, p99, of events told by the process that serves them."""
     heard.clear()
-    way, events = WAYS[feed](url), WARM + round(seconds / PAUSE)
+    way, events = WAYS[feed](url), WARM + round(SINGLES * seconds)
+    gc.collect()
+    gc.freeze()  # as a server does before it serves
     await way.begin()
     async with AsyncExitStack() as stack:
+        stack.callback(gc.unfreeze)
         stack.push_async_callback(way.end)
         if "shop" in way.modules:
             host = await _listening(stack, Host(_hosted(way.modules), way.settings))
