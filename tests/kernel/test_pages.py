@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from martech.kernel.auth import Follower
+from martech.kernel.auth import Follower, Keyring
 from martech.kernel.bus import Bus
 from martech.kernel.clock import SystemClock
 from martech.kernel.http import docs, pages
@@ -232,10 +232,19 @@ async def test_metrics_are_prometheus_and_name_no_tenant(served: Served) -> None
 
 async def test_a_bus_that_stands_still_is_not_ready(served: Served) -> None:
     pulse = Pulse()
-    readier = Readier(served.host, pulse)
+    readier = Readier(served.host, served.keyring, pulse)
     assert (await readier.look()).checks["bus"] == "ok"
     pulse.beaten -= Pulse.LONGEST
     assert "stands still" in (await readier.look()).checks["bus"]
     pulse.beat()
     pulse.stopping = True
     assert not (await readier.look()).ready
+
+
+async def test_who_cannot_verify_anybodys_key_is_not_ready(served: Served) -> None:
+    """As a host that is started before the one that issues keys."""
+    keyring = Keyring()
+    readier = Readier(served.host, keyring, None)
+    assert (await readier.look()).checks["keys"].startswith("Nobody's key can be verified")
+    keyring.read_at = served.host.clock.now()
+    assert (await readier.look()).checks["keys"] == "ok"

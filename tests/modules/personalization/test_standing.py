@@ -24,4 +24,7 @@ async def test_who_listens_to_peers_that_are_away_is_ready(url: str) -> None:
     settings = Settings(database_url=url, peers=peers, peer_secret="the peers of a test")
     async with serve([personalization], settings) as served:
         ready = await served.client.get("/health/ready")
-    assert (ready.status_code, ready.json()["checks"]) == (200, {"personalization": "ok"})
+    assert (ready.status_code, ready.json()["checks"]) == (
+        200,
+        {"personalization": "ok", "keys": "ok"},
+    )

@@ -56,6 +56,11 @@ class Keyring:
         for text in issuer_keys:
             self.trust(keys.public_key(text))
 
+    @property
+    def knows_somebody(self) -> bool:
+        """Whether there is anybody whose key it can verify, or it knows that there is nobody."""
+        return self.read_at is not None or bool(self.issuers)
+
     def verify(self, text: str, now: datetime) -> Principal:
         """Whose key *text* is. Raises `Unauthorized`, or `Unavailable` if that cannot be told.
 

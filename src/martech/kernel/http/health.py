@@ -27,6 +27,7 @@ from martech.kernel.telemetry import RequestTimes
 LONGEST_LOOK = 5.0
 """Seconds in which a store is to answer."""
 
+UNHEARD = "Nobody's key can be verified: it was not heard yet who issues them."
 SILENT = "The store does not answer."
 
 
@@ -54,8 +55,9 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 class Readier:
-    def __init__(self, host: Host, pulse: Pulse | None) -> None:
+    def __init__(self, host: Host, keyring: Keyring, pulse: Pulse | None) -> None:
         self._host = host
+        self._keyring = keyring
         self._pulse = pulse
         self._migrated: set[str] = set()
         self._asking: dict[str, asyncio.Task[str]] = {}
@@ -65,6 +67,7 @@ class Readier:
     async def look(self) -> Readiness:
         checks = {name: await self._database(name) for name in self._host.modules}
         checks |= {f"{name}.store": await self._store(name) for name in self._host.stores}
+        checks["keys"] = "ok" if self._keyring.knows_somebody else UNHEARD
         if self._pulse is not None:
             age = self._pulse.age()
             checks["bus"] = "ok" if age < Pulse.LONGEST else f"stands still for {age:.0f} s"
@@ -166,7 +169,7 @@ def _gauge(name: str, text: str, labels: list[str]) -> GaugeMetricFamily:
 def health_routes(
     host: Host, standing: Standing, numbers: Numbers, times: RequestTimes, pulse: Pulse | None
 ) -> Router:
-    readier = Readier(host, pulse)
+    readier = Readier(host, numbers.keyring, pulse)
     registry = CollectorRegistry()
     registry.register(numbers)
     registry.register(times)
