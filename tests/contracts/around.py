@@ -136,6 +136,14 @@ ROUTES_BROKEN: list[Broken] = [
         ["https://other.example"],
     ),
     (
+        "body-lessened",
+        ROUTES,
+        {f"{SEGMENTS}/post/requestBody/x-max-bytes": 1000},
+        f"{SEGMENTS}/post/requestBody/x-max-bytes",
+        256_000,
+        1000,
+    ),
+    (
         "newly-strict",
         "contracts/tracking/openapi.json",
         {"/components/schemas/TrackingBatch/additionalProperties": False},

@@ -254,7 +254,11 @@ ROUTES_BROKEN: list[Broken] = [
         ROUTES,
         {f"{SEGMENTS}/post/requestBody": GONE},
         f"{SEGMENTS}/post/requestBody",
-        {"content": {"application/json": {"schema": {"$ref": f"#{DEFINE}"}}}, "required": True},
+        {
+            "content": {"application/json": {"schema": {"$ref": f"#{DEFINE}"}}},
+            "required": True,
+            "x-max-bytes": 256_000,
+        },
         None,
     ),
     (

@@ -191,10 +191,20 @@ def test_what_may_be_removed_leaves_the_face(tmp_path: Path) -> None:
         "contract.py",
     }
     run(tmp_path, "python", "-c", BOOT)
-    gate_of_another = ["--peers", "content=http://content:8000", "--rest", "http://rest:8000"]
-    assert "location /content/" in run(
-        tmp_path, "python", "-m", "martech", "nginx", *gate_of_another
+    elsewhere = "content=http://content:8000,personalization=http://personalization:8000"
+    gates = run(
+        tmp_path,
+        "python",
+        "-m",
+        "martech",
+        "nginx",
+        "--peers",
+        elsewhere,
+        "--rest",
+        "http://rest:1",
     )
+    assert "location /content/" in gates
+    assert "location /personalization/" in gates, "by its contracts, which are here"
     run(tmp_path, "python", "-m", "martech", "contracts")
     breaches = gate.verdict(gate.in_tree(ROOT), gate.in_tree(tmp_path))
     assert breaches == [], "what it promised is still promised"

@@ -1,12 +1,15 @@
 """nginx: one address for several hosts."""
 
 import re
+from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
-from martech.app import load
+from martech.app import describe
+from martech.kernel import published
 from martech.kernel.files import faces, installed
-from martech.kernel.host import Host
 from martech.kernel.http import proxy
 from martech.kernel.settings import SECRET, Settings, SettingsError
 
@@ -42,17 +45,24 @@ def _peers(said: str) -> dict[str, str]:
 def nginx_(peers: str, rest: str, listen: str) -> None:
     """Print a file for nginx' conf.d that leads every path to the host that serves it.
 
-    It is rendered from the manifests: the paths of modules and protocols, and how large a body
-    each takes. What only hosts ask each other (/_ports, /_outbox) leads nowhere. A module that has
-    a repository of its own is rendered there.
+    It is rendered from what the modules promise: their paths and those of protocols, and how large
+    a body each takes. What only hosts ask each other (/_ports, /_outbox) leads nowhere. Of a module
+    that has a repository of its own, contracts/MODULE/openapi.json is read, which stayed here.
 
     \b
     Example:
       martech nginx --peers personalization=http://personalization:8000 --rest http://martech:8000
     """
+    click.echo(proxy.rendered(_promised(), _peers(peers), rest, listen), nl=False)
+
+
+def _promised() -> dict[str, Any]:
+    """The OpenAPI document of every module that is here, or has left its contracts here."""
     here = installed()
-    elsewhere = {
-        name: "http://peer.invalid" for name in faces() if name not in here
-    }  # none is asked
-    host = Host(load(here), Settings(peers=elsewhere))
-    click.echo(proxy.rendered(host, _peers(peers), rest, listen), nl=False)
+    document = describe()
+    promised = {name: published.openapi_of(document, name) for name in here}
+    for name in set(faces()) - set(here):
+        left = Path("contracts", name, "openapi.json")
+        if left.exists():
+            promised[name] = msgspec.json.decode(left.read_bytes())
+    return {name: promised[name] for name in sorted(promised)}

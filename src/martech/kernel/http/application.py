@@ -16,13 +16,10 @@ from martech.kernel.http import openapi, pages, peers, ports, problems, replays
 from martech.kernel.http.cors import Cors
 from martech.kernel.http.front import Front
 from martech.kernel.http.health import Numbers, Pulse, health_routes
-from martech.kernel.http.requests import JsonRequest
+from martech.kernel.http.requests import LARGEST_BODY, JsonRequest
 from martech.kernel.http.routes import check, routes
 from martech.kernel.standing import Standing
 from martech.kernel.telemetry import RequestTimes
-
-LARGEST_BODY = 256_000
-"""Bytes; a route that needs more, or less, says so with ``request_max_body_size``."""
 
 
 def application(

@@ -17,7 +17,7 @@ from litestar.typing import FieldDefinition
 
 from martech.kernel.http.problems import Problem
 from martech.kernel.http.refusals import answered, refusals
-from martech.kernel.http.requests import JsonRequest
+from martech.kernel.http.requests import LARGEST_BODY, JsonRequest
 from martech.kernel.http.units import READS
 from martech.kernel.idempotency import LONGEST
 from martech.kernel.module import ManifestError
@@ -28,7 +28,7 @@ DESCRIPTION = (
     "the `next` of the page before. Every error is a problem document (RFC 9457) whose `detail` "
     "says what is wrong and what to do. A request that changes something may carry an "
     "`Idempotency-Key`: sent again with the same key, it has its effect once and gets the first "
-    "answer again."
+    "answer again. A body may have as many bytes as its `x-max-bytes` says."
 )
 
 Schema = dict[str, Any]
@@ -74,6 +74,7 @@ def describe(make: Callable[[], Sequence[Router]], version: str) -> Schema:
     twin = Litestar(
         route_handlers=make(),
         request_class=JsonRequest,
+        request_max_body_size=LARGEST_BODY,
         openapi_config=config,
         logging_config=None,
         plugins=[Strict()],
@@ -146,6 +147,8 @@ def _complete(operations: Schema, route: HTTPRoute) -> Schema:
             if operation is None:
                 continue
             operation["summary"] = _words(operation["operationId"])
+            if "requestBody" in operation:
+                operation["requestBody"]["x-max-bytes"] = handler.resolve_request_max_body_size()
             responses = operation["responses"]
             responses.pop("400", None)
             for status, answer in responses.items():

@@ -1,30 +1,24 @@
 """The way from the world to several hosts: which paths lead to which, as nginx reads it.
 
-Rendered from the manifests, so that a module may leave without anybody's address changing. What
-only hosts ask of each other (`/_ports`, `/_outbox`) leads nowhere.
+Rendered from what the modules promise in openapi.json, so that one may leave without anybody's
+address changing. What only hosts ask of each other (`/_ports`, `/_outbox`) leads nowhere.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
-from litestar import Litestar, Router
-from litestar.routes import HTTPRoute
 
-from martech.kernel.auth import Keyring
 from martech.kernel.errors import Error, NotFound, TooLarge, Unavailable
-from martech.kernel.host import Host
-from martech.kernel.http.application import LARGEST_BODY
-from martech.kernel.http.requests import JsonRequest
-from martech.kernel.http.routes import routes
+from martech.kernel.http.requests import LARGEST_BODY
 from martech.kernel.settings import SettingsError
 
 REST = "rest"
 """The name of the host that serves whatever is not elsewhere."""
 
-_PARAMETER = re.compile(r"\{[^}:]*:(\w+)\}")
+_PARAMETER = re.compile(r"\{[^}]*\}")
 
 PAGE = """\
 # Which paths lead to which host; for nginx' conf.d. Written by:
@@ -86,15 +80,18 @@ class Way(NamedTuple):
     limit: int
 
 
-def rendered(host: Host, peers: Mapping[str, str], rest: str, listen: str) -> str:
-    """nginx' server for the modules of *host*: those of *peers* are at their URLs, the others at
-    *rest*. Raises `SettingsError`."""
+def rendered(
+    promised: Mapping[str, Mapping[str, Any]], peers: Mapping[str, str], rest: str, listen: str
+) -> str:
+    """nginx' server for the modules whose OpenAPI documents are *promised*: those of *peers* are at
+    their URLs, the others at *rest*. Raises `SettingsError`."""
     for name in peers:
-        if name not in host.modules:
+        if name not in promised:
             raise SettingsError(
-                f"{name} is not installed here, so nobody knows its paths. Render this where it is."
+                f"{name} is not installed here and there is no contracts/{name}/openapi.json, so "
+                "nobody knows its paths. Render this where it is."
             )
-    ways = {name: _way(host, name) for name in host.modules}
+    ways = {name: _way(name, document) for name, document in promised.items()}
     others = max([LARGEST_BODY, *(way.limit for name, way in ways.items() if name not in peers)])
     led = [(name, ways[name]) for name in peers] + [(REST, Way(["/"], others))]
     places = {**{name: _place(url) for name, url in peers.items()}, REST: _place(rest)}
@@ -116,34 +113,19 @@ def rendered(host: Host, peers: Mapping[str, str], rest: str, listen: str) -> st
     )
 
 
-def _way(host: Host, name: str) -> Way:
-    own, limit, patterns = f"/{name}/", 0, [f"/{name}/"]
-    for route in _routes(routes(host, host.modules[name], Keyring())):
-        limits = (handler.resolve_request_max_body_size() for handler in route.route_handlers)
-        limit = max(limit, *(each or 0 for each in limits))
-        if not route.path.startswith(own):
-            patterns.append(f"~ ^{_regex(route.path)}/?$")
+def _way(name: str, document: Mapping[str, Any]) -> Way:
+    own, limit, patterns = f"/{name}/", LARGEST_BODY, [f"/{name}/"]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            limit = max(limit, operation.get("requestBody", {}).get("x-max-bytes", 0))
+        if not path.startswith(own):
+            patterns.append(f"~ ^{_regex(path)}/?$")
     return Way(patterns, limit)
-
-
-def _routes(routers: Iterable[Router]) -> list[HTTPRoute]:
-    """As an application has them: a limit that no route says is the application's."""
-    app = Litestar(
-        list(routers),
-        request_class=JsonRequest,
-        request_max_body_size=LARGEST_BODY,
-        openapi_config=None,
-    )
-    return [route for route in app.routes if isinstance(route, HTTPRoute)]
 
 
 def _regex(path: str) -> str:
     """What *path* looks like with something in the place of each parameter."""
-    steps = _PARAMETER.split(path)  # text, a parameter's type, text, ...
-    return "".join(
-        (".+" if part == "path" else "[^/]+") if number % 2 else re.escape(part)
-        for number, part in enumerate(steps)
-    )
+    return "[^/]+".join(map(re.escape, _PARAMETER.split(path)))
 
 
 def _place(url: str) -> tuple[str, str]:

@@ -10,6 +10,9 @@ from martech.kernel.errors import Malformed
 from martech.kernel.http import bodies
 from martech.kernel.http.guards import identify
 
+LARGEST_BODY = 256_000
+"""Bytes; a route that needs more, or less, says so with ``request_max_body_size``."""
+
 
 class JsonRequest(Request[Any, Any, Any]):
     """Litestar would decode first and coerce afterwards: ``"5"`` would pass for a number."""

@@ -3,5 +3,6 @@
 from martech.kernel.published.canvas import Canvas, canvas
 from martech.kernel.published.files import files
 from martech.kernel.published.golden import golden
+from martech.kernel.published.openapi import openapi_of
 
-__all__ = ["Canvas", "canvas", "files", "golden"]
+__all__ = ["Canvas", "canvas", "files", "golden", "openapi_of"]

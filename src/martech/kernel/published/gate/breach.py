@@ -35,6 +35,7 @@ BESIDE = {
 """The way out that is always open: a new major."""
 
 CURES = {
+    "body-lessened": "Go on taking bodies as large as before",
     "body-removed": "Go on taking it, if only to pass over it",
     "bound-changed": "Keep the bounds",
     "command-removed": "Keep the name: rows that are still due are stored under it",

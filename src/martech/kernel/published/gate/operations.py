@@ -6,6 +6,7 @@ A route and a question of a port are both; who calls them, and what it may send,
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from martech.kernel.published.gate.breach import Broken
@@ -139,6 +140,9 @@ def _body(then: Place, now: Place, taken: Promise) -> Iterator[Broken]:
     then, now = then.followed(), now.followed()
     if now.here.get("required") and not then.here.get("required"):
         yield Broken("newly-required", now.pointer, was, "required")
+    most = [(place.here or {}).get("x-max-bytes", inf) for place in (then, now)]
+    if most[1] < most[0] < inf:
+        yield Broken("body-lessened", now.at("x-max-bytes").pointer, *most)
     yield from _content(then, now, taken)
 
 
