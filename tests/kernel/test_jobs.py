@@ -363,12 +363,20 @@ async def lonely(command: Deliver) -> None: ...
 async def astray(command: Deliver, unit: Unit[KitchenService], other: Ledger) -> None: ...
 
 
+@job(Deliver)
+async def lost(command: Deliver, unit: Unit[KitchenService], other: int) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("wrong", "why"),
-    [(greedy, "is inward"), (lonely, "must take a Unit second"), (astray, "neither a port")],
+    [
+        (greedy, "is inward"),
+        (lonely, "must take a Unit second"),
+        (astray, "asks ledger, which is not hosted here. Add it to MARTECH_MODULES, or say in"),
+        (lost, "neither a port nor a resource"),
+    ],
 )
 def test_a_job_that_cannot_be_given_what_it_takes_is_refused_at_start(wrong: Any, why: str) -> None:
     module: Module = replace(kitchen_module, jobs=[wrong])
-    host = Host([module, databases.SAMPLE[0]], Settings(database_url="sqlite:///nowhere"))
     with pytest.raises(ManifestError, match=why):
-        Jobs(host)
+        Host([module, databases.SAMPLE[0]], Settings(database_url="sqlite:///nowhere"))

@@ -229,14 +229,23 @@ class Host:
             module.check()
             resources.check(module)
             for port in module.needs.values():
-                if not self.answers(port):
-                    raise ManifestError(f"{name} asks {port}, but nobody answers it. {CURE}")
+                self._check_port(name, port)
+            for job in module.jobs:
+                for kind in job.takes.values():
+                    if kind not in module.resources:
+                        self._check_port(f"{name}.{job.run.__name__}", kind)
             for subscription in module.subscriptions:
                 if not self.reaches(subscription.source):
                     raise ManifestError(
                         f"{name}.{subscription.name} listens to {subscription.source}, which is "
                         f"not hosted here. {CURE}"
                     )
+
+    def _check_port(self, who: str, kind: type) -> None:
+        if Protocol not in getattr(kind, "__bases__", ()):
+            raise ManifestError(f"{who} takes {kind}, which is neither a port nor a resource.")
+        if not self.answers(kind):
+            raise ManifestError(f"{who} asks {owner(kind)}, which is not hosted here. {CURE}")
 
     def reaches(self, name: str) -> bool:
         """Whether module *name* runs here, or it is known where it does."""

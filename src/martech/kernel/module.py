@@ -104,6 +104,24 @@ class Job:
     inward: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def takes(self) -> dict[str, type]:
+        """What an outward one takes besides its command and its unit, by parameter: resources of
+        its module, and ports. Raises `ManifestError`."""
+        taken, name = _parameters(self.run), self.run.__name__
+        if not taken or taken[0].annotation is not self.command:
+            raise ManifestError(f"{name} must take {self.command} first.")
+        if self.inward:
+            if len(taken) != 2:
+                raise ManifestError(
+                    f"{name} is inward: it takes the command and the service, and neither ports "
+                    "nor adapters."
+                )
+            return {}
+        if len(taken) < 2 or get_origin(taken[1].annotation) is not Unit:
+            raise ManifestError(f"{name} must take a Unit second.")
+        return {parameter.name: parameter.annotation for parameter in taken[2:]}
+
 
 def on(*events: type[Event]) -> Callable[[Handler], Subscription]:
     """Subscribe a handler to *events*, all of one module. Several share one cursor, so that their

@@ -39,7 +39,6 @@ class Jobs:
         lease: timedelta = LEASE,
         deadline: float = DEADLINE,
     ) -> None:
-        """Raises `ManifestError` for a job that cannot be given what it takes."""
         self.host = host
         self.carriers = {
             name: carrier(host, name, commands=commands, lease=lease, deadline=deadline)

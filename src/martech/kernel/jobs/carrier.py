@@ -16,8 +16,7 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from inspect import Parameter, signature
-from typing import Any, get_origin
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -29,7 +28,7 @@ from martech.kernel.db import Unit as DatabaseUnit
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import Command, wire_name
-from martech.kernel.module import Job, ManifestError, Unit
+from martech.kernel.module import Job
 from martech.kernel.outbox import Origin
 
 log = logging.getLogger(__name__)
@@ -77,7 +76,6 @@ class Carrier:
         self.lease = lease
         self.deadline = deadline
         self.jobs = {wire_name(job.command): job for job in host.modules[name].jobs}
-        self.given = {kind: self._given(job) for kind, job in self.jobs.items()}
         self.held: dict[UUID, Lease] = {}
 
     async def sweep(self, window: int) -> tuple[list[UUID], datetime | None]:
@@ -200,7 +198,7 @@ class Carrier:
                     _inside.reset(token)
                 await self.commands.holds(unit, lease)
 
-        given = self.given[lease.type]
+        given = self.jobs[lease.type].takes
         others = {key: self._hand(kind, lease) for key, kind in given.items()}
         await job.run(command, open_unit, **others)
         await failpoints.reach("jobs.before_settle")
@@ -240,28 +238,3 @@ class Carrier:
         if kind in resources:
             return resources[kind]
         return self.host.port(kind, lease.tenant, Story(lease.origin))
-
-    def _given(self, job: Job) -> dict[str, type]:
-        """What an outward job takes besides the command and its unit: name -> resource or port."""
-        taken = list(signature(job.run, eval_str=True).parameters.values())
-        if not taken or taken[0].annotation is not job.command:
-            raise ManifestError(f"{self.name}.{job.run.__name__} must take {job.command} first.")
-        if job.inward:
-            if len(taken) != 2:
-                raise ManifestError(
-                    f"{self.name}.{job.run.__name__} is inward: it takes the command and the "
-                    "service, and neither ports nor adapters."
-                )
-            return {}
-        if len(taken) < 2 or get_origin(taken[1].annotation) is not Unit:
-            raise ManifestError(f"{self.name}.{job.run.__name__} must take a Unit second.")
-        return {parameter.name: self._known(job, parameter) for parameter in taken[2:]}
-
-    def _known(self, job: Job, parameter: Parameter) -> type:
-        kind: type = parameter.annotation
-        if kind not in self.host.modules[self.name].resources and not self.host.answers(kind):
-            raise ManifestError(
-                f"{self.name}.{job.run.__name__} takes {parameter.name}: {kind}, which is neither "
-                "a port that is answered here nor a resource of the module."
-            )
-        return kind
