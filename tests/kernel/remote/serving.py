@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
+from msgspec import structs
 
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.host import Host
@@ -37,7 +38,7 @@ async def served(
     """A host of *modules*; its settings say at which port."""
     with _listener(port) as listener:
         here = listener.getsockname()[1]
-        host = Host(modules, _at(settings, here))
+        host = Host(modules, structs.replace(settings, port=here))
         app = application(host, Keyring(), Follower(Keyring(), None, host.clock))
         server = _Server(uvicorn.Config(app, lifespan="on", log_config=None, access_log=False))
         task = asyncio.create_task(server.serve([listener]))
@@ -49,10 +50,6 @@ async def served(
             ready.cancel()
             server.should_exit = True
             await task
-
-
-def _at(settings: Settings, port: int) -> Settings:
-    return Settings(database_url=settings.database_url, peer_secret=settings.peer_secret, port=port)
 
 
 def _listener(port: int) -> socket.socket:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from msgspec import structs
 
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
@@ -51,6 +52,16 @@ async def test_only_peers_may_ask(wire: httpx.AsyncClient, shown: Any, status: i
     assert answer.status_code == status
     answer = await wire.post("/_ports/oracle/words", headers=PEER, json={})
     assert answer.json() == []
+
+
+async def test_whose_routes_are_elsewhere_is_said(home: Host, peers: Settings) -> None:
+    async with (
+        served([], structs.replace(peers, database_url=home.settings.database_url)) as host,
+        httpx.AsyncClient(base_url=host.settings.public) as wire,
+    ):
+        status, detail, _ = await refused(await wire.get("/oracle/v1/words"))
+    assert status == 404
+    assert detail.startswith("oracle is served by another host of this installation.")
 
 
 async def test_a_host_without_a_secret_has_no_peers(there: Settings) -> None:

@@ -147,6 +147,23 @@ async def test_whoever_keeps_failing_is_not_asked_for_a_while(
     ]
 
 
+async def test_that_it_is_away_is_logged_once_and_once_that_it_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", logger="martech.kernel.remote")
+    moody = Stranger(b"")
+    async with facing(moody) as host:
+        await ask(host, "say", "delphi", times=3)
+        moody.said = http("200 OK", "1")
+        for _ in range(2):
+            await host.port(Oracle, TENANT).say("delphi")
+        url = host.peers["oracle"].url
+    assert [said for said in caplog.messages if said.startswith("oracle")] == [
+        f"oracle is away: oracle cannot be reached at {url}.",
+        f"oracle at {url} answers again",
+    ]
+
+
 async def test_it_is_asked_again_after_a_rest_and_then_as_ever() -> None:
     hand = Hand()
     moody = Stranger(b"")

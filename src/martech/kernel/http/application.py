@@ -58,7 +58,7 @@ def application(
         route_handlers=list(chain.from_iterable(mounted.values())),
         exception_handlers=problems.handlers(),
         request_class=request,
-        state=State({"keyring": keyring, "clock": host.clock}),
+        state=State({"keyring": keyring, "clock": host.clock, "peers": host.peers}),
         request_max_body_size=LARGEST_BODY,
         lifespan=[_open(host, follower), outboxes.opened, shadows.opened],
         openapi_config=None,

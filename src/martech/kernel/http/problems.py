@@ -6,7 +6,7 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -167,7 +167,7 @@ def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[
     """What Litestar itself refuses, said in our words."""
     path, method = request.url.path, request.method
     if isinstance(error, NotFoundException):
-        return response(errors.NotFound(f"There is no {path} here. /docs lists every route."))
+        return response(errors.NotFound(_nothing_at(path, request.app.state.peers)))
     if isinstance(error, MethodNotAllowedException):
         allow = (error.headers or {}).get("allow", "")
         return response(
@@ -186,6 +186,15 @@ def _refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[
     if error.status_code >= 500:
         return _unforeseen(request, error)
     return response(_worded(error), status=error.status_code)
+
+
+def _nothing_at(path: str, peers: Container[str]) -> str:
+    if (module := path.split("/")[1]) in peers:
+        return (
+            f"{module} is served by another host of this installation. Ask that one, or the one "
+            "address that stands in front of both."
+        )
+    return f"There is no {path} here. /docs lists every route."
 
 
 def _worded(error: HTTPException) -> errors.Error:

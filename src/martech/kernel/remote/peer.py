@@ -15,6 +15,7 @@ from aiohttp import (
 
 from martech.kernel.errors import Timeout, Unavailable
 from martech.kernel.resilience import Breaker, Budget, State
+from martech.kernel.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Peer:
         self.budget = Budget()
         """Both are of questions to its port; whoever follows its outbox waits for it anyway."""
 
+        self._trouble = Trouble(log)
         self._headers = {"authorization": f"Bearer {secret}"}
         self._session: ClientSession | None = None
 
@@ -62,19 +64,25 @@ class Peer:
                 timeout=patience,
                 allow_redirects=False,
             ) as answer:
-                return Said(answer.status, await answer.read())
+                said = Said(answer.status, await answer.read())
         except ConnectionTimeoutError as exc:
-            raise Unavailable(f"{self.name} takes no connection at {self.url}.") from exc
+            raise self._away(f"{self.name} takes no connection at {self.url}.") from exc
         except TimeoutError as exc:
             raise Timeout(f"{self.name} did not answer within {within:.3g} s.") from exc
         except (ClientError, OSError) as exc:
-            raise Unavailable(f"{self.name} cannot be reached at {self.url}.") from exc
+            raise self._away(f"{self.name} cannot be reached at {self.url}.") from exc
+        self._trouble.ends(f"{self.name} at {self.url} answers again")
+        return said
+
+    def _away(self, why: str) -> Unavailable:
+        self._trouble.begins(f"{self.name} is away", why)
+        return Unavailable(why)
 
     def _say(self, state: State) -> None:
         if state == "open":
             log.warning("%s at %s fails, and is asked nothing for a moment", self.name, self.url)
         elif state == "closed":
-            log.info("%s at %s answers again", self.name, self.url)
+            log.info("%s at %s is asked again", self.name, self.url)
 
     async def close(self) -> None:
         if self._session is not None:
