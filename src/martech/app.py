@@ -40,6 +40,11 @@ def load(names: Sequence[str]) -> list[Module]:
     """The manifests of *names*. Raises `SettingsError` for one that is not installed."""
     there = installed()
     for name in names:
+        if name not in there and name in faces():
+            raise SettingsError(
+                f"{name} has left: only its contract is here. Say this where its code is now, or "
+                "bring that back first (`git revert` of its removal)."
+            )
         if name not in there:
             raise SettingsError(f"There is no module {name!r}; installed are {', '.join(there)}.")
     return [import_module(f"martech.modules.{name}.module").module for name in names]

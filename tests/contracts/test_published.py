@@ -9,7 +9,7 @@ from martech.kernel.files import faces
 from martech.kernel.published import canvas, files
 
 ROOT = Path(__file__).parents[2]
-DERIVED = files(load(installed()), describe())
+DERIVED = files(load(installed()), describe)
 
 
 @pytest.mark.parametrize("path", DERIVED)

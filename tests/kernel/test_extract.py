@@ -54,7 +54,7 @@ def repository(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 def write(name: str, into: Path) -> list[str]:
     (module,) = load([name])
-    return extract.extract(module, into, published.files([module], describe([name])))
+    return extract.extract(module, into, published.files([module], describe))
 
 
 def run(folder: Path, *command: str) -> str:
@@ -211,9 +211,16 @@ def test_what_may_be_removed_leaves_the_face(tmp_path: Path) -> None:
 
 
 BOOT = """
-from martech.app import create_app, installed, settings_of
+from martech.app import create_app, installed, load, settings_of
+from martech.kernel.settings import SettingsError
 assert "personalization" not in installed()
 alone = {"MARTECH_DATABASE_URL": "sqlite:///var"}
 peers = {"MARTECH_PEERS": "personalization=http://127.0.0.1:1", "MARTECH_PEER_SECRET": "s" * 32}
 assert create_app(settings_of({**alone, **peers}))
+try:
+    load(["personalization"])
+except SettingsError as left:
+    assert "personalization has left: only its contract is here" in str(left)
+else:
+    raise AssertionError("there is nothing to load")
 """

@@ -32,7 +32,7 @@ def contracts(context: click.Context, into: Path) -> None:
     if context.invoked_subcommand:
         return
     modules = app.load(installed())
-    for name, text in published.files(modules, app.describe()).items():
+    for name, text in published.files(modules, app.describe).items():
         _write(into, name, text)
     for name, text in published.golden(modules).items():
         if not (into / name).exists():

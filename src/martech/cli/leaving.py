@@ -39,7 +39,7 @@ def extract_(module: str, folder: Path, remove: bool) -> None:
     is in docs/extraction.md.
     """
     (found,) = app.load([module])
-    derived = published.files([found], app.describe([module]))
+    derived = published.files([found], app.describe)
     written = extract.extract(found, folder, derived)
     out.print(f"{module}: {len(written)} files in {escape(str(folder))}", soft_wrap=True)
     out.print(f"Its neighbours: {', '.join(extract.neighbours(found)) or 'none'}")

@@ -66,7 +66,7 @@ def alone(folders: Iterable[Path]) -> Iterator[None]:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise ValueError(
-                    f"Another `martech serve` has the databases in {folder}. Stop it, or give this "
-                    "one a folder of its own: MARTECH_DATABASE_URL=sqlite:///…"
+                    f"Another `martech serve` has the databases in {folder}. Stop it. (Who is to "
+                    "serve beside it needs a folder of its own: MARTECH_DATABASE_URL=sqlite:///…)"
                 ) from None
         yield

@@ -90,8 +90,8 @@ def refusal(schema: str, found: Whereabouts | None) -> str | None:
         )
     return (
         f"{schema} moved to {found.place} on {found.at:%Y-%m-%d at %H:%M} UTC, and what is here is "
-        f"of then. Set {setting} to where it is, and "
-        f"`martech move-data {schema} --fold` brings it back."
+        f"of then. Set {setting} to where it is; if that is MARTECH_DATABASE_URL, it came back, "
+        f"and {setting} is to be unset."
     )
 
 

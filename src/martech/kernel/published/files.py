@@ -1,7 +1,7 @@
 """Every file that is derived from the manifests, with what it must say."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from martech.kernel.module import Module
@@ -12,14 +12,19 @@ from martech.kernel.published.page import overview, page
 from martech.kernel.published.port import port
 
 
-def files(modules: Sequence[Module], openapi: Mapping[str, Any]) -> dict[str, str]:
-    """Path in the repository -> text. *openapi* is the whole host's document."""
+def files(
+    modules: Sequence[Module], describe: Callable[[Sequence[str]], Mapping[str, Any]]
+) -> dict[str, str]:
+    """Path in the repository -> text. *describe* gives the OpenAPI document of a host of the
+    modules that it is told. Each is described alone: what it promises, down to the names of its
+    shapes, does not depend on who else is there."""
     canvases = [canvas(module) for module in modules]
     derived = {"docs/modules.md": overview(canvases)}
     for module, glance in zip(modules, canvases, strict=True):
         derived[f"docs/modules/{module.name}.md"] = page(glance)
         derived[f"contracts/{module.name}/asyncapi.json"] = _pretty(asyncapi(module))
-        derived[f"contracts/{module.name}/openapi.json"] = _pretty(openapi_of(openapi, module.name))
+        alone = openapi_of(describe([module.name]), module.name)
+        derived[f"contracts/{module.name}/openapi.json"] = _pretty(alone)
         derived[f"contracts/{module.name}/port.json"] = _pretty(port(module))
     return derived
 
