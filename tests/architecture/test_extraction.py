@@ -82,7 +82,8 @@ def test_a_module_starts_with_only_the_faces_of_its_neighbours(
     assert started.returncode == 0, started.stderr
     if needed:
         assert any(name in started.stdout for name in needed)
-        assert "MARTECH_" in started.stdout
+        assert "say in MARTECH_PEERS where it runs" in started.stdout
+        assert "MARTECH_MODULES" not in started.stdout, "whose code is not there cannot be added"
     else:
         assert started.stdout == "boots\n"
 

@@ -16,7 +16,7 @@ WRONG = [
     ("MARTECH_DATABASE_URL", "sqlite://", "names no folder"),
     ("MARTECH_DATABASE_URL", "sqlite://host/var", "names no folder"),
     ("MARTECH_DATABASE_URL", f"sqlite:///{__file__}", "names a file"),
-    ("MARTECH_PROFILES_DATABASE_URL", "var/martech", "postgresql://HOST/DATABASE"),
+    ("MARTECH_SHOP_DATABASE_URL", "var/martech", "postgresql://HOST/DATABASE"),
     ("MARTECH_REDIS_URL", "localhost:6379", "redis://"),
     ("MARTECH_REDIS_URL", "http://localhost", "redis://"),
     ("MARTECH_DATABASE_URL", "postgresql://[::1/martech", "no URL"),
@@ -32,19 +32,19 @@ WRONG = [
     ("MARTECH_DRAIN_SECONDS", "-1", "between 0 and 3600"),
     ("MARTECH_DRAIN_SECONDS", "inf", "between 0 and 3600"),
     ("MARTECH_KEY_SNAPSHOT", "/no/such/folder/keys.json", "no such folder"),
-    ("MARTECH_PEERS", "profiles", "MODULE=http://HOST:PORT"),
+    ("MARTECH_PEERS", "shop", "MODULE=http://HOST:PORT"),
     ("MARTECH_PEERS", "http://10.0.0.7:8000", "MODULE=http://HOST:PORT"),
-    ("MARTECH_PEERS", "profiles=10.0.0.7:8000", "MODULE=http://HOST:PORT"),
-    ("MARTECH_PEERS", "profiles=http://", "MODULE=http://HOST:PORT"),
-    ("MARTECH_PEERS", "profiles=http://there:80000", "no URL"),
-    ("MARTECH_PEERS", "profiles=http://a,profiles=http://b", "names profiles twice"),
-    ("MARTECH_PEERS", "profiles=http://there", "MARTECH_PEER_SECRET"),
+    ("MARTECH_PEERS", "shop=10.0.0.7:8000", "MODULE=http://HOST:PORT"),
+    ("MARTECH_PEERS", "shop=http://", "MODULE=http://HOST:PORT"),
+    ("MARTECH_PEERS", "shop=http://there:80000", "no URL"),
+    ("MARTECH_PEERS", "shop=http://a,shop=http://b", "names shop twice"),
+    ("MARTECH_PEERS", "shop=http://there", "MARTECH_PEER_SECRET"),
     ("MARTECH_PEER_SECRET", "short", "shorter than 16 characters"),
     ("MARTECH_PEER_SECRET", "a secret with spaces in it", "no spaces"),
     ("MARTECH_PEER_SECRET", "sixteen-letters-ü", "letters, digits and signs"),
     ("MARTECH_BROKER_URL", "amqp://there", "redis://"),
     ("MARTECH_BROKER_URL", "there:6379", "redis://"),
-    ("MARTECH_MODULE", "profiles", "not a setting"),
+    ("MARTECH_MODULE", "shop", "not a setting"),
     ("MARTECH_DATABASE", "sqlite:///var", "not a setting"),
     ("MARTECH_OUTBOX_RETENTION", "30d", "not a setting"),
 ]
@@ -62,25 +62,25 @@ def test_a_wrong_setting_is_refused_in_a_sentence_that_names_it(
 
 
 PEERS = {
-    "MARTECH_PEERS": " profiles=http://10.0.0.7:8000/ , content=https://there",
+    "MARTECH_PEERS": " shop=http://10.0.0.7:8000/ , kitchen=https://there",
     "MARTECH_PEER_SECRET": "0123456789abcdef",
 }
 
 
 def test_peers_are_named_with_where_they_are() -> None:
     settings = Settings.from_env({**PEERS, "MARTECH_BROKER_URL": "kafka://a:9092"})
-    assert settings.peers == {"profiles": "http://10.0.0.7:8000", "content": "https://there"}
+    assert settings.peers == {"shop": "http://10.0.0.7:8000", "kitchen": "https://there"}
     assert (settings.peer_secret, settings.broker_url) == ("0123456789abcdef", "kafka://a:9092")
 
 
 def test_a_module_runs_here_or_there() -> None:
-    with pytest.raises(SettingsError, match="profiles is in MARTECH_MODULES and in MARTECH_PEERS"):
-        Settings.from_env({**PEERS, "MARTECH_MODULES": "access,profiles"})
+    with pytest.raises(SettingsError, match="shop is in MARTECH_MODULES and in MARTECH_PEERS"):
+        Settings.from_env({**PEERS, "MARTECH_MODULES": "ledger,shop"})
 
 
 def test_without_settings_there_is_a_file_a_module_on_this_machine() -> None:
     assert Settings.from_env({}) == Settings()
-    assert Settings().database_of("profiles") == "sqlite:///var/martech"
+    assert Settings().database_of("shop") == "sqlite:///var/martech"
 
 
 def test_an_empty_setting_is_none_and_spaces_do_not_count() -> None:
@@ -93,8 +93,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     settings = Settings.from_env(
         {
             "MARTECH_DATABASE_URL": "postgresql://localhost/martech",
-            "MARTECH_PROFILES_DATABASE_URL": f"sqlite:///{tmp_path}",
-            "MARTECH_MODULES": "access, profiles,",
+            "MARTECH_SHOP_DATABASE_URL": f"sqlite:///{tmp_path}",
+            "MARTECH_MODULES": "ledger, shop,",
             "MARTECH_ISSUER_KEYS": f"{ONE}, {TWO}",
             "MARTECH_KEY_SNAPSHOT": str(tmp_path / "keys.json"),
             "MARTECH_REDIS_URL": "redis://localhost:6379/1",
@@ -111,8 +111,8 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     )
     assert settings == Settings(
         database_url="postgresql://localhost/martech",
-        database_urls={"profiles": f"sqlite:///{tmp_path}"},
-        modules=("access", "profiles"),
+        database_urls={"shop": f"sqlite:///{tmp_path}"},
+        modules=("ledger", "shop"),
         issuer_keys=(ONE, TWO),
         key_snapshot=tmp_path / "keys.json",
         redis_url="redis://localhost:6379/1",
@@ -128,9 +128,9 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
 
 
 def test_one_module_can_live_elsewhere() -> None:
-    settings = Settings.from_env({"MARTECH_PROFILES_DATABASE_URL": "postgresql://there/x"})
-    assert settings.database_of("profiles") == "postgresql://there/x"
-    assert settings.database_of("access") == "sqlite:///var/martech"
+    settings = Settings.from_env({"MARTECH_SHOP_DATABASE_URL": "postgresql://there/x"})
+    assert settings.database_of("shop") == "postgresql://there/x"
+    assert settings.database_of("ledger") == "sqlite:///var/martech"
 
 
 def test_what_only_the_tests_read_is_none_of_our_business() -> None:

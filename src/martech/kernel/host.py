@@ -20,7 +20,7 @@ from martech.kernel.feeds import Feed
 from martech.kernel.feeds.brokers import broker
 from martech.kernel.feeds.http import HttpFeed
 from martech.kernel.feeds.local import LocalFeed
-from martech.kernel.files import face, faces
+from martech.kernel.files import face, faces, installed
 from martech.kernel.grouping import Groups
 from martech.kernel.messages import is_issuer, is_read, owner
 from martech.kernel.module import ManifestError, Module, Subscription
@@ -30,7 +30,8 @@ from martech.kernel.remote import Peer, RemotePort
 from martech.kernel.settings import Settings, SettingsError
 from martech.kernel.store import Engine, StoredCursors
 
-CURE = "Add it to MARTECH_MODULES, or say in MARTECH_PEERS where it is."
+HERE_OR_THERE = "Add it to MARTECH_MODULES, or say in MARTECH_PEERS where it is."
+ONLY_THERE = "Its code is elsewhere: say in MARTECH_PEERS where it runs."
 
 
 class LocalPort:
@@ -238,14 +239,15 @@ class Host:
                 if not self.reaches(subscription.source):
                     raise ManifestError(
                         f"{name}.{subscription.name} listens to {subscription.source}, which is "
-                        f"not hosted here. {CURE}"
+                        f"not hosted here. {_cure(subscription.source)}"
                     )
 
     def _check_port(self, who: str, kind: type) -> None:
         if Protocol not in getattr(kind, "__bases__", ()):
             raise ManifestError(f"{who} takes {kind}, which is neither a port nor a resource.")
         if not self.answers(kind):
-            raise ManifestError(f"{who} asks {owner(kind)}, which is not hosted here. {CURE}")
+            missing = owner(kind)
+            raise ManifestError(f"{who} asks {missing}, which is not hosted here. {_cure(missing)}")
 
     def reaches(self, name: str) -> bool:
         """Whether module *name* runs here, or it is known where it does."""
@@ -259,3 +261,8 @@ class Host:
         if name in self.modules:
             return self.modules[name].port is kind
         return name in self.peers and Protocol in kind.__bases__
+
+
+def _cure(missing: str) -> str:
+    """Whoever is known by a contract alone cannot be added."""
+    return ONLY_THERE if missing in faces() and missing not in installed() else HERE_OR_THERE

@@ -1,6 +1,7 @@
 """A module leaves: a repository of its own, with the kernel, itself, and its neighbours' faces.
 
     sources     which files go along
+    mentions    what a file names, by which that is told
     project     what is said once for the whole tree, said for one module
     pages       what is written for it: README, compose file, CI
 

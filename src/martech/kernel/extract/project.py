@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from martech.kernel.extract.sources import PACKAGE, outside
+from martech.kernel.extract.mentions import outside
+from martech.kernel.extract.sources import PACKAGE
 
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 OF_THE_WHOLE = ("demo", "clients", "bench", "chaos", "extract")

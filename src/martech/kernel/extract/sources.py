@@ -1,10 +1,10 @@
 """Which files a module takes along: those that it, the kernel and their tests reach."""
 
-import ast
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from martech.kernel.extract.mentions import imports, is_code, started
 from martech.kernel.files import face, faces
 from martech.kernel.messages import is_issuer
 from martech.kernel.module import Module
@@ -85,7 +85,7 @@ def _tests(module: Module, root: Path) -> set[str]:
     here = {module.name: True, **dict.fromkeys(neighbours(module), False)}
     chosen: set[str] = set()
     for path in _files(root, begin):
-        if not _is_code(path) or _can_go(path, root, here):
+        if not is_code(path) or _can_go(path, root, here):
             chosen.add(path)
     waiting = sorted(chosen)
     while waiting:
@@ -104,7 +104,9 @@ def _can_go(path: str, root: Path, here: Here, seen: frozenset[str] = frozenset(
     """Whether a test, and whatever it stands on, names nothing that stays behind."""
     if path in OF_THE_WHOLE:
         return False
-    if any(_stays(imported, here) for imported in _imports(root / path)):
+    if any(_stays(imported, here) for imported in imports(root / path)):
+        return False
+    if any(_is_away(name, here) for name in started(root / path)):
         return False
     further = set(_tested_with(root, path)) - seen - {path}
     return all(_can_go(other, root, here, seen | further | {path}) for other in further)
@@ -120,6 +122,11 @@ def _stays(imported: str, here: Here) -> bool:
     return False
 
 
+def _is_away(name: str, here: Here) -> bool:
+    """Whether there will be no inside of a module that there is; others are a test's own."""
+    return (_modules() / name).is_dir() and not here.get(name, False)
+
+
 @cache
 def _modules() -> Path:
     return Path(__file__).parents[2] / "modules"
@@ -127,9 +134,9 @@ def _modules() -> Path:
 
 def _tested_with(root: Path, path: str) -> list[str]:
     """The files of tests/ that a file imports."""
-    if not _is_code(path):
+    if not is_code(path):
         return []
-    names = [name.replace(".", "/") for name in _imports(root / path) if name.startswith("tests.")]
+    names = [name.replace(".", "/") for name in imports(root / path) if name.startswith("tests.")]
     found = [file for name in names for file in (f"{name}.py", f"{name}/__init__.py")]
     return [file for file in found if (root / file).is_file()]
 
@@ -143,33 +150,9 @@ def _with_folders(paths: Iterable[str], root: Path) -> Iterator[str]:
                 yield str(folder / "__init__.py")
 
 
-@cache
-def _imports(file: Path) -> frozenset[str]:
-    """What a file imports, by full name: ``from a.b import c`` may be the module ``a.b.c``."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        match node:
-            case ast.Import():
-                found.update(alias.name for alias in node.names)
-            case ast.ImportFrom(module=str(module)):
-                found.update((module, *(f"{module}.{alias.name}" for alias in node.names)))
-    return frozenset(found)
-
-
 def _files(root: Path, parts: Iterable[str]) -> Iterator[str]:
     for part in parts:
         start = root / part
         for path in [start] if start.is_file() else sorted(start.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 yield str(path.relative_to(root))
-
-
-def _is_code(path: str) -> bool:
-    return path.endswith(".py")
-
-
-def outside(root: Path, paths: Iterable[str]) -> set[str]:
-    """The top-level packages that *paths* import."""
-    return {
-        name.partition(".")[0] for path in paths if _is_code(path) for name in _imports(root / path)
-    }
