@@ -32,10 +32,14 @@ ASK = {
     "entering": story.entering,
     "entering_beside": story.entering_beside,
     "status": story.status,
+    "status_apart": story.status_apart,
     "figures": analytics.figures,
     "feeds": feeds.feeds,
     "memory": questions.memory,
 }
+
+ONLY = {"memory": "sqlite", "figures": "sqlite", "status_apart": "postgresql"}
+"""Questions to one of the databases."""
 
 
 def main() -> int:
@@ -50,7 +54,7 @@ def main() -> int:
     console, answers = Console(), list[Answer]()
     for kind in options.kind or KINDS:
         for name in options.only or ASK:
-            if name in ("memory", "figures") and kind != "sqlite":
+            if ONLY.get(name, kind) != kind:
                 continue
             with console.status(f"{name} on {kind}"):
                 said = ASK[name](kind, options.seconds)

@@ -38,6 +38,11 @@ class Platform:
     counter: bool = False
     """Whether a module listens that is there for the benchmark only."""
 
+    apart: bool = False
+    """Whether bus and jobs are in a process of their own, `martech worker`."""
+
+    worker: subprocess.Popen[bytes] | None = None
+
     def get(self, path: str) -> Any:
         return self.ask("GET", path)
 
@@ -90,6 +95,7 @@ def platform(
     bare: bool = False,
     modules: str | None = None,
     counter: bool = False,
+    apart: bool = False,
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Platform]:
     """A fresh platform on a fresh database of *kind* (``sqlite``, ``postgresql``)."""
@@ -104,7 +110,9 @@ def platform(
             "MARTECH_ANALYTICS_STORE_URL": f"duckdb:///{folder}/analytics.duckdb",
             **(settings or {}),
         }
-        running = Platform(psutil.Process(), port, environment=environment, counter=counter)
+        running = Platform(
+            psutil.Process(), port, environment=environment, counter=counter, apart=apart
+        )
         if not bare:
             run("benchmarks.server", "--migrate", environment=environment)
             said = run("martech", "tenant", "create", "bench", environment=environment)
@@ -128,14 +136,23 @@ def restarted(running: Platform, *, modules: str | None) -> Iterator[None]:
 def _start(running: Platform, modules: str | None, *, bare: bool = False) -> None:
     running.modules = modules
     chosen = {"MARTECH_MODULES": modules} if modules else {}
-    flags = [*(["--bare"] if bare else []), *(["--counter"] if running.counter else [])]
-    command = [sys.executable, "-m", "benchmarks.server", *flags]
-    started = subprocess.Popen(command, cwd=ROOT, env={**running.environment, **chosen})
+    flags = [
+        *(["--bare"] if bare else []),
+        *(["--counter"] if running.counter else []),
+        *(["--http-only"] if running.apart else []),
+    ]
+    command, env = [sys.executable, "-m"], {**running.environment, **chosen}
+    started = subprocess.Popen([*command, "benchmarks.server", *flags], cwd=ROOT, env=env)
     running.process = psutil.Process(started.pid)
+    if running.apart:
+        running.worker = subprocess.Popen([*command, "martech", "worker"], cwd=ROOT, env=env)
     _wait(running, "/v1/track" if bare else "/health/live")
 
 
 def _stop(running: Platform) -> None:
+    if running.worker:
+        running.worker.terminate()
+        running.worker.wait(60)
     if running.process.is_running():
         running.process.terminate()
     running.process.wait(60)

@@ -2,8 +2,8 @@
 
     python -m benchmarks.server         settings from the environment, databases migrated already
 
-`--counter` adds a module that listens. `--bare` serves the limit instead: a Litestar handler that
-decodes the same body and answers.
+`--counter` adds a module that listens. `--http-only` leaves bus and jobs to a worker. `--bare`
+serves the limit instead: a Litestar handler that decodes the same body and answers.
 """
 
 import asyncio
@@ -105,7 +105,8 @@ def main() -> int:
         print(json.dumps(asyncio.run(lags(settings))))
         return 0
     modules = with_counter(settings) if "--counter" in sys.argv else app.hosted(settings)
-    return app.serve(settings, http_only=False, started=lambda: None, modules=modules)
+    http_only = "--http-only" in sys.argv
+    return app.serve(settings, http_only=http_only, started=lambda: None, modules=modules)
 
 
 if __name__ == "__main__":
