@@ -197,6 +197,13 @@ def test_it_is_2_where_git_keeps_nothing(tmp_path: Path) -> None:
     assert "no such revision" in done.output
 
 
+def test_where_nothing_is_committed_yet_that_is_the_cure(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    done = check(tmp_path, "--against", "HEAD")
+    assert done.exit_code == 2
+    assert "where nothing is committed yet, commit first" in done.output
+
+
 def test_it_is_2_if_a_file_cannot_be_read(repository: Path) -> None:
     (repository / EVENTS).write_text("<<<<<<< HEAD")
     done = check(repository, "--against", "released")

@@ -17,6 +17,7 @@ from martech.app import describe, installed, load
 from martech.kernel import extract, published
 from martech.kernel.errors import Conflict
 from martech.kernel.extract import sources
+from martech.kernel.extract.mentions import started
 from martech.kernel.published import gate
 
 ROOT = Path(__file__).parents[2]
@@ -149,6 +150,54 @@ def test_its_pages_are_filled_in(repository: Path) -> None:
     targets = run_make(repository)
     assert "make test" in targets
     assert "make demo" not in targets
+    assert ("first tenant's keys" in targets) == (repository.name == "access")
+    assert f"MODULE={repository.name} " in targets
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'load(["tracking"])',
+        '(tracking,) = app.load(["access", "tracking"])',
+        'NAMES = ("profiles", "tracking")\nMODULES = load(NAMES)',
+        'env = {"MARTECH_MODULES": "access,tracking"}',
+        'NAMES = ["access", "tracking"]\nenv = {"MARTECH_MODULES": ",".join(NAMES)}',
+        'environment(tmp_path, MARTECH_MODULES="access, tracking")',
+    ],
+)
+def test_what_is_run_by_name_is_named_as_if_it_were_imported(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "test_it.py"
+    file.write_text(text)
+    assert "tracking" in started(file)
+
+
+def test_a_test_of_modules_that_stay_behind_stays_with_them() -> None:
+    (module,) = load(["personalization"])
+    along = sources.of(module, ROOT)
+    assert "tests/kernel/test_settings.py" in along
+    assert "tests/kernel/test_moved_commands.py" not in along, "it has access run, by its name"
+
+
+def test_who_needs_what_is_not_there_is_sent_to_where_it_is(tmp_path: Path) -> None:
+    write("personalization", tmp_path)
+    issued = refused(tmp_path, "key", "issue")
+    assert "access is not hosted here. Say this where it is." in issued
+    served = refused(tmp_path, "serve")
+    assert "which is not hosted here. Its code is elsewhere: say in MARTECH_PEERS" in served
+
+
+def refused(folder: Path, *arguments: str) -> str:
+    """What the command line says there on its way out."""
+    said = subprocess.run(
+        [sys.executable, "-m", "martech", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 2, said.stderr
+    return said.stderr
 
 
 def run_make(folder: Path) -> str:

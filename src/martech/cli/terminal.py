@@ -15,6 +15,7 @@ from martech import app
 from martech.kernel import failpoints, telemetry
 from martech.kernel.errors import Error
 from martech.kernel.failpoints import FailpointError
+from martech.kernel.files import installed
 from martech.kernel.host import Host
 from martech.kernel.migrate import DatabaseUnfit
 from martech.kernel.module import ManifestError
@@ -77,7 +78,8 @@ async def with_host(settings: Settings, do: Callable[[Host], Awaitable[T]]) -> T
 def of_access(settings: Settings, file: str) -> Any:
     """A file of access. Raises `SettingsError` where it is not hosted."""
     if "access" not in {module.name for module in app.hosted(settings)}:
-        raise SettingsError("access is not hosted here. Ask where it is, or set MARTECH_MODULES.")
+        cure = ", or add it to MARTECH_MODULES" if "access" in installed() else ""
+        raise SettingsError(f"access is not hosted here. Say this where it is{cure}.")
     return import_module(f"martech.modules.access.{file}")
 
 

@@ -13,13 +13,20 @@ from pathlib import Path
 
 from martech.kernel.extract.mentions import outside
 from martech.kernel.extract.sources import PACKAGE
+from martech.kernel.module import Module
 
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 OF_THE_WHOLE = ("demo", "clients", "bench", "chaos", "extract")
 """Targets of the Makefile, and an extra, that need every module."""
 
+FIRST_KEYS = "printing a first tenant's keys once"
+NEIGHBOURS = "beside the neighbours that MARTECH_PEERS names"
+"""What the Makefile says of serving, and says where no keys are issued."""
 
-def files(root: Path, name: str, copied: Sequence[str]) -> dict[str, str]:
+EXAMPLE = "MODULE=profiles"
+
+
+def files(root: Path, module: Module, copied: Sequence[str]) -> dict[str, str]:
     """Path -> text, for a repository that holds *copied*."""
     pyproject = (root / "pyproject.toml").read_text()
     declared = tomllib.loads(pyproject)["project"]
@@ -27,8 +34,8 @@ def files(root: Path, name: str, copied: Sequence[str]) -> dict[str, str]:
     gone_too = {_distribution(line) for line in declared["optional-dependencies"]["demo"]}
     locks = {lock: _without(gone | gone_too, (root / lock).read_text()) for lock in LOCKS}
     return {
-        "pyproject.toml": _pyproject(pyproject, name, gone),
-        "Makefile": _makefile((root / "Makefile").read_text()),
+        "pyproject.toml": _pyproject(pyproject, module.name, gone),
+        "Makefile": _makefile((root / "Makefile").read_text(), module),
         **locks,
     }
 
@@ -62,9 +69,10 @@ def _without(gone: Collection[str], lock: str) -> str:
     return "".join(block for block in blocks if _distribution(block) not in gone)
 
 
-def _makefile(text: str) -> str:
+def _makefile(text: str, module: Module) -> str:
     kept = [part for part in text.split("\n\n") if part.partition(":")[0] not in OF_THE_WHOLE]
-    return "\n\n".join(_phony(part) for part in kept)
+    joined = "\n\n".join(_phony(part) for part in kept).replace(EXAMPLE, f"MODULE={module.name}")
+    return joined if module.issuer else joined.replace(FIRST_KEYS, NEIGHBOURS)
 
 
 def _phony(part: str) -> str:

@@ -28,7 +28,8 @@ def at_revision(repository: Path, revision: str) -> tuple[str, dict[str, Documen
     except Incomparable as refused:
         raise Incomparable(
             f"{revision}: no such revision in {repository.resolve()} ({refused}). Name a commit, a"
-            " branch or a tag; in a shallow clone, `git fetch --unshallow` first."
+            " branch or a tag: where nothing is committed yet, commit first; in a shallow clone,"
+            " `git fetch --unshallow` first."
         ) from None
     commit = said.decode().strip()
     listed = _git(repository, "ls-tree", "-r", "-z", "--name-only", commit, "--", "contracts/")
