@@ -7,6 +7,7 @@ counts that hold however a reader understands what is broken.
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from martech.kernel.templates import TemplateError, marks
@@ -35,6 +36,18 @@ VERBATIM = {
     for name in ("style", "script", "title", "textarea", "xmp")
 }
 """What holds text and no markup, and what ends it."""
+
+MJML = (
+    *("mjml", "mj-head", "mj-body"),
+    *("mj-all", "mj-attributes", "mj-breakpoint", "mj-class", "mj-font", "mj-html-attribute"),
+    *("mj-html-attributes", "mj-preview", "mj-selector", "mj-style", "mj-title"),
+    *("mj-accordion", "mj-accordion-element", "mj-accordion-text", "mj-accordion-title"),
+    *("mj-button", "mj-carousel", "mj-carousel-image", "mj-column"),
+    *("mj-divider", "mj-group", "mj-hero", "mj-image", "mj-navbar"),
+    *("mj-navbar-link", "mj-raw", "mj-section", "mj-social"),
+    *("mj-social-element", "mj-spacer", "mj-table", "mj-text", "mj-wrapper"),
+)
+"""The tags of MJML 4. Its reader passes over others, with all that is in them."""
 
 _BEGINS = re.compile(r"<[A-Za-z]")
 _TAG = re.compile(r"<(/?)([A-Za-z][\w:-]*)")
@@ -189,6 +202,8 @@ def check_mjml(page: Protected, found: list[Tag], field: str) -> None:
             raise page.wrong(
                 tag.start, "mj-include is not known here. Write what it would include.", field
             )
+        if tag.name not in MJML:
+            raise page.wrong(tag.start, _no_tag(tag.name), field)
         if tag.closes:
             _close(page, tag, nested, field)
         elif not tag.closed:
@@ -204,6 +219,12 @@ def check_mjml(page: Protected, found: list[Tag], field: str) -> None:
         raise page.wrong(
             last.start, f"<{last.name}> is never ended. Write </{last.name}> behind it.", field
         )
+
+
+def _no_tag(name: str) -> str:
+    meant = get_close_matches(name, MJML, n=1)
+    cure = f"Write {meant[0]}." if meant else "Leave it out, or put HTML into mj-raw."
+    return f"{name} is no tag of MJML. {cure}"
 
 
 def _close(page: Protected, tag: Tag, nested: list[Tag], field: str) -> None:
