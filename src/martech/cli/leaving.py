@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -35,23 +36,37 @@ def extract_(module: str, folder: Path, remove: bool) -> None:
       cd ../personalization && make lint test
 
     Nothing changes here without --remove: the monolith goes on with MODULE, or without it where
-    MARTECH_PEERS says who has it now. Data moves with `martech move-data`. All of it, step by step,
-    is in docs/extraction.md.
+    MARTECH_PEERS says who has it now. What names MODULE, and so is to be mended when its code is
+    gone, is printed line by line. Data moves with `martech move-data`. All of it, step by step, is
+    in docs/extraction.md.
     """
     (found,) = app.load([module])
     derived = published.files([found], app.describe)
     written = extract.extract(found, folder, derived)
     out.print(f"{module}: {len(written)} files in {escape(str(folder))}", soft_wrap=True)
     out.print(f"Its neighbours: {', '.join(extract.neighbours(found)) or 'none'}")
+    mendings = extract.mendings(found)
     if remove:
         extract.remove(found)
         out.print(f"Here its contract.py and contracts/{module} are left.")
-        out.print("Now: make contracts, and commit.")
+        out.print(f"Whoever serves from here says MARTECH_PEERS={module}=http://… from now on.")
+        _show_mendings(mendings)
+        out.print("Now: make contracts, make lint, and commit.")
         return
     out.print("\nThe next steps (docs/extraction.md has them all):")
     out.print(f"  cd {escape(str(folder))} && git init && make lint test", soft_wrap=True)
     out.print("When it runs there, and nobody needs it here any more:")
     out.print(f"  git rm -r {' '.join(extract.leaves(found))}", soft_wrap=True)
+    out.print("  make contracts")
+    _show_mendings(mendings)
+
+
+def _show_mendings(mendings: Sequence[extract.Mending]) -> None:
+    """What no program can decide, in the form that editors jump to."""
+    if mendings:
+        out.print("To be mended by hand, because it still names it:")
+    for path, line, why in mendings:
+        out.print(f"  {path}:{line}: {escape(why)}", soft_wrap=True)
 
 
 @click.command("move-data")
