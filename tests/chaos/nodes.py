@@ -26,8 +26,8 @@ from martech.kernel.host import Host
 from martech.kernel.http.routes import routes
 from martech.kernel.settings import Settings
 from tests import databases, servers
-from tests.chaos.serving import Serving
 from tests.chaos.wire import Wire, before
+from tests.commands import Command
 from tests.sinks.smtp import Sink
 
 ROOT = Path(__file__).parents[2]
@@ -74,11 +74,11 @@ class Node:
     """The tree whose code it runs."""
 
     wire: Wire | None = None
-    process: "subprocess.Popen[bytes] | Serving | None" = field(default=None, repr=False)
+    process: "subprocess.Popen[bytes] | Command | None" = field(default=None, repr=False)
 
     def start(self) -> None:
         if self.source == ROOT:
-            self.process = Serving(self.environment, self.log)
+            self.process = Command(["serve"], self.environment, self.log.parent, self.log)
             return
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(

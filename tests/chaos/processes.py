@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from typing import Any
 
+import pytest
+
 from martech.app import installed
 
 Say = Callable[[Any], None]
@@ -28,17 +30,11 @@ def server() -> ForkServerContext:
     """What processes are forked from."""
     context = multiprocessing.get_context("forkserver")
     modules = [f"martech.modules.{name}.module" for name in installed()]
-    context.set_forkserver_preload(
-        ["pytest", "tests.chaos.children", "tests.chaos.serving", *modules]
-    )
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    try:
+    context.set_forkserver_preload(["pytest", "tests.chaos.children", "tests.commands", *modules])
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        changed.delenv("COLUMNS", raising=False)  # rich keeps what it finds when it is imported
         forkserver.ensure_running()
-    finally:
-        del os.environ["PYTHONPATH"]
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
     return context
 
 

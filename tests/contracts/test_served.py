@@ -1,11 +1,9 @@
 """A running platform says what it tells, in which form, and how each module stands."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import msgspec
@@ -22,6 +20,7 @@ from martech.kernel.published.canvas import events, outward
 from martech.kernel.published.schemas import schema_of
 from martech.kernel.settings import Settings
 from tests import databases
+from tests.commands import environment, run
 from tests.kernel.test_http import problem
 from tests.kernel.test_pages import Page
 from tests.sample.shop.contract import PriceChanged
@@ -100,7 +99,9 @@ def test_whatever_the_whole_refers_to_stands_in_it() -> None:
 
 def test_what_is_told_here_has_a_payload_also_where_it_is_heard() -> None:
     messages = whole(MODULES, "1")["components"]["messages"]
-    heard = {t for module in MODULES for s in module.subscriptions for t in s.types}
+    here = {module.name for module in MODULES}
+    listening = [s for module in MODULES for s in module.subscriptions if s.source in here]
+    heard = {name for subscription in listening for name in subscription.types}
     assert heard
     assert all("payload" in messages[name] for name in heard)
 
@@ -193,20 +194,8 @@ async def test_people_are_shown_the_same_on_a_page_that_needs_no_script(served: 
     assert "write_price_down" in answer.text
 
 
-def martech(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "MARTECH_DATABASE_URL": f"sqlite:///{folder / 'data'}",
-        "COLUMNS": "300",
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "martech", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def martech(folder: Path, *arguments: str) -> CompletedProcess[str]:
+    return run(*arguments, env=environment(folder, COLUMNS="300"), cwd=folder)
 
 
 def test_the_command_line_shows_the_same(tmp_path: Path) -> None:

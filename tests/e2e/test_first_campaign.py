@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.test_serve import environment, serving
+from tests.commands import environment, serving
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -1,15 +1,12 @@
 """The process itself: how it starts, how it stops, and what survives when it is killed."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,88 +17,16 @@ from click.testing import CliRunner
 from martech.__main__ import main
 from martech.app import installed, load
 from tests import servers
+from tests.commands import ROOT, Command, environment, free_port, interpreter, run, serving
 
 pytestmark = pytest.mark.timeout(120)
 
 USER = {"email": "ada@example.com", "role": "viewer"}
 
 
-class Serving:
-    """A running ``martech serve``: its address, and what it has printed."""
-
-    def __init__(
-        self, process: "subprocess.Popen[str]", said: list[str], logged: list[str], port: int
-    ) -> None:
-        self.process = process
-        self.said = said
-        self.logged = logged
-        self.url = f"http://127.0.0.1:{port}"
-
-    def keys(self) -> dict[str, str]:
-        words = [line.strip() for line in self.said]
-        return {word[:3]: word for word in words if word.startswith(("mtw_", "mts_"))}
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    own = {k: v for k, v in os.environ.items() if not k.startswith("MARTECH_")}
-    source = Path(__file__).parents[2] / "src"
-    url = f"sqlite:///{folder}/data"
-    return {**own, "PYTHONPATH": str(source), "MARTECH_DATABASE_URL": url, **more}
-
-
-def run(*arguments: str, env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "martech", *arguments]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
-
-
-@contextmanager
-def serving(env: dict[str, str], *options: str) -> Iterator[Serving]:
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "martech", "serve", *options],
-        env={**env, "MARTECH_PORT": str(port)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    errors: list[str] = []
-    assert process.stdout is not None
-    assert process.stderr is not None
-    drain = threading.Thread(target=errors.extend, args=[process.stderr], daemon=True)
-    drain.start()
-    said: list[str] = []
-    for line in process.stdout:
-        said.append(line)
-        if "serves on" in line:
-            break
-    else:
-        process.wait()
-        drain.join()
-        raise AssertionError(f"it did not start: {errors}")
-    try:
-        yield Serving(process, said, errors, port)
-    finally:
-        process.kill()
-        process.wait()
-        drain.join()
-        process.stdout.close()
-        process.stderr.close()
-
-
-def stop(serving: Serving) -> int:
-    serving.process.send_signal(signal.SIGTERM)
-    return serving.process.wait(timeout=30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_the_first_start_makes_the_databases_and_prints_keys_once(tmp_path: Path) -> None:
     env = environment(tmp_path)
-    with serving(env) as first:
+    with serving(env, start=interpreter) as first:
         keys = first.keys()
         assert set(keys) == {"mtw", "mts"}
         ready = httpx.get(f"{first.url}/health/ready")
@@ -112,7 +37,7 @@ def test_the_first_start_makes_the_databases_and_prints_keys_once(tmp_path: Path
         )
         assert answer.json()["name"] == "first"
         assert "/docs" in httpx.get(first.url).text
-        assert stop(first) == 0
+        assert first.stop() == 0
     assert sum("set MARTECH_DELIVERY_SMTP_URL" in line for line in first.logged) == 1
     with serving(env) as second:
         assert second.keys() == {}
@@ -137,7 +62,7 @@ def test_sigterm_lets_a_request_finish(tmp_path: Path) -> None:
         request = pool.submit(add)
         began.wait(10)
         wait_until_inside(served.url, 1)
-        assert stop(served) == 0
+        assert served.stop() == 0
         assert request.result().status_code == 201
 
 
@@ -268,12 +193,12 @@ def test_serving_and_working_apart_on_postgresql(tmp_path: Path) -> None:
     migrated = run("migrate", env=env)
     assert migrated.returncode == 0, migrated.stderr
     assert run("migrate", "--check", env=env).returncode == 0
-    worker = subprocess.Popen([sys.executable, "-m", "martech", "worker"], env=env)
+    worker = Command(["worker"], env, ROOT, log=tmp_path / "worker.log")
     with serving(env, "--http-only") as served:
         ready = httpx.get(f"{served.url}/health/ready").json()
         assert ready["ready"]
         assert "bus" not in ready["checks"]
-        assert stop(served) == 0
+        assert served.stop() == 0
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(30) == 0
 
@@ -298,7 +223,7 @@ def test_logs_are_json_and_name_the_request(tmp_path: Path) -> None:
         answer = httpx.post(f"{served.url}/access/v1/users", headers=headers, json=USER)
         assert answer.status_code == 500
         assert answer.json()["request"] == "mine"
-        stop(served)
+        served.stop()
     failed = [json.loads(line) for line in served.logged]
     assert any(line.get("request") == "mine" and line.get("tenant") for line in failed)
 

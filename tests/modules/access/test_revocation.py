@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -17,6 +16,7 @@ from martech.kernel.host import Host
 from martech.kernel.http.application import application
 from martech.kernel.settings import Settings
 from martech.modules.access.module import module
+from tests.commands import run
 from tests.modules.access.conftest import Office
 from tests.serving import alive
 
@@ -37,14 +37,10 @@ async def serving(url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 async def martech(url: str, *arguments: str) -> str:
     """What the command line prints, run as a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "martech", *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        env=os.environ | {"MARTECH_DATABASE_URL": url, "MARTECH_MODULES": "access"},
-    )
-    printed, _ = await process.communicate()
-    assert process.returncode == 0
-    return printed.decode()
+    env = os.environ | {"MARTECH_DATABASE_URL": url, "MARTECH_MODULES": "access"}
+    done = await asyncio.to_thread(run, *arguments, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 async def answer(client: httpx.AsyncClient, key: str) -> int:

@@ -1,7 +1,5 @@
 """Which scopes a key may be given, by what a host knows of the modules that there are: here all."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ from martech.app import describe, installed
 from martech.kernel.errors import Invalid
 from martech.kernel.settings import Settings
 from martech.modules.access.service import Catalogue
+from tests.commands import environment, run
 from tests.modules.access.conftest import Desk, Office
 
 pytestmark = pytest.mark.anyio
@@ -31,10 +30,7 @@ def test_an_unknown_scope_is_refused_with_those_that_there_are() -> None:
 
 
 def test_the_command_line_refuses_it_too(tmp_path: Path) -> None:
-    issue = ["-m", "martech", "key", "issue", "--scope", "profile:read"]
-    done = subprocess.run(
-        [sys.executable, *issue], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = run("key", "issue", "--scope", "profile:read", env=environment(tmp_path))
     assert done.returncode == 1
     assert "'profile:read' is not a scope" in done.stderr
 

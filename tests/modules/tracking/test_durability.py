@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.kernel.test_serve import environment, serving
+from tests.commands import environment, serving
 from tests.modules.tracking.items import item
 
 pytestmark = pytest.mark.timeout(120)
