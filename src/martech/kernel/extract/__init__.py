@@ -4,6 +4,7 @@
     mentions    what a file names, by which that is told
     project     what is said once for the whole tree, said for one module
     pages       what is written for it: README, compose file, CI
+    remains     what it leaves behind: files that fall, and lines to mend
 
 Nothing is taken out here; `leaves` says what may be deleted once the module runs elsewhere.
 """
@@ -14,11 +15,12 @@ from pathlib import Path
 
 import martech
 from martech.kernel.errors import Conflict
-from martech.kernel.extract import pages, project, sources
+from martech.kernel.extract import pages, project, remains, sources
+from martech.kernel.extract.remains import Mending
 from martech.kernel.extract.sources import neighbours
 from martech.kernel.module import Module
 
-__all__ = ["extract", "leaves", "neighbours", "remove"]
+__all__ = ["Mending", "extract", "leaves", "mendings", "neighbours", "remove"]
 
 
 def extract(module: Module, into: Path, derived: Mapping[str, str]) -> list[str]:
@@ -59,7 +61,13 @@ def _write(written: Mapping[str, bytes], into: Path) -> None:
 
 def leaves(module: Module) -> list[str]:
     """What may be deleted in the monolith, which then knows *module* by its contract alone."""
-    return sources.left_behind(module, _root())
+    root = _root()
+    return [*sources.left_behind(module, root), *remains.falls(module.name, root)]
+
+
+def mendings(module: Module) -> list[Mending]:
+    """What is to be mended by hand when that is deleted; asked before it is."""
+    return remains.mendings(module.name, _root())
 
 
 def remove(module: Module) -> None:
