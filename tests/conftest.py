@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 
 from martech.kernel import settings
+from martech.kernel.files import faces, installed
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
 from tests import databases
@@ -24,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_full: has no short form; `make chaos` runs it")
+    config.addinivalue_line("markers", "whole: needs the inside of every module")
     if config.getoption("--full"):
         config.pluginmanager.register(Verdicts())
 
@@ -31,6 +33,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--full"):
         items[:] = [item for item in items if item.get_closest_marker("only_full") is None]
+    if elsewhere := ", ".join(sorted(set(faces()) - set(installed()))):
+        cannot = pytest.mark.skip(reason=f"told of the whole product, and {elsewhere} is elsewhere")
+        for item in items:
+            if _is_of_the_whole(item):
+                item.add_marker(cannot)
+
+
+def _is_of_the_whole(item: pytest.Item) -> bool:
+    by_fixture = "product_url" in getattr(item, "fixturenames", ())
+    return by_fixture or item.get_closest_marker("whole") is not None
 
 
 def pytest_collection_finish() -> None:

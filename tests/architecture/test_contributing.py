@@ -17,7 +17,7 @@ import asyncio, sys
 from datetime import UTC, datetime
 from uuid import uuid4
 import msgspec
-from martech.app import installed, load
+from martech.app import load
 from martech.kernel import migrate
 from martech.kernel.bus import Bus
 from martech.kernel.host import Host
@@ -25,8 +25,8 @@ from martech.kernel.settings import Settings
 from martech.modules.profiles.contract import Activity, ActivityRecorded, Identity
 
 async def main(folder: str) -> None:
-    modules = load(installed())
-    (loyalty,) = [m for m in modules if m.name == "loyalty"]
+    modules = load(["tracking", "profiles", "loyalty"])
+    loyalty = modules[-1]
     await migrate.revise(loyalty, "initial")
     url = f"sqlite:///{folder}"
     for module in modules:

@@ -13,13 +13,21 @@ from click.testing import CliRunner
 
 from martech.__main__ import main
 from martech.app import hosted, settings_of
+from martech.kernel.files import faces, installed
 from martech.kernel.host import Host
 from martech.kernel.settings import SettingsError
 
 ROOT = Path(__file__).parents[2]
 WAYS = sorted((ROOT / "deploy" / "nginx").glob("*.conf"))
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
-OURS = {name: made for name, made in COMPOSE["services"].items() if "build" in made}
+ELSEWHERE = sorted(set(faces()) - set(installed()))
+"""Modules with repositories of their own: who starts them is no longer for this one to say."""
+
+OURS = {
+    name: made
+    for name, made in COMPOSE["services"].items()
+    if "build" in made and made["environment"].get("MARTECH_MODULES") not in ELSEWHERE
+}
 SECRET = "0123456789abcdef"
 
 
@@ -61,7 +69,7 @@ def test_a_service_has_settings_with_which_its_host_starts(service: str) -> None
 
 def test_hosts_that_ask_each_other_want_a_secret() -> None:
     with pytest.raises(SettingsError, match="MARTECH_PEER_SECRET"):
-        settings_of(environment(OURS["personalization"], secret=""))
+        settings_of(environment(OURS["rest"], secret=""))
 
 
 @pytest.mark.parametrize("profile", ["embedded", "services", "split"])
@@ -75,7 +83,10 @@ def test_every_module_is_served_by_one_host(profile: str) -> None:
 
 @pytest.mark.parametrize("service", OURS)
 def test_peers_are_services_of_the_same_profile_that_serve_what_is_said(service: str) -> None:
-    for module, url in settings_of(environment(OURS[service])).peers.items():
+    here = set(installed())
+    peers = settings_of(environment(OURS[service])).peers
+    for module in here.intersection(peers):
+        url = peers[module]
         name = url.removeprefix("http://").removesuffix(":8000")
         assert OURS[name]["profiles"] == OURS[service]["profiles"]
         there = hosted(settings_of(environment(OURS[name])))
@@ -88,12 +99,20 @@ def test_a_gate_leads_to_services_of_its_profile(gate: str, way: str) -> None:
     assert service["volumes"] == [f"./deploy/nginx/{way}.conf:/etc/nginx/conf.d/default.conf:ro"]
     places = re.findall(r"server (\w+):8000;", (ROOT / f"deploy/nginx/{way}.conf").read_text())
     assert set(places) == set(service["depends_on"])
-    assert all(OURS[place]["profiles"] == service["profiles"] for place in places)
+    found = [COMPOSE["services"][place]["profiles"] for place in places]
+    assert found == [service["profiles"]] * len(places)
+
+
+def test_modules_outside_are_said_to_every_service_at_once() -> None:
+    for service in OURS.values():
+        assert "${NEIGHBOURS:-}" in service["environment"]["MARTECH_PEERS"]
 
 
 def environment(service: Mapping[str, Any], secret: str = SECRET) -> dict[str, str]:
-    """As compose would give it, with a secret said and nothing else."""
-    said = {"MARTECH_PEER_SECRET": secret}
+    """As compose would give it, with a secret said, and where those are who left."""
+    peers = service["environment"]["MARTECH_PEERS"]
+    unsaid = [f"{name}=http://{name}.example" for name in ELSEWHERE if f"{name}=" not in peers]
+    said = {"MARTECH_PEER_SECRET": secret, "NEIGHBOURS": ",".join(unsaid)}
 
     def value(text: str) -> str:
         return re.sub(

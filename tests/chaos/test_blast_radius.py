@@ -24,7 +24,7 @@ from tests.chaos.wire import Leaning, Wire
 from tests.chaos.worlds import World, difference, world
 from tests.sinks.smtp import sink
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.whole, pytest.mark.anyio, pytest.mark.timeout(3600)]
 
 PAGE = ROOT / "docs" / "blast-radius.md"
 LEANED_ON = {name: fault for name, fault in FAULTS.items() if fault is not exhausted}

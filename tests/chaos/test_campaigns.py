@@ -30,7 +30,7 @@ from tests.chaos.starting import (
 from tests.e2e.town import Town, at_work, mailing_to, town
 from tests.sinks.smtp import Sink
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.whole, pytest.mark.anyio, pytest.mark.timeout(3600)]
 
 SCHEDULERS, WORKERS = 5, 20
 

@@ -25,7 +25,7 @@ from tests.chaos.test_topologies import figures
 from tests.chaos.worlds import World, difference, world
 from tests.sinks.smtp import sink
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(7200)]
+pytestmark = [pytest.mark.whole, pytest.mark.anyio, pytest.mark.timeout(7200)]
 
 EXPECTED = [BUYERS, BUYERS + LATE - 1]  # one wants no more
 

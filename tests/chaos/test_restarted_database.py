@@ -34,7 +34,7 @@ from tests.chaos.test_outage import running
 from tests.chaos.worlds import world
 from tests.sinks.smtp import sink
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.whole, pytest.mark.anyio, pytest.mark.timeout(3600)]
 
 WAYS = (signal.SIGINT, signal.SIGQUIT)
 """What PostgreSQL calls a fast and an immediate shutdown."""

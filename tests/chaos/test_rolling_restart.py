@@ -24,7 +24,7 @@ from tests.chaos.tale import order, still
 from tests.chaos.worlds import world
 from tests.sinks.smtp import sink
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.whole, pytest.mark.anyio, pytest.mark.timeout(3600)]
 
 MODULES = [name for name in installed() if name != "analytics"]
 CLIENTS = 16

@@ -30,7 +30,7 @@ from tests.chaos.tale import BUYERS, LATE, Answers, taken, tell
 from tests.chaos.worlds import Row, World, difference, stored, told_in, world
 from tests.sinks.smtp import Mail, sink
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.whole, pytest.mark.anyio, pytest.mark.timeout(3600)]
 
 Told = tuple[World, Answers]
 Tell = Callable[[str, str, str, Topology], Awaitable[Told]]

@@ -12,7 +12,7 @@ import pytest
 from demo.state import Home
 
 LIMIT = 200
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
 
 
 def run(module: str, home: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ from tests.chaos.tale import LOYAL, still, template, until
 from tests.sinks.otlp import Collector, Exported, collector
 from tests.sinks.smtp import Sink, sink
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.whole, pytest.mark.anyio, pytest.mark.timeout(300)]
 
 TRACE, SHOP = "ab" * 16, "cd" * 8
 TRACEPARENT = {"traceparent": f"00-{TRACE}-{SHOP}-01"}
