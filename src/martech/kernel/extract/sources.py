@@ -16,7 +16,6 @@ STOREYS = ("__init__.py", "__main__.py", "app.py", "cli", "console", "kernel")
 TESTS = [
     "__init__.py",
     "conftest.py",
-    "test_servers.py",
     "sample",
     "kernel",
     "architecture",
