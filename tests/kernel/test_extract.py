@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from martech.__main__ import main
 from martech.app import describe, installed, load
+from martech.cli.terminal import out
 from martech.kernel import extract, published
 from martech.kernel.errors import Conflict
 from martech.kernel.extract import sources
@@ -186,6 +187,11 @@ def test_who_needs_what_is_not_there_is_sent_to_where_it_is(tmp_path: Path) -> N
     assert "which is not hosted here. Its code is elsewhere: say in MARTECH_PEERS" in served
 
 
+def test_a_line_of_a_file_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    out.print("tests/tale.py:100: asks")
+    assert capsys.readouterr().out == "tests/tale.py:100: asks\n", "and no picture of a hundred"
+
+
 def refused(folder: Path, *arguments: str) -> str:
     """What the command line says there on its way out."""
     said = subprocess.run(
@@ -203,6 +209,16 @@ def refused(folder: Path, *arguments: str) -> str:
 def run_make(folder: Path) -> str:
     said = subprocess.run(["make"], cwd=folder, capture_output=True, text=True, check=True)
     return said.stdout
+
+
+def test_what_is_to_be_mended_is_said_to_the_letter(tmp_path: Path) -> None:
+    said = CliRunner().invoke(main, ["extract", CHOSEN[0], str(tmp_path / "new")])
+    assert said.exit_code == 0, said.output
+    (module,) = load([CHOSEN[0]])
+    lines = said.stdout.splitlines()
+    mended = [f"  {path}:{line}: {why}" for path, line, why in extract.mendings(module)]
+    assert mended
+    assert lines[-len(mended) :] == mended
 
 
 def test_a_folder_with_something_in_it_is_refused_and_untouched(tmp_path: Path) -> None:

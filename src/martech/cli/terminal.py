@@ -27,8 +27,8 @@ T = TypeVar("T")
 FIRST = "first"
 """The tenant that is there from the beginning."""
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 class Martech(click.Group):
