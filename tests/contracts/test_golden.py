@@ -93,8 +93,8 @@ def test_a_field_that_nobody_reads_any_more_is_found() -> None:
     assert unread(told, reread(Retold, told)) == ["about.note"]
 
 
-def test_what_was_written_once_is_never_written_anew(tmp_path: Path) -> None:
-    old = next(iter(golden(HERE)))
+@pytest.mark.parametrize("old", list(golden(HERE))[:1])  # where only who tells nothing is: none
+def test_what_was_written_once_is_never_written_anew(old: str, tmp_path: Path) -> None:
     file = tmp_path / old
     file.parent.mkdir(parents=True)
     file.write_text("told long ago")
