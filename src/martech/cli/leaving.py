@@ -49,7 +49,8 @@ def extract_(module: str, folder: Path, remove: bool) -> None:
     if remove:
         extract.remove(found)
         out.print(f"Here its contract.py and contracts/{module} are left.")
-        out.print(f"Whoever serves from here says MARTECH_PEERS={module}=http://… from now on.")
+        serving = f"Whoever serves from here says MARTECH_PEERS={module}=http://… from now on."
+        out.print(serving, soft_wrap=True)
         _show_mendings(mendings)
         out.print("Now: make contracts, make lint, and commit.")
         return
@@ -64,7 +65,7 @@ def extract_(module: str, folder: Path, remove: bool) -> None:
 def _show_mendings(mendings: Sequence[extract.Mending]) -> None:
     """What no program can decide, in the form that editors jump to."""
     if mendings:
-        out.print("To be mended by hand, because it still names it:")
+        out.print("To be mended by hand, because it still names what left:")
     for path, line, why in mendings:
         out.print(f"  {path}:{line}: {escape(why)}", soft_wrap=True)
 
