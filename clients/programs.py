@@ -87,11 +87,14 @@ CLIENTS = [
 
 
 def program(name: str) -> str:
-    found = shutil.which(name)
+    found = shutil.which(name) or shutil.which(name, path=FOR_ROOT)
     if found is None:
         raise Missing(f"{name} is missing. Install it (Debian: apt-get install {PACKAGES[name]}).")
     return found
 
+
+FOR_ROOT = "/usr/local/sbin:/usr/sbin:/sbin"
+"""Where Debian puts servers, and nobody else's PATH leads."""
 
 PACKAGES = {
     "node": "nodejs",
