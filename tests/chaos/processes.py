@@ -4,6 +4,7 @@ They are forked from a server that has imported everything, so that a life costs
 """
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import sys
@@ -74,6 +75,7 @@ class Child:
 
 
 def _do(work: Work, mouth: Connection, args: tuple[Any, ...]) -> None:
+    gc.freeze()  # what was imported before stays shared with the server
     asyncio.run(_main(work, mouth, args))
 
 
