@@ -20,6 +20,7 @@ from subprocess import CompletedProcess, TimeoutExpired
 from typing import IO
 
 from martech.__main__ import main
+from martech.kernel.files import faces, installed
 from tests.chaos.processes import server
 
 ROOT = Path(__file__).parents[1]
@@ -88,10 +89,14 @@ Start = Callable[[Sequence[str], Environment, Path], Started]
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """One with nothing of ours but a database in *folder*, and *more*."""
+    """One with nothing of ours but a database in *folder*, and *more*. Modules that have left this
+    tree are peers, without whom nobody starts, and who are away."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("MARTECH_")}
-    url = f"sqlite:///{folder}/data"
-    return {**own, "PYTHONPATH": str(ROOT / "src"), "MARTECH_DATABASE_URL": url, **more}
+    ours = {"PYTHONPATH": str(ROOT / "src"), "MARTECH_DATABASE_URL": f"sqlite:///{folder}/data"}
+    if left := sorted(set(faces()) - set(installed())):
+        ours["MARTECH_PEERS"] = ",".join(f"{name}=http://127.0.0.1:9" for name in left)
+        ours["MARTECH_PEER_SECRET"] = "0123456789abcdef"
+    return {**own, **ours, **more}
 
 
 def run(*arguments: str, env: Environment, cwd: Path = ROOT) -> CompletedProcess[str]:
