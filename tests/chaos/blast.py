@@ -30,9 +30,6 @@ machine is late now and then, who waits for what is broken is so for as long as 
 wait for long even once: `martech.kernel.asking` gives every question to a peer its deadline.)"""
 
 SLOW = 5.0
-ROUNDS = 2
-"""Times that the mix is asked while something is broken."""
-
 LATE = f"no answer in {STEADY:.0f} s"
 GONE = "hung up"
 
