@@ -1,9 +1,24 @@
 """What tests of the kernel ask for."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
+
+from tests.chaos.choosing import shorten
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What moves from a database to one of its kind is told once in a short run, from one kind to
+    the other always."""
+    shorten(config, items, Path(__file__).parent, _in_short)
+
+
+def _in_short(name: str, given: Mapping[str, object]) -> bool:
+    if "there" not in given or name == "test_everything_moves_and_goes_on_where_it_was":
+        return True
+    return given.get("kind") != given["there"]
 
 
 @pytest.fixture
