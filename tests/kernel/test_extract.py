@@ -169,6 +169,7 @@ def test_its_pages_are_filled_in(repository: Path) -> None:
         'env = {"MARTECH_MODULES": "access,tracking"}',
         'NAMES = ["access", "tracking"]\nenv = {"MARTECH_MODULES": ",".join(NAMES)}',
         'environment(tmp_path, MARTECH_MODULES="access, tracking")',
+        'settings = Settings(modules=("access", "tracking"))',
     ],
 )
 def test_what_is_run_by_name_is_named_as_if_it_were_imported(text: str, tmp_path: Path) -> None:

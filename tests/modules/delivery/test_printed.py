@@ -62,6 +62,6 @@ async def test_what_a_mail_server_takes_is_nothing_to_warn_of(people: Visitors) 
 def test_a_process_says_so_at_its_start() -> None:
     (warning,) = warnings(Settings())
     assert CURE in warning
-    assert warnings(Settings(modules=("access", "tracking"))) == []
+    assert warnings(Settings(peers={"delivery": "http://peer.invalid"})) == []
     own = DeliverySettings(smtp_url="smtp://mail.example")
     assert warnings(Settings(of_modules={DeliverySettings: own})) == []

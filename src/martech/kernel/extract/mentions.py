@@ -35,7 +35,7 @@ def imports(file: Path) -> frozenset[str]:
 @cache
 def started(file: Path) -> frozenset[str]:
     """What a file has run by name, and so does not import: the words in what it gives to `load`
-    and to MARTECH_MODULES, there or in a constant of its own."""
+    and as the modules of a host, there or in a constant of its own."""
     tree = _tree(file)
     constants = dict(pair for node in tree.body for pair in _constants(node))
     given = [each for node in ast.walk(tree) for each in _given(node)]
@@ -52,11 +52,11 @@ def _constants(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
 
 
 def _given(node: ast.AST) -> Iterator[ast.expr]:
-    """What is given in a call of `load`, or as MARTECH_MODULES in one or in a dict."""
+    """What is given in a call of `load`, or as MARTECH_MODULES or the setting of that name."""
     match node:
         case ast.Call(func=ast.Name(id="load") | ast.Attribute(attr="load"), args=args):
             yield from args
-        case ast.keyword(arg="MARTECH_MODULES", value=value):
+        case ast.keyword(arg="MARTECH_MODULES" | "modules", value=value):
             yield value
         case ast.Dict(keys=keys, values=values):
             for key, value in zip(keys, values, strict=True):
