@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from martech.kernel.columns import Id, Json, UtcDateTime, tenant_column
 from martech.kernel.db import module_metadata
 from martech.kernel.db.engines import create_engine, is_sqlite, sqlite_file
 from martech.kernel.migrate import DatabaseUnfit
+from tests.chaos.processes import Child, Say
 from tests.servers import fresh_database
 
 pytestmark = pytest.mark.anyio
@@ -348,13 +348,8 @@ async def as_superuser(url: str) -> AsyncIterator[AsyncConnection]:
 
 async def migrating_elsewhere(url: str, folder: Path) -> None:
     """The same, in another process."""
-    program = (
-        "import asyncio, sys; from pathlib import Path; from martech.kernel import migrate;"
-        "from tests.kernel.test_migrate import first;"
-        "asyncio.run(migrate.upgrade(first(), sys.argv[1], Path(sys.argv[2])))"
-    )
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, url, str(folder), env=None, stderr=asyncio.subprocess.PIPE
-    )
-    _, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
+    assert await Child(migrating, url, folder).ended() == 0
+
+
+async def migrating(say: Say, url: str, folder: Path) -> None:
+    await migrate.upgrade(first(), url, folder)
