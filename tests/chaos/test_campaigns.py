@@ -187,10 +187,12 @@ class Steering(Trial):
         rate = self.dice.choice([1, 2]) * left / (4 * (self.acts_planned - self.acts) + 4)
         await shop.call("PATCH", self._path, {"rate": rate})
 
-    async def _look(self, shop: Town) -> None:
-        status = await shop.status(self.campaign)
-        if status["status"] == "completed" and self.sink.accepted < self.people:
+    async def _look(self, shop: Town) -> bool:
+        """Whether it is over."""
+        over = bool((await shop.status(self.campaign))["status"] == "completed")
+        if over and self.sink.accepted < self.people:
             raise GuaranteeBroken(f"finished with {self.sink.accepted} of {self.people}")
+        return over
 
     async def _finish(self, acts: int, patience: float) -> None:
         async with self._town() as shop, at_work(shop.served.host):
@@ -198,11 +200,7 @@ class Steering(Trial):
             await shop.call("PATCH", self._path, {"rate": None})
             await shop.call("POST", f"{self._path}/resume")
 
-            async def over() -> bool:
-                await self._look(shop)
-                return bool((await shop.status(self.campaign))["status"] == "completed")
-
-            done = await quiet(self.sink, over, patience)
+            done = await quiet(self.sink, lambda: self._look(shop), patience)
             await self.verdict(self.sink, shop, [self.campaign])
         insist(
             faults=self.acts,
