@@ -49,6 +49,9 @@ PLACES = ("unit.before_commit", "unit.after_commit", "jobs.after_lease", "jobs.b
 STILL = 15
 """Fifths of a second without a mail after which none is expected: longer than a lease."""
 
+BETWEEN = 50
+"""Mails between two looks at a send: a look costs as much as some of them."""
+
 PATIENCE = 60.0
 """Seconds without any news of a send after which nothing will come of it."""
 
@@ -156,10 +159,11 @@ class Mailing:
         await self.taken(self.dice.randint(1, most))
         await child.kill()
 
-    async def taken(self, more: int) -> None:
-        """Wait until the server took so many *more* mails, or takes none for a while."""
+    async def taken(self, more: int, patience: int = STILL) -> None:
+        """Wait until the server took so many *more* mails, or none for *patience* fifths of a
+        second."""
         until, still = self.sink.accepted + more, 0
-        while self.sink.accepted < until and still < STILL:
+        while self.sink.accepted < until and still < patience:
             before = self.sink.accepted
             await self.news()
             still = 0 if self.sink.accepted > before else still + 1
@@ -190,7 +194,7 @@ class Mailing:
                 if send.counts != before:
                     before = send.counts
                     standing_still.reschedule(loop.time() + PATIENCE)
-                await self.news()
+                await self.taken(BETWEEN, patience=1)
         await child.kill()
         return send
 

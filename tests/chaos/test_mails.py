@@ -48,7 +48,7 @@ async def killed(trial: Mailing, people: int, kills: int) -> None:
 async def test_each_gets_one_mail_however_often_the_sender_is_killed(
     url: str, tmp_path: Path, full: bool
 ) -> None:
-    people, kills = (10_000, 200) if full else (700, 4)
+    people, kills = (10_000, 200) if full else (400, 4)
     async with mailing(url, tmp_path, delay=(5, 60)) as trial:
         await killed(trial, people, kills)
 
