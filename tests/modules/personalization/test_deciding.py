@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from martech.modules.personalization.domain.behaviour import EPOCH, Done, values
@@ -79,10 +79,11 @@ class Small:
             elif kind == "merge":
                 self._merge(following, *rest)
         self.rows += heard
+        some = following.finished()  # whose roots those who were merged before follow
         for person in self.people.values():
             if person.kept is not None and self.people[person.kept].kept is not None:
                 person.kept = self.people[person.kept].kept
-        self.judge(following.finished())
+        self.judge(some)
 
     def expire(self) -> None:
         some = [p for p in self.people.values() if p.wake is not None and p.wake <= self.now]
@@ -170,8 +171,15 @@ passing = st.sampled_from([HOUR // 2, HOUR, HOUR - 1, 1, 23 * HOUR, 24 * HOUR])
 steps = st.lists(batches | passing | st.just("expire"), max_size=30)
 
 
+THRICE_SOMEBODY_ELSE = [
+    [("act", PEOPLE[0], 0, {}), ("act", PEOPLE[0], 0, {}), ("merge", PEOPLE[3], PEOPLE[0])],
+    [("merge", PEOPLE[1], PEOPLE[0]), ("merge", PEOPLE[2], PEOPLE[0])],
+]
+
+
 @settings(max_examples=400, deadline=None)
 @given(steps)
+@example(THRICE_SOMEBODY_ELSE)
 def test_running_numbers_give_the_answers_of_counting_anew(story: list[Any]) -> None:
     """With late events, merges, refunds and timers that come late, early, twice or not at all."""
     small = Small()
