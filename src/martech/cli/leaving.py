@@ -55,7 +55,8 @@ def extract_(module: str, folder: Path, remove: bool) -> None:
         out.print("Now: make contracts, make lint, and commit.")
         return
     out.print("\nThe next steps (docs/extraction.md has them all):")
-    out.print(f"  cd {escape(str(folder))} && git init && make lint test", soft_wrap=True)
+    out.print(f"  cd {escape(str(folder))}", soft_wrap=True)
+    out.print("  git init && git add . && git commit -m 'As it left' && make lint test")
     out.print("When it runs there, and nobody needs it here any more:")
     out.print(f"  git rm -r {' '.join(extract.leaves(found))}", soft_wrap=True)
     out.print("  make contracts")
