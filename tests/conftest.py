@@ -35,7 +35,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.getoption("--full"):
         items[:] = [item for item in items if item.get_closest_marker("only_full") is None]
     if set(faces()) - set(installed()):  # a module is elsewhere
-        items[:] = [item for item in items if not _is_of_the_whole(item)]
+        whole = {item for item in items if _is_of_the_whole(item)}
+        config.hook.pytest_deselected(items=list(whole))
+        items[:] = [item for item in items if item not in whole]
 
 
 def _is_of_the_whole(item: pytest.Item) -> bool:

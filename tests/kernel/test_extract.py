@@ -186,6 +186,7 @@ def test_a_test_of_modules_that_stay_behind_stays_with_them() -> None:
     assert "tests/kernel/test_moved_commands.py" not in along, "it has access run, by its name"
 
 
+@pytest.mark.timeout(300)
 def test_who_needs_what_is_not_there_is_sent_to_where_it_is(tmp_path: Path) -> None:
     write(FIRST, tmp_path)
     issued = refused(tmp_path, "key", "issue")

@@ -254,6 +254,17 @@ def test_help_teaches_whatever_the_settings(command: Sequence[str]) -> None:
 
 
 @pytest.mark.usefixtures("root_logger")
+@pytest.mark.whole
+def test_a_scope_that_no_route_of_the_product_asks_for_is_refused(tmp_path: Path) -> None:
+    """Where a module lives elsewhere it may be one of its."""
+    shell = CliRunner(env=environment(tmp_path))
+    for asked in (["migrate"], ["tenant", "create", "first"]):
+        assert shell.invoke(main, asked).exit_code == 0
+    refused = shell.invoke(main, ["key", "issue", "--scope", "profile:read"])
+    assert refused.exit_code == 1
+    assert "profile:read" in refused.output
+
+
 def test_keys_are_issued_rotated_and_revoked_from_the_command_line(tmp_path: Path) -> None:
     shell = CliRunner(env=environment(tmp_path))
 
@@ -272,7 +283,6 @@ def test_keys_are_issued_rotated_and_revoked_from_the_command_line(tmp_path: Pat
     assert "revoked" in martech("key", "revoke", key_id)
     martech("key", "revoke", str(uuid4()), exit_code=1)
     martech("key", "issue", "--scope", "everything", exit_code=1)
-    martech("key", "issue", "--scope", "profile:read", exit_code=1)
     assert "Nothing is parked" in martech("parked", "list")
     martech("parked", "retry", "access", str(uuid4()), exit_code=1)
     martech("parked", "retry", "profiles", "nothing:1:0", exit_code=1)
