@@ -12,7 +12,7 @@ import pytest
 
 from tests.commands import environment, serving
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.whole, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "first-campaign.md"
