@@ -7,7 +7,6 @@ counts that hold however a reader understands what is broken.
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from martech.kernel.templates import TemplateError, marks
@@ -203,7 +202,8 @@ def check_mjml(page: Protected, found: list[Tag], field: str) -> None:
                 tag.start, "mj-include is not known here. Write what it would include.", field
             )
         if tag.name not in MJML:
-            raise page.wrong(tag.start, _no_tag(tag.name), field)
+            sentence = f"{tag.name} is no tag of MJML. Mend its name, or put HTML into mj-raw."
+            raise page.wrong(tag.start, sentence, field)
         if tag.closes:
             _close(page, tag, nested, field)
         elif not tag.closed:
@@ -219,12 +219,6 @@ def check_mjml(page: Protected, found: list[Tag], field: str) -> None:
         raise page.wrong(
             last.start, f"<{last.name}> is never ended. Write </{last.name}> behind it.", field
         )
-
-
-def _no_tag(name: str) -> str:
-    meant = get_close_matches(name, MJML, n=1)
-    cure = f"Write {meant[0]}." if meant else "Leave it out, or put HTML into mj-raw."
-    return f"{name} is no tag of MJML. {cure}"
 
 
 def _close(page: Protected, tag: Tag, nested: list[Tag], field: str) -> None:
