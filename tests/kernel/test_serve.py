@@ -24,6 +24,7 @@ pytestmark = pytest.mark.timeout(120)
 USER = {"email": "ada@example.com", "role": "viewer"}
 
 
+@pytest.mark.whole
 def test_the_first_start_makes_the_databases_and_prints_keys_once(tmp_path: Path) -> None:
     env = environment(tmp_path)
     with serving(env, start=interpreter) as first:
@@ -166,6 +167,7 @@ def test_a_second_process_on_the_same_files_is_refused(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.whole
 def test_a_store_that_is_somebody_elses_is_refused_at_the_start(tmp_path: Path) -> None:
     env = environment(tmp_path, MARTECH_ANALYTICS_STORE_URL=f"duckdb:///{tmp_path}/own.duckdb")
     assert run("migrate", env=env).returncode == 0
@@ -204,6 +206,7 @@ def test_serving_and_working_apart_on_postgresql(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["worker"], ["serve", "--http-only"]])
+@pytest.mark.whole
 def test_a_store_that_lets_one_process_in_is_not_served_and_worked_apart(
     tmp_path: Path, command: Sequence[str]
 ) -> None:
