@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from martech.kernel.auth import Follower, Keyring
+from martech.kernel.auth import Follower, Issuer, Keyring
 from martech.kernel.clock import SystemClock
 from martech.kernel.host import Host
 from martech.kernel.http import health
@@ -25,10 +25,12 @@ async def test_a_store_that_cannot_be_asked_is_not_ready_until_it_can(
 ) -> None:
     gone = tmp_path / "gone"
     gone.write_text("where a folder should be")
+    keyring = Keyring()
+    keyring.trust(Issuer(Issuer.make()).public)
     app = application(
         Host(databases.product(), settings(product_url, gone)),
-        Keyring(),
-        Follower(Keyring(), None, SystemClock()),
+        keyring,
+        Follower(keyring, None, SystemClock()),
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:

@@ -55,6 +55,7 @@ class Wire(asyncio.Protocol):
         transport.set_write_buffer_limits(high=1, low=0)  # at 0, TLS pauses when it is empty
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None  # Python before 3.11.4 stumbles over the end of one that has ended
         self._lose(f"the connection broke ({exc})" if exc else "the server hung up")
 
     def pause_writing(self) -> None:
@@ -108,7 +109,7 @@ class Wire(asyncio.Protocol):
         self.attach(secured)
 
     def close(self) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
 
     def abort(self, reason: str) -> Lost:
