@@ -8,7 +8,6 @@ whoever asks whether that starts.
 import gc
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from typing import IO
 from martech.__main__ import main
 from martech.kernel.files import faces, installed
 from tests.chaos.processes import server
+from tests.servers import free_port
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60.0  # seconds until a command that does not end counts as stuck
@@ -145,12 +145,6 @@ def serving(env: Environment, *options: str, start: Start = Command) -> Iterator
             process.kill()
             process.wait(PATIENCE)
             _close(process.stdout)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

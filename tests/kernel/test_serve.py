@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from martech.__main__ import main
 from martech.app import installed, load
 from tests import servers
-from tests.commands import ROOT, Command, environment, free_port, interpreter, run, serving
+from tests.commands import ROOT, Command, environment, interpreter, run, serving
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -158,7 +158,7 @@ def test_a_taken_port_ends_the_process(tmp_path: Path) -> None:
 def test_a_second_process_on_the_same_files_is_refused(tmp_path: Path) -> None:
     env = environment(tmp_path)
     with serving(env) as first:
-        refused = run("serve", env={**env, "MARTECH_PORT": str(free_port())})
+        refused = run("serve", env={**env, "MARTECH_PORT": str(servers.free_port())})
         assert refused.returncode == 2
         assert "Another `martech serve` has the databases in" in " ".join(refused.stderr.split())
         first.process.kill()
@@ -268,6 +268,7 @@ def test_a_scope_that_no_route_of_the_product_asks_for_is_refused(tmp_path: Path
     assert "profile:read" in refused.output
 
 
+@pytest.mark.usefixtures("root_logger")
 def test_keys_are_issued_rotated_and_revoked_from_the_command_line(tmp_path: Path) -> None:
     shell = CliRunner(env=environment(tmp_path))
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from typing import Any
 
 from martech.kernel.bus.delivery import Delivery
 from martech.kernel.bus.stored import StoredDelivery
@@ -28,13 +29,13 @@ class Bus:
         *,
         delivery: type[Delivery] = Delivery,
         stored: type[StoredDelivery] = StoredDelivery,
-        **limits: float,
+        **limits: Any,
     ) -> None:
         """*limits* are those of `Delivery`: patience, batch, deadline, shortest. *stored* is for
         the subscriptions of modules that have a store."""
         self.host = host
         self.deliveries = [
-            (stored if module.store else delivery)(host, name, subscription, **limits)  # type: ignore[arg-type]
+            (stored if module.store else delivery)(host, name, subscription, **limits)
             for name, module in host.modules.items()
             for subscription in module.subscriptions
         ]

@@ -20,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.elements import ClauseElement
 
 from martech.kernel import tenancy
-from martech.kernel.db import inline  # noqa: F401
+from martech.kernel.db import inline  # noqa: F401 - by being imported it is known to create_async_engine
 from martech.kernel.db.scoped import ScopedConnection
 
 BUSY_SECONDS = 0.02  # how long a statement may hold up its event loop for another process's lock

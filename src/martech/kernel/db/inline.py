@@ -36,7 +36,7 @@ class InlineConnection(sqlite3.Connection):
 
     _query_only = False
 
-    def cursor(self, factory: type[sqlite3.Cursor] | None = None) -> sqlite3.Cursor:  # type: ignore[override]
+    def cursor(self, factory: type[sqlite3.Cursor] | None = None) -> sqlite3.Cursor:  # type: ignore[override]  # typeshed has it take any factory
         return super().cursor(factory or Cursor)
 
     def begin(self) -> None:

@@ -89,7 +89,7 @@ def _broker(redis_url: str | None) -> dramatiq.Broker:
     # no middleware: attempts, time limits and delays are the table's and the carrier's business
     if redis_url is None:
         return StubBroker(middleware=[])
-    return RedisBroker(  # type: ignore[no-untyped-call]
+    return RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq's constructor has no types
         url=redis_url,
         middleware=[],
         namespace="martech",

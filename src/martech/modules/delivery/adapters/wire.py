@@ -55,7 +55,7 @@ class Wire(asyncio.Protocol):
         transport.set_write_buffer_limits(high=1, low=0)  # at 0, TLS pauses when it is empty
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None  # Python before 3.11.4 stumbles over the end of one that has ended
+        self._transport = None  # Python 3.11.2 stumbles over the abortion of one that has ended
         self._lose(f"the connection broke ({exc})" if exc else "the server hung up")
 
     def pause_writing(self) -> None:
