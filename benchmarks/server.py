@@ -51,11 +51,12 @@ async def bare(request: Request[object, object, object]) -> dict[str, bool]:  # 
 async def prepare(settings: Settings) -> None:
     """Migrate the product's modules, and the counter from a history made for the occasion."""
     await app.prepare(settings)
-    folder = Path(tempfile.mkdtemp(prefix="martech-bench-"))
-    for file in ("env.py", "script.py.mako"):
-        shutil.copy(migrate.migrations() / file, folder)
-    await migrate.revise(counter, "initial", folder)
-    await migrate.upgrade(counter, settings.database_of("counter"), folder)
+    with tempfile.TemporaryDirectory(prefix="martech-bench-") as folder:
+        history = Path(folder)
+        for file in ("env.py", "script.py.mako"):
+            shutil.copy(migrate.migrations() / file, history)
+        await migrate.revise(counter, "initial", history)
+        await migrate.upgrade(counter, settings.database_of("counter"), history)
 
 
 def with_counter(settings: Settings) -> list[Module]:

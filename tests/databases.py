@@ -1,6 +1,7 @@
 """Migrated databases for tests: migrated once a run, copied for each test."""
 
 import asyncio
+import atexit
 import shutil
 import tempfile
 from collections.abc import Coroutine, Sequence
@@ -43,10 +44,7 @@ def fresh(kind: str, modules: Sequence[Module], folder: Path) -> str:
 
 @cache
 def _template(kind: str, modules: tuple[Module, ...]) -> str:
-    if kind == "postgresql":
-        url = servers.fresh_database()
-    else:
-        url = f"sqlite:///{tempfile.mkdtemp(prefix='martech-template-')}"
+    url = servers.fresh_database() if kind == "postgresql" else f"sqlite:///{_folder('template')}"
     for module in modules:
         _run(migrate.upgrade(module, url, _history(module)))
     return url
@@ -62,12 +60,19 @@ def _history(module: Module) -> Path | None:
 @cache
 def _written(*modules: Module) -> Path:
     """Histories as a developer would have them written."""
-    folder = Path(tempfile.mkdtemp(prefix="martech-migrations-"))
+    folder = _folder("migrations")
     for file in ("env.py", "script.py.mako"):
         shutil.copy(migrate.migrations() / file, folder)
     for module in modules:
         _run(migrate.revise(module, "initial", folder))
     return folder
+
+
+def _folder(kind: str) -> Path:
+    """A new one, gone when the run ends."""
+    folder = tempfile.mkdtemp(prefix=f"martech-{kind}-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from martech.kernel.auth import Follower, Keyring
+from martech.kernel.auth.keys import armour
 from martech.kernel.bus import Bus
 from martech.kernel.clock import SystemClock
 from martech.kernel.http import docs, pages
@@ -23,6 +24,7 @@ from tests.serving import Served, alive, serve
 pytestmark = pytest.mark.anyio
 
 AS_JSON = {"accept": "application/json"}
+ISSUER = bytes(range(32))
 
 
 @pytest.fixture
@@ -246,5 +248,9 @@ async def test_who_cannot_verify_anybodys_key_is_not_ready(served: Served) -> No
     keyring = Keyring()
     readier = Readier(served.host, keyring, None)
     assert (await readier.look()).checks["keys"].startswith("Nobody's key can be verified")
+    keyring.trust(ISSUER)  # the first page of what the issuers said; revocations are still to come
+    assert (await readier.look()).checks["keys"] != "ok"
+    given = Readier(served.host, Keyring([armour(ISSUER)]), None)
+    assert (await given.look()).checks["keys"] == "ok"
     keyring.read_at = served.host.clock.now()
     assert (await readier.look()).checks["keys"] == "ok"

@@ -1,11 +1,7 @@
 """A host of analytics and those it listens to, and facts to tell it, in the fewest words."""
 
-import asyncio
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -14,7 +10,6 @@ import httpx
 import msgspec
 
 from martech.app import load
-from martech.kernel import migrate
 from martech.kernel.bus import Bus
 from martech.kernel.host import Host
 from martech.kernel.messages import Event
@@ -34,7 +29,7 @@ from martech.modules.delivery.contract import (
     Unsubscribed,
 )
 from martech.modules.profiles.contract import Activity, ActivityRecorded, Identity, ProfilesMerged
-from tests import servers
+from tests import databases
 from tests.modules.analytics.sender import module as sender
 
 START = datetime(2026, 12, 1, 12, tzinfo=UTC)
@@ -193,33 +188,7 @@ def settings(url: str, folder: Path) -> Settings:
 
 def fresh(kind: str, folder: Path) -> str:
     """The URL of a database of its own."""
-    template = _template(kind)
-    if kind == "postgresql":
-        return servers.fresh_database(template)
-    copy = folder / "databases"
-    shutil.copytree(template.removeprefix("sqlite:///"), copy)
-    return f"sqlite:///{copy}"
-
-
-@cache
-def _template(kind: str) -> str:
-    if kind == "postgresql":
-        url = servers.fresh_database()
-    else:
-        url = f"sqlite:///{tempfile.mkdtemp(prefix='martech-analytics-')}"
-    for module in MODULES:
-        where = _migrations_of_sender() if module is sender else None
-        asyncio.run(migrate.upgrade(module, url, where))
-    return url
-
-
-@cache
-def _migrations_of_sender() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="martech-analytics-migrations-"))
-    for file in ("env.py", "script.py.mako"):
-        shutil.copy(migrate.migrations() / file, folder)
-    asyncio.run(migrate.revise(sender, "initial", folder))
-    return folder
+    return databases.fresh(kind, MODULES, folder)
 
 
 def values(body: dict[str, object], *names: str) -> Sequence[object]:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from martech.kernel.auth import Follower, Issuer, Keyring
+from martech.kernel.auth.keys import armour
 from martech.kernel.clock import SystemClock
 from martech.kernel.host import Host
 from martech.kernel.http import health
@@ -25,8 +26,7 @@ async def test_a_store_that_cannot_be_asked_is_not_ready_until_it_can(
 ) -> None:
     gone = tmp_path / "gone"
     gone.write_text("where a folder should be")
-    keyring = Keyring()
-    keyring.trust(Issuer(Issuer.make()).public)
+    keyring = Keyring([armour(Issuer(Issuer.make()).public)])
     app = application(
         Host(databases.product(), settings(product_url, gone)),
         keyring,
