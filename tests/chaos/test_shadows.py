@@ -155,6 +155,7 @@ class SkipsOne(ShadowDelivery):
         return mine
 
 
+@pytest.mark.whole
 async def test_a_shadow_that_skips_one_item_is_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

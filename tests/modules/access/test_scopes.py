@@ -1,4 +1,5 @@
-"""Which scopes a key may be given, by what a host knows of the modules that there are: here all."""
+"""Which scopes a key may be given, by what a host knows of the modules that there are. One that
+does not know them all refuses none."""
 
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def test_a_key_may_have_each_scope_that_a_route_asks_for() -> None:
     Catalogue(Settings()).check(asked)
 
 
+@pytest.mark.whole
 def test_an_unknown_scope_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(Invalid) as refused:
         Catalogue(Settings()).check(["profile:read"])
@@ -29,12 +31,14 @@ def test_an_unknown_scope_is_refused_with_those_that_there_are() -> None:
         assert known in refused.value.detail
 
 
+@pytest.mark.whole
 def test_the_command_line_refuses_it_too(tmp_path: Path) -> None:
     done = run("key", "issue", "--scope", "profile:read", env=environment(tmp_path))
     assert done.returncode == 1
     assert "'profile:read' is not a scope" in done.stderr
 
 
+@pytest.mark.whole
 async def test_a_request_for_one_is_refused(desk: Desk) -> None:
     answer = await desk.call(
         "POST", "/keys", {"kind": "secret", "name": "k", "scopes": ["profile:read"]}
