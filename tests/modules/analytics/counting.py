@@ -1,4 +1,4 @@
-"""A host of analytics and those it listens to, and facts to tell it, in the fewest words."""
+"""Analytics, stand-ins of those it listens to, and facts to tell it, in the fewest words."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,12 +9,11 @@ from uuid import UUID, uuid5
 import httpx
 import msgspec
 
-from martech.app import load
 from martech.kernel.bus import Bus
 from martech.kernel.host import Host
 from martech.kernel.messages import Event
 from martech.kernel.settings import Settings
-from martech.modules.access.domain import tenant_id
+from martech.modules.analytics.module import module as analytics
 from martech.modules.delivery.contract import (
     Bounce,
     Click,
@@ -30,16 +29,19 @@ from martech.modules.delivery.contract import (
 )
 from martech.modules.profiles.contract import Activity, ActivityRecorded, Identity, ProfilesMerged
 from tests import databases
-from tests.modules.analytics.sender import module as sender
+from tests.neighbours import neighbour
 
 START = datetime(2026, 12, 1, 12, tzinfo=UTC)
 SPACE = UUID(int=7)
-REAL = ("access", "tracking", "profiles", "analytics")
-MODULES = (*load(REAL), sender)
+MODULES = (analytics, neighbour("profiles"), neighbour("delivery"))
 
 
 def who(name: str) -> UUID:
     return uuid5(SPACE, name)
+
+
+def tenant_id(name: str) -> UUID:
+    return uuid5(SPACE, f"tenant {name}")
 
 
 def did(

@@ -20,7 +20,6 @@ from martech.kernel.cursors import Place
 from martech.kernel.errors import NotFound
 from martech.kernel.host import Host
 from martech.kernel.standing import Standing
-from martech.modules.access.domain import tenant_id
 from martech.modules.analytics.adapters.writing import Rows
 from martech.modules.analytics.service import AnalyticsService
 from martech.modules.delivery.contract import MessageSent, SentMessage
@@ -33,6 +32,7 @@ from tests.modules.analytics.counting import (
     fresh,
     settings,
     tell,
+    tenant_id,
     who,
 )
 

@@ -17,7 +17,6 @@ from martech.kernel.errors import Timeout, TooMany, Unavailable
 from martech.kernel.host import Host
 from martech.kernel.http.leaving import LEFT
 from martech.kernel.settings import Settings, SettingsError
-from martech.modules.access.domain import tenant_id
 from martech.modules.analytics.adapters import DuckStore
 from martech.modules.analytics.adapters.turns import TENANTS, WAITING
 from martech.modules.analytics.adapters.wall import WALL
@@ -26,6 +25,7 @@ from tests.modules.analytics.counting import (
     Counter,
     did,
     fact,
+    tenant_id,
     values,
 )
 

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from martech.kernel.bus import Bus
 from martech.kernel.host import Host
-from martech.modules.access.domain import tenant_id
 from martech.modules.delivery.contract import MessageSent
 from martech.modules.profiles.contract import ActivityRecorded, ProfilesMerged
-from tests.modules.analytics.counting import did, fact, tell, who
+from tests.modules.analytics.counting import did, fact, tell, tenant_id, who
 
 PEOPLE = [f"p{n}" for n in range(6)]
 ZONES = [
