@@ -1,6 +1,9 @@
 """What every test may ask for. Servers come from tests/servers.py, started once a run."""
 
 import gc
+import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -12,8 +15,11 @@ from martech.kernel.files import faces, installed
 from martech.kernel.host import Host
 from martech.kernel.http.server import GARBAGE
 from martech.kernel.settings import Settings
-from tests import databases
+from tests import databases, servers
 from tests.chaos.verdicts import Verdicts
+
+MEMORY = Path("/dev/shm")
+ENOUGH = 4 * 2**30  # bytes: a run of two workers holds less than one of them at a time
 
 # how busy the machine is says nothing about a property
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -25,10 +31,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--full"):
+        _work_in_memory()
     config.addinivalue_line("markers", "only_full: has no short form; `make chaos` runs it")
     config.addinivalue_line("markers", "whole: needs the inside of every module")
     if config.getoption("--full"):
         config.pluginmanager.register(Verdicts())
+
+
+def _work_in_memory() -> None:
+    """What tests write is gone when they end: where there is room, it never sees a disk."""
+    room = shutil.disk_usage(MEMORY).free if os.access(MEMORY, os.W_OK) else 0
+    if "TMPDIR" not in os.environ and room > ENOUGH:
+        os.environ["TMPDIR"], tempfile.tempdir = str(MEMORY), None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -67,6 +82,12 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Stores that have no SQLite file to stand beside are this run's own."""
     with pytest.MonkeyPatch.context() as changed:
         changed.setattr(settings, "STORES", str(tmp_path_factory.mktemp("stores")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def databases_given_back() -> Iterator[None]:
+    with servers.copies_given_back():
         yield
 
 

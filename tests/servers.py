@@ -30,6 +30,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -78,9 +79,21 @@ def fresh_database(template: str | None = None) -> str:
     name = f"test_{os.getpid()}_{next(_numbers)}"
     source = urlsplit(template).path.strip("/") if template else "template0"
     _statement(server, f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY')
+    url = _with_path(server, name)
+    if template:
+        _copies.append(url)
     if os.environ.get("MARTECH_TEST_POSTGRES_URL"):
-        atexit.register(drop_database, _with_path(server, name))
-    return _with_path(server, name)
+        atexit.register(drop_database, url)
+    return url
+
+
+@contextlib.contextmanager
+def copies_given_back() -> Iterator[None]:
+    """Copies of templates that are made inside do not outlive it: a run makes thousands."""
+    before = len(_copies)
+    yield
+    while len(_copies) > before:
+        drop_database(_copies.pop())
 
 
 def drop_database(url: str) -> None:
@@ -223,6 +236,9 @@ def start_redis(program: Path, port: int | None = None) -> Server:
 # --- processes ----------------------------------------------------------------------------------
 
 _numbers = itertools.count(1)
+_copies: list[str] = []
+"""The URLs of databases that were made from a template, and not dropped yet."""
+
 _watchers: "dict[int, subprocess.Popen[str]]" = {}
 """By the server's pid."""
 

@@ -82,6 +82,16 @@ def test_a_database_is_a_copy_of_its_template_and_its_own() -> None:
     assert ask(other, "SELECT count(*) FROM t") == 1
 
 
+def test_copies_are_given_back_and_what_was_there_before_stays() -> None:
+    template = servers.fresh_database()
+    before = servers.fresh_database(template)
+    with servers.copies_given_back():
+        copy, made = servers.fresh_database(template), servers.fresh_database()
+    with pytest.raises(asyncpg.InvalidCatalogNameError):
+        ask(copy, "SELECT 1")
+    assert [ask(url, "SELECT 1") for url in (template, before, made)] == [1, 1, 1]
+
+
 def test_a_redis_database_is_empty_and_its_own() -> None:
     one = redis.Redis.from_url(servers.fresh_redis())
     one.set("key", "value")
