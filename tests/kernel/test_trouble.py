@@ -13,6 +13,12 @@ from martech.kernel.trouble import Trouble
 LOG = logging.getLogger("martech.kernel")
 
 
+def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """By the kernel: a library's thread that an earlier test left behind may speak as well."""
+    ours = [each for each in caplog.records if each.name.startswith(LOG.name)]
+    return [(each.levelname, each.message) for each in ours]
+
+
 def test_a_reason_is_said_once_and_another_again(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, LOG.name)
     trouble = Trouble(LOG)
@@ -22,7 +28,7 @@ def test_a_reason_is_said_once_and_another_again(caplog: pytest.LogCaptureFixtur
     for _ in range(2):
         trouble.ends("the shop is back")
     trouble.begins("the shop is away", "silent")
-    assert [(record.levelname, record.message) for record in caplog.records] == [
+    assert said(caplog) == [
         ("WARNING", "the shop is away: refused"),
         ("WARNING", "the shop is away: silent"),
         ("INFO", "the shop is back"),
@@ -56,4 +62,7 @@ async def test_a_bus_says_once_that_a_source_is_away_and_once_that_it_goes_on(
     running.cancel()
     await asyncio.wait([running])
     name = bus.deliveries[0].name
-    assert caplog.messages == [f"{name} waits: The shop is away.", f"{name} goes on"]
+    assert said(caplog) == [
+        ("WARNING", f"{name} waits: The shop is away."),
+        ("INFO", f"{name} goes on"),
+    ]
