@@ -4,7 +4,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -19,7 +19,7 @@ from tests import databases, servers
 from tests.chaos.verdicts import Verdicts
 
 MEMORY = Path("/dev/shm")
-ENOUGH = 4 * 2**30  # bytes: a run of two workers holds less than one of them at a time
+ENOUGH = 2 * 2**30  # bytes: a run of two workers never holds a quarter of one
 
 # how busy the machine is says nothing about a property
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -37,6 +37,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "whole: needs the inside of every module")
     if config.getoption("--full"):
         config.pluginmanager.register(Verdicts())
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Half as many again as there are processors: who runs servers waits for them, too."""
+    processors = yield
+    asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
+    return processors if asked else processors + processors // 2
 
 
 def _work_in_memory() -> None:

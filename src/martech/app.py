@@ -167,10 +167,11 @@ async def work(
     settings: Settings, process: Process | None = None, modules: Sequence[Module] | None = None
 ) -> None:
     """Bus and jobs, and relays where there is a broker, until cancelled; then what has begun is
-    finished."""
+    finished. SQLite files are this process's alone (`serve` sees to that)."""
     async with opened(settings, process, modules) as host, asyncio.TaskGroup() as tasks:
+        alone = {name for name in host.modules if is_sqlite(settings.database_of(name))}
         tasks.create_task(Bus(host).run(), name="bus")
-        tasks.create_task(Jobs(host).run(), name="jobs")
+        tasks.create_task(Jobs(host).run(alone), name="jobs")
         if host.broker:
             relays = Relays(host.databases, host.broker, host.process.signals)
             tasks.create_task(relays.run(), name="relays")

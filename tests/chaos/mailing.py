@@ -73,7 +73,7 @@ async def deliver(say: Say, url: str, port: int, plan: str, service: type[Delive
     order."""
     logging.disable()
     async with Host(modules(service), settings(url, port)) as host:
-        working = asyncio.ensure_future(Jobs(host, lease=LEASE).run())
+        working = asyncio.ensure_future(Jobs(host, lease=LEASE, resend=LEASE).run())
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
         failpoints.arm(plan)
         say(os.getpid())
@@ -164,9 +164,7 @@ class Mailing:
         second."""
         until, still = self.sink.accepted + more, 0
         while self.sink.accepted < until and still < patience:
-            before = self.sink.accepted
-            await self.news()
-            still = 0 if self.sink.accepted > before else still + 1
+            still = 0 if await self.news() else still + 1
 
     async def look(self) -> Send:
         async with self.host.unit("delivery", self.tenant, write=False) as service:
@@ -231,12 +229,15 @@ class Mailing:
             bus.cancel()
             await asyncio.wait([bus])
 
-    async def news(self) -> None:
-        """Wait until the server takes another mail, or a moment."""
-        self.sink.news.clear()
+    async def news(self) -> bool:
+        """Wait until the server takes another mail, or a fifth of a second; whether it did."""
+        before = self.sink.accepted
         with suppress(TimeoutError):
             async with asyncio.timeout(0.2):
-                await self.sink.news.wait()
+                while self.sink.accepted == before:
+                    self.sink.news.clear()
+                    await self.sink.news.wait()
+        return self.sink.accepted > before
 
     async def ambiguous(self) -> list[Message]:
         async with self.host.unit("delivery", self.tenant, write=False) as service:

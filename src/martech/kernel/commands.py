@@ -189,9 +189,10 @@ class Commands:
     Every method runs in a unit of work that the caller opened and commits.
     """
 
-    def __init__(self, metadata: MetaData) -> None:
+    def __init__(self, metadata: MetaData, resend: timedelta = RESEND) -> None:
         self.table = metadata.tables[f"{metadata.schema}.commands"]
         self.open = _open(self.table)
+        self.resend = resend
 
     async def next_due(self, unit: Unit) -> datetime | None:
         """When the next command is to be handed out, now or later; None if there is none."""
@@ -202,9 +203,9 @@ class Commands:
 
     async def due(self, unit: Unit, window: int) -> list[UUID]:
         """Commands for the broker, oldest first, noted as sent; so many that *window* are on
-        their way. One that is on its way is not among them until `RESEND` has passed."""
+        their way. One that is on its way is not among them until *resend* has passed."""
         c, now = self.table.c, unit.now
-        on_their_way = await unit.across(select(func.count()).where(c.sent_at > now - RESEND))
+        on_their_way = await unit.across(select(func.count()).where(c.sent_at > now - self.resend))
         waiting = (
             select(c.id)
             .where(self._free(now), c.due_at <= now)
@@ -220,6 +221,14 @@ class Commands:
         """Take back that they were sent."""
         c = self.table.c
         await unit.across(update(self.table).where(c.id.in_(ids)).values(sent_at=None))
+
+    async def reclaim(self, unit: Unit) -> None:
+        """Take back whatever is on its way or in somebody's hands: for whoever knows that they are
+        all gone, and need not wait until that shows."""
+        c = self.table.c
+        theirs = or_(c.sent_at.is_not(None), c.lease_until.is_not(None))
+        free = update(self.table).where(self.open, theirs).values(sent_at=None, lease_until=None)
+        await unit.across(free)
 
     async def lease(self, unit: Unit, id_: UUID, length: timedelta = LEASE) -> Lease | None:
         """Take the command for *length*; None if it is done, parked, not due or in other hands."""
@@ -320,7 +329,7 @@ class Commands:
         return and_(
             self.open,
             or_(c.lease_until.is_(None), c.lease_until <= now),
-            or_(c.sent_at.is_(None), c.sent_at <= now - RESEND),
+            or_(c.sent_at.is_(None), c.sent_at <= now - self.resend),
         )
 
     def _held(self, lease: Lease) -> ColumnElement[bool]:

@@ -54,11 +54,11 @@ def superstitious() -> Sequence[Module]:
 
 
 class Hesitant(LedgerService):
-    refusals: ClassVar[int] = 0
+    refused: ClassVar = False
 
     async def write(self, what: Sequence[str], numbers: Sequence[int]) -> None:
-        if numbers == [REFUSED] and Hesitant.refusals < 2:
-            Hesitant.refusals += 1
+        if numbers == [REFUSED] and not Hesitant.refused:
+            Hesitant.refused = True
         elif REFUSED not in numbers or len(numbers) == 1:
             await super().write(what, numbers)
             return
@@ -66,5 +66,5 @@ class Hesitant(LedgerService):
 
 
 def hesitant() -> Sequence[Module]:
-    """A ledger that takes one number only alone, and in each process at the third attempt."""
+    """A ledger that takes one number only alone, and in each process at the second attempt."""
     return [shop, replace(ledger, service=Hesitant)]

@@ -6,11 +6,12 @@ transaction with its settlement, an outward one as a story of several, with the 
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from martech.kernel.commands import LEASE, Commands
+from martech.kernel.commands import LEASE, RESEND, Commands
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.jobs.carrier import DEADLINE, Carrier
@@ -37,20 +38,28 @@ class Jobs:
         carrier: type[Carrier] = Carrier,
         commands: type[Commands] = Commands,
         lease: timedelta = LEASE,
+        resend: timedelta = RESEND,
         deadline: float = DEADLINE,
     ) -> None:
         self.host = host
+        manner: dict[str, Any] = {"lease": lease, "resend": resend, "deadline": deadline}
         self.carriers = {
-            name: carrier(host, name, commands=commands, lease=lease, deadline=deadline)
+            name: carrier(host, name, commands=commands, **manner)
             for name, module in host.modules.items()
             if module.jobs
         }
 
-    async def run(self) -> None:
-        """Carry out what is due until cancelled; then finish what has begun."""
+    async def run(self, alone: Collection[str] = ()) -> None:
+        """Carry out what is due until cancelled; then finish what has begun.
+
+        *alone* are modules for which nobody else works: what is in hand there was a predecessor's,
+        and is carried out without waiting for its lease to end.
+        """
         async with asyncio.TaskGroup() as tasks:
-            for carrier in self.carriers.values():
-                tasks.create_task(self._serve(carrier), name=f"jobs of {carrier.name}")
+            for name, carrier in self.carriers.items():
+                if name in alone:
+                    await carrier.reclaim()
+                tasks.create_task(self._serve(carrier), name=f"jobs of {name}")
 
     async def settle(self) -> bool:
         """Carry out what is due, one after the other, until nothing is. False if nothing was."""

@@ -23,7 +23,7 @@ import msgspec
 
 from martech.kernel import failpoints, telemetry
 from martech.kernel.asking import due_within
-from martech.kernel.commands import LEASE, Commands, Lease, Stale
+from martech.kernel.commands import LEASE, RESEND, Commands, Lease, Stale
 from martech.kernel.db import Unit as DatabaseUnit
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
@@ -67,12 +67,13 @@ class Carrier:
         *,
         commands: type[Commands] = Commands,
         lease: timedelta = LEASE,
+        resend: timedelta = RESEND,
         deadline: float = DEADLINE,
     ) -> None:
         self.host = host
         self.name = name
         self.database = host.databases[name]
-        self.commands = commands(self.database.metadata)
+        self.commands = commands(self.database.metadata, resend)
         self.lease = lease
         self.deadline = deadline
         self.jobs = {wire_name(job.command): job for job in host.modules[name].jobs}
@@ -92,6 +93,16 @@ class Carrier:
         """They never left: hand them out again at the next sweep."""
         async with self.database.unit() as unit:
             await self.commands.recall(unit, ids)
+
+    async def reclaim(self) -> None:
+        """Whoever had these commands in hand is gone: hand them out again at the next sweep."""
+        try:
+            async with self.database.unit() as unit:
+                await self.commands.reclaim(unit)
+        except Unavailable as exc:
+            log.warning(
+                "%s: what was in hand waits for its lease to end: %s", self.name, exc.detail
+            )
 
     async def carry_out(self, id_: UUID) -> bool:
         """Do it, if it is still to be done. Never raises but when cancelled."""
