@@ -40,11 +40,6 @@ def by_the_commit() -> str:
 
 
 CHOSEN = (FIRST, by_the_commit())
-
-
-WITH_ACCESS = ("analytics",)
-"""Whose own tests have access issue their keys, and so stay behind."""
-
 FURTHER = [name for name in installed() if name not in CHOSEN]
 
 
@@ -106,17 +101,18 @@ def test_its_sentences_and_its_style_hold_there(repository: Path) -> None:
 def test_its_tests_and_the_kernels_are_found_there(repository: Path) -> None:
     """None of them names what stayed behind: that would break off all of them."""
     found = run(repository, "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider")
-    for tests in ("contracts", "kernel", "architecture"):
+    for tests in ("contracts", "kernel", "architecture", f"modules/{repository.name}"):
         assert f"tests/{tests}/" in found
-    goes_along = f"tests/modules/{repository.name}/" in found
-    assert goes_along == (repository.name not in WITH_ACCESS)
 
 
 @pytest.mark.only_full
 @pytest.mark.timeout(3600)
 def test_all_tests_pass_there(repository: Path) -> None:
     """On SQLite."""
-    told = run(repository, "pytest", "-k", "not postgresql", "--quiet", "-p", "no:cacheprovider")
+    side_by_side = ("--numprocesses", "auto", "--dist", "worksteal")
+    told = run(
+        repository, "pytest", *side_by_side, "-k", "not postgresql", "-p", "no:cacheprovider"
+    )
     assert "100%" in told
 
 
