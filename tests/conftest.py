@@ -19,7 +19,7 @@ from tests import databases, servers
 from tests.chaos.verdicts import Verdicts
 
 MEMORY = Path("/dev/shm")
-ENOUGH = 4 * 2**30  # bytes: a run of three workers was seen to hold more than one of them
+ENOUGH = 4 * 2**30  # bytes: three workers were seen to hold a third of them
 
 # how busy the machine is says nothing about a property
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -1,4 +1,4 @@
-"""What a process that was killed had in hand: who knows that it is gone need not wait."""
+"""What was on its way to a process that was killed: who knows that it is gone need not wait."""
 
 import asyncio
 from datetime import timedelta
@@ -18,22 +18,23 @@ pytestmark = pytest.mark.anyio
 FOR_GOOD = timedelta(days=36_500)
 
 
-async def leave_in_hand(host: Host) -> None:
-    """Two deliveries: one sent to somebody, and one that somebody holds."""
+async def leave_behind(host: Host) -> None:
+    """Two deliveries: one that somebody has begun, and one on its way."""
     await order(host, Deliver(number=1), Deliver(number=2))
     carrier = Carrier(host, "kitchen")
-    (first, _), _ = await carrier.sweep(2)
+    (begun, _), _ = await carrier.sweep(2)
     async with carrier.database.unit() as unit:
-        assert await carrier.commands.lease(unit, first, FOR_GOOD)
+        assert await carrier.commands.lease(unit, begun, FOR_GOOD)
 
 
-async def test_what_a_predecessor_had_in_hand_goes_on_at_once_where_nobody_else_works(
+async def test_what_was_on_its_way_goes_out_again_at_once_where_nobody_else_works(
     kind: str, sample: Host, sample_url: str
 ) -> None:
-    """As on SQLite; on PostgreSQL whoever had it may be alive, and works on."""
-    await leave_in_hand(sample)
+    """As on SQLite; on PostgreSQL whoever it was sent to may be alive. What has begun waits on
+    both."""
+    await leave_behind(sample)
     working = asyncio.create_task(work(Settings(database_url=sample_url), modules=SAMPLE))
-    expected = {"delivered 3"} | ({"delivered 1", "delivered 2"} if kind == "sqlite" else set())
+    expected = {"delivered 3"} | ({"delivered 2"} if kind == "sqlite" else set())
     async with asyncio.timeout(30):
         await order(sample, Deliver(number=3))
         while not expected <= set(await log(sample)):

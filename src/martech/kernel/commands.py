@@ -217,18 +217,11 @@ class Commands:
         rows = (await unit.across(sent.returning(c.due_at, c.id))).all()
         return [id_ for _, id_ in sorted((row.due_at, row.id) for row in rows)]
 
-    async def recall(self, unit: Unit, ids: Sequence[UUID]) -> None:
-        """Take back that they were sent."""
+    async def recall(self, unit: Unit, ids: Sequence[UUID] | None = None) -> None:
+        """Take back that they were sent, or that any was."""
         c = self.table.c
-        await unit.across(update(self.table).where(c.id.in_(ids)).values(sent_at=None))
-
-    async def reclaim(self, unit: Unit) -> None:
-        """Take back whatever is on its way or in somebody's hands: for whoever knows that they are
-        all gone, and need not wait until that shows."""
-        c = self.table.c
-        theirs = or_(c.sent_at.is_not(None), c.lease_until.is_not(None))
-        free = update(self.table).where(self.open, theirs).values(sent_at=None, lease_until=None)
-        await unit.across(free)
+        which = c.sent_at.is_not(None) if ids is None else c.id.in_(ids)
+        await unit.across(update(self.table).where(which).values(sent_at=None))
 
     async def lease(self, unit: Unit, id_: UUID, length: timedelta = LEASE) -> Lease | None:
         """Take the command for *length*; None if it is done, parked, not due or in other hands."""

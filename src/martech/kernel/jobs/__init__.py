@@ -52,13 +52,14 @@ class Jobs:
     async def run(self, alone: Collection[str] = ()) -> None:
         """Carry out what is due until cancelled; then finish what has begun.
 
-        *alone* are modules for which nobody else works: what is in hand there was a predecessor's,
-        and is carried out without waiting for its lease to end.
+        *alone* are modules for which nobody else works: what was on its way there died with whoever
+        was to carry it out, and is handed out again at once. What had begun waits for its lease to
+        end: if it was what killed the process, it does not kill the next one as soon as it is up.
         """
         async with asyncio.TaskGroup() as tasks:
             for name, carrier in self.carriers.items():
                 if name in alone:
-                    await carrier.reclaim()
+                    await _recall_all(carrier)
                 tasks.create_task(self._serve(carrier), name=f"jobs of {name}")
 
     async def settle(self) -> bool:
@@ -131,6 +132,13 @@ async def _send(carrier: Carrier, queue: Queue, ids: Sequence[UUID]) -> None:
     except Unavailable:
         await carrier.recall(ids)
         raise
+
+
+async def _recall_all(carrier: Carrier) -> None:
+    try:
+        await carrier.recall()
+    except Unavailable as exc:
+        log.warning("what was on its way in %s waits: %s", carrier.name, exc.detail)
 
 
 async def _once(carrier: Carrier) -> bool:

@@ -89,20 +89,10 @@ class Carrier:
         async with self.database.unit() as unit:
             return await self.commands.due(unit, window), coming
 
-    async def recall(self, ids: Sequence[UUID]) -> None:
-        """They never left: hand them out again at the next sweep."""
+    async def recall(self, ids: Sequence[UUID] | None = None) -> None:
+        """They, or all of them, never left: hand them out again at the next sweep."""
         async with self.database.unit() as unit:
             await self.commands.recall(unit, ids)
-
-    async def reclaim(self) -> None:
-        """Whoever had these commands in hand is gone: hand them out again at the next sweep."""
-        try:
-            async with self.database.unit() as unit:
-                await self.commands.reclaim(unit)
-        except Unavailable as exc:
-            log.warning(
-                "%s: what was in hand waits for its lease to end: %s", self.name, exc.detail
-            )
 
     async def carry_out(self, id_: UUID) -> bool:
         """Do it, if it is still to be done. Never raises but when cancelled."""
