@@ -63,10 +63,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=list(whole))
         items[:] = [item for item in items if item not in whole]
     if worker := getattr(config, "workerinput", None):
-        items[:] = _long_ones_first(items, worker["workercount"])
+        items[:] = long_ones_first(items, worker["workercount"])
 
 
-def _long_ones_first(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
+def long_ones_first(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
     """Each worker is given its share of *items* in a row, and others take from its end what it does
     not get to: so its share begins with files that ask for more than the usual time."""
     files = [list(of_one) for _, of_one in groupby(items, lambda item: item.path)]
@@ -74,7 +74,7 @@ def _long_ones_first(items: Sequence[pytest.Item], workers: int) -> list[pytest.
     usual = chain.from_iterable(file for file in files if file not in long)
     shares = [list(chain.from_iterable(long[first::workers])) for first in range(workers)]
     for share in shares:
-        share += islice(usual, max(0, len(items) // workers - len(share)))
+        share.extend(islice(usual, max(0, len(items) // workers - len(share))))
     return [*chain.from_iterable(shares), *usual]
 
 
