@@ -4,8 +4,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Generator, Iterator, Sequence
-from itertools import chain, groupby, islice
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -62,20 +61,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         whole = {item for item in items if _is_of_the_whole(item)}
         config.hook.pytest_deselected(items=list(whole))
         items[:] = [item for item in items if item not in whole]
-    if worker := getattr(config, "workerinput", None):
-        items[:] = long_ones_first(items, worker["workercount"])
-
-
-def long_ones_first(items: Sequence[pytest.Item], workers: int) -> list[pytest.Item]:
-    """Each worker is given its share of *items* in a row, and others take from its end what it does
-    not get to: so its share begins with files that ask for more than the usual time."""
-    files = [list(of_one) for _, of_one in groupby(items, lambda item: item.path)]
-    long = [file for file in files if any(item.get_closest_marker("timeout") for item in file)]
-    usual = chain.from_iterable(file for file in files if file not in long)
-    shares = [list(chain.from_iterable(long[first::workers])) for first in range(workers)]
-    for share in shares:
-        share.extend(islice(usual, max(0, len(items) // workers - len(share))))
-    return [*chain.from_iterable(shares), *usual]
 
 
 def _is_of_the_whole(item: pytest.Item) -> bool:
