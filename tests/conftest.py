@@ -31,12 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not config.getoption("--full"):
-        _work_in_memory()
     config.addinivalue_line("markers", "only_full: has no short form; `make chaos` runs it")
     config.addinivalue_line("markers", "whole: needs the inside of every module")
     if config.getoption("--full"):
         config.pluginmanager.register(Verdicts())
+    else:
+        _work_in_memory()
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)

@@ -69,6 +69,7 @@ class Server:
 @cache
 def postgres() -> Server:
     if url := os.environ.get("MARTECH_TEST_POSTGRES_URL"):
+        atexit.register(_drop_all)
         return Server(url)
     return start_postgres(find_postgres())
 
@@ -80,26 +81,30 @@ def fresh_database(template: str | None = None) -> str:
     source = urlsplit(template).path.strip("/") if template else "template0"
     _statement(server, f'CREATE DATABASE "{name}" TEMPLATE "{source}" STRATEGY FILE_COPY')
     url = _with_path(server, name)
-    if template:
-        _copies.append(url)
-    if os.environ.get("MARTECH_TEST_POSTGRES_URL"):
-        atexit.register(drop_database, url)
+    _copied[url] = template is not None
     return url
 
 
 @contextlib.contextmanager
 def copies_given_back() -> Iterator[None]:
     """Copies of templates that are made inside do not outlive it: a run makes thousands."""
-    before = len(_copies)
+    before = set(_copied)
     yield
-    while len(_copies) > before:
-        drop_database(_copies.pop())
+    for url in [url for url, copied in _copied.items() if copied and url not in before]:
+        drop_database(url)
 
 
 def drop_database(url: str) -> None:
     """Give a test's database back early, connected or not; the end of the run does it anyway."""
     name = urlsplit(url).path.strip("/")
     _statement(postgres().url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    _copied.pop(url, None)
+
+
+def _drop_all() -> None:
+    """A server that somebody else started is left as it was found."""
+    for url in list(_copied):
+        drop_database(url)
 
 
 def find_postgres(path: str | None = None, debian: Path = DEBIAN) -> Path:
@@ -236,8 +241,8 @@ def start_redis(program: Path, port: int | None = None) -> Server:
 # --- processes ----------------------------------------------------------------------------------
 
 _numbers = itertools.count(1)
-_copies: list[str] = []
-"""The URLs of databases that were made from a template, and not dropped yet."""
+_copied: dict[str, bool] = {}
+"""Of each database that is still there, by its URL, whether it was made from a template."""
 
 _watchers: "dict[int, subprocess.Popen[str]]" = {}
 """By the server's pid."""

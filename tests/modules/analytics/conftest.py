@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from martech.kernel.clock import TestClock
-from tests.modules.analytics.counting import MODULES, START, Counter, fresh, settings, tenant_id
+from tests.modules.analytics.counting import MODULES, START, Counter, fresh, settings
 from tests.serving import serve
 
 
@@ -21,6 +21,5 @@ async def counter(url: str, tmp_path: Path) -> AsyncIterator[Counter]:
     clock = TestClock(START + timedelta(days=30))
     async with serve(MODULES, settings(url, tmp_path), clock=clock) as served:
         stand = Counter(served.host, served.app, served.client)
-        for name in ("acme", "globex"):
-            stand.keys[name] = served.key("*:*", tenant=tenant_id(name))
+        stand.keys = served.owners()
         yield stand

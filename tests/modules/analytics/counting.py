@@ -30,6 +30,7 @@ from martech.modules.delivery.contract import (
 from martech.modules.profiles.contract import Activity, ActivityRecorded, Identity, ProfilesMerged
 from tests import databases
 from tests.neighbours import neighbour
+from tests.serving import TENANTS
 
 START = datetime(2026, 12, 1, 12, tzinfo=UTC)
 SPACE = UUID(int=7)
@@ -38,10 +39,6 @@ MODULES = (analytics, neighbour("profiles"), neighbour("delivery"))
 
 def who(name: str) -> UUID:
     return uuid5(SPACE, name)
-
-
-def tenant_id(name: str) -> UUID:
-    return uuid5(SPACE, f"tenant {name}")
 
 
 def did(
@@ -129,7 +126,7 @@ class Counter:
             await self.publish("delivery", event(items=items), tenant=tenant)
 
     async def publish(self, source: str, *events: Event, tenant: str = "acme") -> None:
-        await tell(self.host, source, *events, tenant=tenant)
+        await tell(self.host, source, *events, tenant=TENANTS[tenant])
         await Bus(self.host).settle()
 
     async def call(self, path: str, *, tenant: str = "acme", **query: object) -> httpx.Response:
@@ -178,8 +175,8 @@ class Counter:
         return statuses
 
 
-async def tell(host: Host, source: str, *events: Event, tenant: str = "acme") -> None:
-    async with host.databases[source].transaction(tenant_id(tenant)) as tx:
+async def tell(host: Host, source: str, *events: Event, tenant: UUID = TENANTS["acme"]) -> None:
+    async with host.databases[source].transaction(tenant) as tx:
         for event in events:
             tx.publish(event)
 

@@ -32,9 +32,9 @@ from tests.modules.analytics.counting import (
     fresh,
     settings,
     tell,
-    tenant_id,
     who,
 )
+from tests.serving import TENANTS
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +60,7 @@ class Stand:
             return file.execute(query).fetchall()
 
     def numbers(self, tenant: str = "acme") -> list[int]:
-        query = f"SELECT message_id FROM events WHERE tenant = '{tenant_id(tenant)}'"
+        query = f"SELECT message_id FROM events WHERE tenant = '{TENANTS[tenant]}'"
         return sorted(int(str(row[0])[1:]) for row in self.rows(query))
 
 
@@ -70,7 +70,7 @@ def stand(kind: str, tmp_path: Path) -> Stand:
 
 
 async def record(host: Host, activities: Iterable[Activity], tenant: str = "acme") -> None:
-    await tell(host, "profiles", ActivityRecorded(items=list(activities)), tenant=tenant)
+    await tell(host, "profiles", ActivityRecorded(items=list(activities)), tenant=TENANTS[tenant])
 
 
 async def aside(host: Host) -> int:
@@ -172,7 +172,7 @@ async def test_a_retry_whose_end_was_lost_is_not_done_again(
         refusing.refuses = False
         engine = host.stores["analytics"]
         async with engine.once(PEOPLE, Place(1, 0)) as writing:
-            writing.keep_activities(tenant_id("acme"), [did(1, "eve", "Poison")])
+            writing.keep_activities(TENANTS["acme"], [did(1, "eve", "Poison")])
         stand.clock.move(timedelta(hours=1))
         await Bus(host).settle()
         assert await aside(host) == 0

@@ -25,9 +25,9 @@ from tests.modules.analytics.counting import (
     Counter,
     did,
     fact,
-    tenant_id,
     values,
 )
+from tests.serving import TENANTS as SERVED
 
 pytestmark = pytest.mark.anyio
 
@@ -158,7 +158,7 @@ def test_one_place_reaches_the_tables_and_adds_the_tenant() -> None:
 SLOW = "SELECT count(*) FROM range(1000000000000) a, range(1000000) b WHERE a.range = 7 * b.range"
 
 
-ACME, GLOBEX = tenant_id("acme"), tenant_id("globex")
+ACME, GLOBEX = SERVED["acme"], SERVED["globex"]
 
 
 def opened(folder: Path, options: str) -> DuckStore:
@@ -214,7 +214,7 @@ async def test_a_question_that_takes_too_long_is_broken_off(store: DuckStore) ->
 
 async def test_a_question_whose_caller_has_gone_is_broken_off(patient: DuckStore) -> None:
     await given_up(await Slow().asked(patient), await Slow().asked(patient, GLOBEX))
-    for tenant in (ACME, GLOBEX, UUID(int=1)):
+    for tenant in (ACME, GLOBEX, UUID(int=3)):
         assert (await patient.kept(tenant)).events == 0, "both threads are free again"
 
 
@@ -274,7 +274,7 @@ async def test_who_has_been_answered_stands_behind_the_others(tmp_path: Path) ->
 
 async def test_of_too_many_tenants_some_are_told_to_come_back(patient: DuckStore) -> None:
     busy = [await Slow().asked(patient), await Slow().asked(patient, GLOBEX)]
-    others = [UUID(int=number) for number in range(TENANTS - len(busy))]
+    others = [UUID(int=10 + number) for number in range(TENANTS - len(busy))]
     waiting = [asyncio.create_task(patient.kept(tenant)) for tenant in others]
     await asyncio.sleep(0)  # they stand in line
     with pytest.raises(Unavailable, match="Too many questions"):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import duckdb
 from hypothesis import HealthCheck, settings
@@ -15,7 +16,7 @@ from martech.kernel.bus import Bus
 from martech.kernel.host import Host
 from martech.modules.delivery.contract import MessageSent
 from martech.modules.profiles.contract import ActivityRecorded, ProfilesMerged
-from tests.modules.analytics.counting import did, fact, tell, tenant_id, who
+from tests.modules.analytics.counting import did, fact, tell, who
 
 PEOPLE = [f"p{n}" for n in range(6)]
 ZONES = [
@@ -67,11 +68,11 @@ class World:
     def __init__(self, host: Host, folder: Path) -> None:
         self.host, self.folder = host, folder
         self.number = 0
-        self.tenant = ""
+        self.tenant = UUID(int=0)
 
     async def tell(self, did_: Sequence[Any], merged: Sequence[str], sent: Sequence[Any]) -> None:
         self.number += 1
-        self.tenant = f"tenant {self.number}"
+        self.tenant = UUID(int=self.number)
         activities = [
             did(n, person, properties=basket, at=at) for n, (person, at, basket) in enumerate(did_)
         ]
@@ -101,7 +102,7 @@ class World:
         return database.execute(query, bound).fetchall()
 
     async def ask(self, use: Callable[[Any], Any]) -> Any:
-        async with self.host.unit("analytics", tenant_id(self.tenant), write=False) as service:
+        async with self.host.unit("analytics", self.tenant, write=False) as service:
             return await use(service)
 
     def _write(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:

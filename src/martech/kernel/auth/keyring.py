@@ -51,12 +51,11 @@ class Keyring:
         self.read_at: datetime | None = None
         """Until when all revocations are known; None as long as nothing is."""
 
-        self._given = False
         self._public: dict[bytes, Ed25519PublicKey] = {}
         self._known: dict[bytes, Known] = {}
         for text in issuer_keys:
             self.trust(keys.public_key(text))
-            self._given = True
+        self._given = bool(self.issuers)
 
     @property
     def knows_somebody(self) -> bool:

@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from martech.kernel.commands import LEASE, RESEND, Commands
@@ -42,9 +41,10 @@ class Jobs:
         deadline: float = DEADLINE,
     ) -> None:
         self.host = host
-        manner: dict[str, Any] = {"lease": lease, "resend": resend, "deadline": deadline}
         self.carriers = {
-            name: carrier(host, name, commands=commands, **manner)
+            name: carrier(
+                host, name, commands=commands, lease=lease, resend=resend, deadline=deadline
+            )
             for name, module in host.modules.items()
             if module.jobs
         }
