@@ -23,9 +23,9 @@ OPERATIONS = {
     for said in item.values()
 }
 ALWAYS = {"500", "503", "504"}
-GUARDED = ALWAYS | {"400", "401", "403"}
+GUARDED = ALWAYS | {"400", "401", "403", "422"}
 SENT = {"408", "413"}
-CHANGING = GUARDED | SENT | {"409", "422"}
+CHANGING = GUARDED | SENT | {"409"}
 
 
 def refused(operation: dict[str, Any]) -> set[str]:
@@ -36,11 +36,11 @@ def refused(operation: dict[str, Any]) -> set[str]:
     ("operation", "statuses"),
     [
         ("trackingCounts", GUARDED),
-        ("listPeople", GUARDED | {"422"}),
-        ("lookUpPerson", GUARDED | {"404", "422"}),
-        ("getPerson", GUARDED | {"404", "422"}),
-        ("getSeries", GUARDED | {"422", "429"}),
-        ("hearProfiles", GUARDED | {"422", "429"}),
+        ("listPeople", GUARDED),
+        ("lookUpPerson", GUARDED | {"404"}),
+        ("getPerson", GUARDED | {"404"}),
+        ("getSeries", GUARDED | {"429"}),
+        ("hearProfiles", GUARDED | {"429"}),
         ("changeRetention", CHANGING),
         ("deleteSegment", CHANGING | {"404"}),
         ("followLink", ALWAYS | {"404", "422", "429"}),

@@ -160,11 +160,24 @@ async def test_a_bad_parameter_is_named(served: Served) -> None:
 
 
 @one_is_enough
-@pytest.mark.parametrize("path", ["/shop/v1/prices/a%00b", "/shop/v1/prices/a?x=%00"])
+async def test_a_parameter_that_the_route_does_not_take_is_refused(served: Served) -> None:
+    """Passed over, a misspelt filter would answer another question."""
+    refused = await served.client.get("/shop/v1/stock?limt=5", headers=served.headers())
+    said = problem(refused, 422)
+    assert said["field"] == "limt"
+    assert str(said["detail"]).endswith("Leave it out, or send one of: limit.")
+    refused = await served.client.post(f"{SALES}?dry=1", headers=served.headers())
+    assert str(problem(refused, 422)["detail"]).endswith("Leave it out; none is taken.")
+
+
+@one_is_enough
+@pytest.mark.parametrize(
+    ("method", "path"), [("PUT", "/shop/v1/prices/a%00b"), ("GET", "/shop/v1/stock?limit=%00")]
+)
 async def test_a_nul_in_the_address_is_refused_whatever_the_database_would_say(
-    served: Served, path: str
+    served: Served, method: str, path: str
 ) -> None:
-    problem(await served.client.put(path, headers=served.headers()), 400)
+    problem(await served.client.request(method, path, headers=served.headers()), 400)
 
 
 @one_is_enough

@@ -52,6 +52,8 @@ async def test_a_link_leads_where_it_led_and_is_counted(people: Visitors) -> Non
         assert await people.told("link_clicked") == times
     assert (await counts(people)).clicked == 1, "messages are counted, not visits"
     assert (await counts(people)).opened == 0
+    tagged = await people.call("GET", f"{link}?utm_source=newsletter&fbclid=x")
+    assert (tagged.status_code, tagged.headers["location"]) == (302, BOOTS)
 
 
 async def test_the_picture_tells_of_an_opening(people: Visitors) -> None:

@@ -27,10 +27,17 @@ class Late(errors.Error):
 Refusal = type[errors.Error]
 
 ALWAYS: tuple[Refusal, ...] = (errors.Error, errors.Unavailable, errors.Timeout)
-GUARDED: tuple[Refusal, ...] = (errors.Malformed, errors.Unauthorized, errors.Forbidden)
+GUARDED: tuple[Refusal, ...] = (
+    errors.Malformed,
+    errors.Unauthorized,
+    errors.Forbidden,
+    errors.Invalid,
+)
+"""The last for a parameter that is not taken, or an Idempotency-Key that does not fit."""
+
 KEYED: tuple[Refusal, ...] = (errors.Unauthorized, errors.Forbidden)
-CHANGING: tuple[Refusal, ...] = (errors.Conflict, errors.Invalid)
-"""What was written at this moment, or is no value; and an Idempotency-Key that does not fit."""
+CHANGING: tuple[Refusal, ...] = (errors.Conflict,)
+"""What was written at this moment."""
 
 SENT: tuple[Refusal, ...] = (errors.Malformed, errors.TooLarge, Late)
 

@@ -15,6 +15,7 @@ from martech.kernel.http import operating
 from martech.kernel.http.guards import guard
 from martech.kernel.http.hearing import hearing_of
 from martech.kernel.http.mounted import Mounted
+from martech.kernel.http.queries import known_only
 from martech.kernel.http.units import begin, keep_answer, service_of
 from martech.kernel.http.watching import watch_of
 from martech.kernel.module import ManifestError, Module
@@ -31,7 +32,7 @@ def routes(host: Host, module: Module, keyring: Keyring) -> list[Router]:
     their class name in snake case.
     """
     dependencies = _dependencies(host, module)
-    authorize = guard(keyring, host.clock)
+    guards = [guard(keyring, host.clock), known_only()]
 
     def mount(path: str, controller: type[Controller]) -> Router:
         """A router of its own, because what is open to all need not pay for the guard."""
@@ -40,7 +41,7 @@ def routes(host: Host, module: Module, keyring: Keyring) -> list[Router]:
             path=path,
             route_handlers=[controller],
             dependencies=dependencies,
-            guards=[] if open_to_all else [authorize],
+            guards=[] if open_to_all else guards,
             before_request=None if open_to_all else begin,
             after_request=None if open_to_all else keep_answer,
             tags=[module.name],
@@ -50,7 +51,7 @@ def routes(host: Host, module: Module, keyring: Keyring) -> list[Router]:
         path=f"/{module.name}/v1",
         route_handlers=[hearing_of(host, module)] if outward(module) else [],
         dependencies={"principal": dependencies["principal"]},
-        guards=[authorize],
+        guards=guards,
         before_request=begin,
         tags=[module.name],
     )
@@ -59,7 +60,7 @@ def routes(host: Host, module: Module, keyring: Keyring) -> list[Router]:
         path=f"/{module.name}/v1",
         route_handlers=operating.parked_of(module) if operating.parks(module) else [],
         dependencies={"things": Provide(things)},
-        guards=[authorize],
+        guards=guards,
         before_request=begin,
         after_request=keep_answer,
         tags=[module.name],
