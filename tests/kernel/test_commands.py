@@ -8,7 +8,17 @@ from uuid import UUID
 import pytest
 
 from martech.kernel.clock import TestClock
-from martech.kernel.commands import ATTEMPTS, KEPT, LEASE, RESEND, Commands, Lease, Stale, backoff
+from martech.kernel.commands import (
+    ATTEMPTS,
+    KEPT,
+    LEASE,
+    LOST,
+    RESEND,
+    Commands,
+    Lease,
+    Stale,
+    backoff,
+)
 from martech.kernel.errors import Conflict, NotFound
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
@@ -188,6 +198,36 @@ async def test_a_failure_waits_longer_each_time_and_the_last_one_parks(
         (seen,) = await commands.parked(unit)
         assert await commands.next_due(unit) is None
     assert (seen.error, seen.attempts, seen.tenant) == ("no flour", ATTEMPTS, TENANT)
+
+
+async def test_whoever_carries_it_out_and_is_never_heard_of_again_has_failed(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    """It may be what kills them all."""
+    await order(host, Bake(number=1))
+    for attempt in range(ATTEMPTS):
+        taken = await held(host, commands)
+        assert (taken.attempts, taken.fence) == (attempt, attempt + 1)
+        clock.move(LEASE)
+    assert await lease(host, commands) is None
+    async with host.databases["kitchen"].unit() as unit:
+        (seen,) = await commands.parked(unit)
+        assert await commands.next_due(unit) is None
+        await commands.retry(unit, seen.id)
+    assert (seen.error, seen.attempts) == (LOST, ATTEMPTS)
+    assert (await held(host, commands)).attempts == 0
+
+
+async def test_who_finishes_after_others_were_lost_leaves_none_of_it_behind(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    await order(host, Bake(number=1), key="again")
+    await held(host, commands)
+    clock.move(LEASE)
+    mine = await held(host, commands)
+    await order(host, Bake(number=1), key="again")
+    await settle(host, commands, mine)
+    assert (await held(host, commands)).attempts == 0
 
 
 def test_backoff_stays_within_reason() -> None:

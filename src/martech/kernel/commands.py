@@ -4,11 +4,14 @@
                   ▲                 │  └───▶ parked    after the last attempt, for a person to see
                   └── backoff ──────┘
 
+A lease that runs out is an attempt too: a command that kills whoever carries it out would else kill
+them all, for ever.
 The row is the record; a broker only carries its id and may forget it. A timer is a command with
 a later `due_at`. A lease carries a fence, one higher each time: whoever was taken over holds an
 old fence and can neither settle nor commit anything.
 """
 
+import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -47,6 +50,8 @@ from martech.kernel.messages import Command, wire_name
 from martech.kernel.outbox import Origin
 from martech.kernel.telemetry import Carry, carried_on
 
+log = logging.getLogger(__name__)
+
 LEASE = timedelta(seconds=30)
 """How long a command belongs to whoever took it, unless they renew; then it is taken over."""
 
@@ -54,7 +59,12 @@ RESEND = timedelta(seconds=30)
 """How long a broker may take to bring a command before we assume that it forgot."""
 
 ATTEMPTS = 8
-"""Failures after which a command is parked."""
+"""Failures after which a command is parked; that whoever had it was never heard of again is one."""
+
+LOST = (
+    "Whoever carried it out was not heard of again: the process was killed, or ran out of memory. "
+    "See its log, and what the command needs, before you have it tried again."
+)
 
 KEPT = timedelta(days=7)
 """How long a done command can still be looked at."""
@@ -224,17 +234,33 @@ class Commands:
         await unit.across(update(self.table).where(which).values(sent_at=None))
 
     async def lease(self, unit: Unit, id_: UUID, length: timedelta = LEASE) -> Lease | None:
-        """Take the command for *length*; None if it is done, parked, not due or in other hands."""
+        """Take the command for *length*; None if it is done, parked, not due or in other hands.
+
+        Of one that is taken over an attempt is counted; after the last it is parked.
+        """
         c = self.table.c
         free = or_(c.lease_until.is_(None), c.lease_until <= unit.now)
+        lost = c.lease_until.is_not(None)
+        last = and_(lost, c.attempts + 1 >= ATTEMPTS)
         taken = await unit.across(
             update(self.table)
             .where(c.id == id_, self.open, c.due_at <= unit.now, free)
-            .values(fence=c.fence + 1, lease_until=unit.now + length, sent_at=None, again_at=None)
+            .values(
+                fence=c.fence + 1,
+                attempts=c.attempts + case((lost, 1), else_=0),
+                error=case((last, LOST), else_=c.error),
+                lease_until=case((last, None), else_=unit.now + length),
+                parked_at=case((last, unit.now)),
+                sent_at=None,
+                again_at=None,
+            )
             .returning(self.table)
         )
         row = taken.one_or_none()
         if row is None:
+            return None
+        if row.parked_at is not None:
+            log.error("%s: parked %s: %s", self.table.schema, id_, LOST)
             return None
         # what the job tells and enqueues was caused by this command
         origin = Origin(row.correlation or row.id, row.id, row.traceparent)
