@@ -1,11 +1,13 @@
 """The second wall: what happens when a query forgets its tenant."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import (
     Boolean,
     Executable,
+    Select,
     and_,
     column,
     delete,
@@ -16,12 +18,14 @@ from sqlalchemy import (
     select,
     table,
     text,
+    true,
     update,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import visitors
 
 from martech.kernel.host import Host
-from martech.kernel.tenancy import WallBreached
+from martech.kernel.tenancy import WallBreached, read_from
 from tests.sample.shop.tables import prices, sales
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +63,29 @@ FORGETFUL: dict[str, Executable] = {
     ),
     "a filter on the other table": select(prices.c.article).where(sales.c.tenant == MINE),
 }
+
+
+OF_SALES = select(sales.c.number).where(sales.c.tenant == MINE)
+READING: dict[str, Select[Any]] = {
+    "a table": OF_SALES,
+    "two of them": OF_SALES.where(prices.c.version == sales.c.number),
+    "a join of its own": OF_SALES.join(prices, prices.c.version == sales.c.number),
+    "a join of what a subquery says": select(OF_SALES.subquery().c.number).join(prices, true()),
+    "a lateral": select(prices.c.article, OF_SALES.lateral().c.number),
+    "a common table": select(OF_SALES.cte().c.number),
+    "a table in a condition only": select(func.count()).where(sales.c.tenant == MINE),
+    "one that looks at an outer one": select(sales.c.number).where(
+        select(prices.c.article).where(prices.c.version == sales.c.number).correlate(sales).exists()
+    ),
+    "nothing": select(literal(1)),
+}
+
+
+@pytest.mark.parametrize("statement", READING.values(), ids=READING.keys())
+def test_what_a_statement_reads_is_what_sqlalchemy_makes_of_it(statement: Select[Any]) -> None:
+    for each in visitors.iterate(statement):
+        if isinstance(each, Select):
+            assert list(map(str, read_from(each))) == list(map(str, each.get_final_froms()))
 
 
 @pytest.mark.parametrize("statement", FORGETFUL.values(), ids=FORGETFUL.keys())
