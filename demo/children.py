@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -51,6 +52,11 @@ class Child:
     @property
     def alive(self) -> bool:
         return self.process.poll() is None
+
+    def wait(self, seconds: float) -> None:
+        """Until it has ended, but no longer."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
 
     def ending(self) -> str:
         """How it ended, and the end of what it said."""

@@ -13,6 +13,7 @@ from demo.failure import Failure
 from demo.state import Home, State
 
 START_SECONDS = 60
+LAST_SECONDS = 1.0  # for a process that hung up to end
 SENDER = "The Complete Journey <news@journey.example>"
 
 
@@ -83,6 +84,10 @@ def serving(home: Home, state: State, smtp_url: str) -> Iterator[Platform]:
     try:
         platform.wait_until_ready()
         yield platform
+    except Failure:
+        child.wait(LAST_SECONDS)  # whoever is killed hangs up some time before it has ended
+        platform.check()
+        raise
     finally:
         platform.stop()
 

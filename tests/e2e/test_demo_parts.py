@@ -256,6 +256,18 @@ def test_a_server_that_outlived_its_demo_is_stopped(
         assert children.hold(lock.fileno())
 
 
+def test_of_a_platform_that_was_killed_it_is_said_that_it_was(tmp_path: Path) -> None:
+    """Whoever asks it at that moment only knows that there was no answer."""
+    home = Home(tmp_path)
+    state = home.begin(1, DAY)
+    with (
+        pytest.raises(Failure, match=r"(?s)stopped \(SIGKILL\).*Run it again"),
+        platform.serving(home, state, "console:"),
+    ):
+        os.kill(int((tmp_path / "server.pid").read_text()), signal.SIGKILL)
+        raise Failure("GET / got no answer")
+
+
 def test_the_platform_dies_with_its_demo() -> None:
     """Asserted where the kernel can promise it; elsewhere the lock finds it, as just shown."""
     parent = (
