@@ -31,11 +31,14 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    import asyncpg
 
 DEBIAN = Path("/usr/lib/postgresql")
 PATIENCE = 30.0
@@ -180,17 +183,22 @@ def _reachable(bin: Path, home: Path) -> Path:
 
 def _statement(url: str, statement: str) -> None:
     """Run one statement, from inside a running event loop or not."""
+    loop, connection = _kept(url)
+    with _one_at_a_time:
+        asyncio.run_coroutine_threadsafe(connection.execute(statement), loop).result()
+
+
+_one_at_a_time = threading.Lock()
+
+
+@cache
+def _kept(url: str) -> "tuple[asyncio.AbstractEventLoop, asyncpg.Connection[asyncpg.Record]]":
+    """One connection for all statements of a run, with a loop to itself."""
     import asyncpg
 
-    async def run() -> None:
-        connection = await asyncpg.connect(url)
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
-
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, run()).result()
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="databases of tests", daemon=True).start()
+    return loop, asyncio.run_coroutine_threadsafe(asyncpg.connect(url), loop).result(PATIENCE)
 
 
 # --- Redis --------------------------------------------------------------------------------------

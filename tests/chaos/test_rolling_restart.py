@@ -61,11 +61,14 @@ class Balancer:
 
 @dataclass
 class Shop:
-    """Visitors who buy and a manager who looks on, without a pause."""
+    """Visitors who buy and a manager who looks on."""
 
     balancer: Balancer
     write_key: str
     secret_key: str
+    think: float
+    """Seconds between an answer and the next request (think time)."""
+
     history: History = field(default_factory=History)
     asked: int = 0
     failed: list[str] = field(default_factory=list)
@@ -88,6 +91,7 @@ class Shop:
             number += CLIENTS
             self.asked += 1
             self._news.set()
+            await asyncio.sleep(self.think)
 
     async def _buy(self, number: int) -> None:
         bought = order(f"p{number % 50}", str(number))
@@ -123,6 +127,8 @@ class Plan:
     between: float = 0.0
     """Seconds from one restart to the next, at least."""
 
+    think: float = 0.0
+
 
 async def roll(platform: Nodes, instances: list[Node], shop: Shop, plan: Plan) -> None:
     """Restart one after the other."""
@@ -144,7 +150,7 @@ async def restarted(folder: Path, plan: Plan) -> None:
             platform.nodes = instances
             await instances[1].ready(platform.client)
             balancer = Balancer(instances, client)
-            shop = Shop(balancer, platform.write_key, platform.secret_key)
+            shop = Shop(balancer, platform.write_key, platform.secret_key, plan.think)
             selling = asyncio.create_task(shop.run())
             try:
                 await roll(platform, instances, shop, plan)
@@ -198,7 +204,7 @@ def at_once(node: Node) -> None:
 
 async def test_no_request_fails_while_instances_are_restarted(tmp_path: Path, full: bool) -> None:
     often = Plan(30, in_good_order, between=20.0)
-    await restarted(tmp_path, often if full else Plan(2, in_good_order))
+    await restarted(tmp_path, often if full else Plan(2, in_good_order, think=0.05))
 
 
 async def test_an_instance_that_does_not_drain_is_found_out(tmp_path: Path) -> None:

@@ -74,9 +74,9 @@ async def prepared(platform: Nodes) -> str:
     asked = {"name": "Loyal", "condition": LOYAL}
     made = (await platform.do("POST", "/personalization/v1/segments", asked))["id"]
     body = {
-        "userId": "ada",
+        "userId": "lovelace",
         "messageId": "who",
-        "traits": {"name": "Ada", "email": "ada@x.example"},
+        "traits": {"name": "Lovelace", "email": "lovelace@x.example"},
     }
     answer = await platform.call("POST", "/v1/identify", body, key=platform.write_key)
     assert answer.is_success, answer.text
@@ -88,7 +88,7 @@ async def prepared(platform: Nodes) -> str:
 
 async def buy(platform: Nodes) -> None:
     body = {
-        "userId": "ada",
+        "userId": "lovelace",
         "messageId": "order",
         "event": "Order Completed",
         "properties": {"revenue": 100},
@@ -122,5 +122,5 @@ def all_have_parents(spans: list[Exported]) -> None:
 
 def nothing_personal(heard: Collector, platform: Nodes) -> None:
     said = b"".join(heard.bodies)
-    for canary in ("ada", "x.example", platform.write_key, platform.secret_key, "Ada"):
+    for canary in ("lovelace", "Lovelace", "x.example", platform.write_key, platform.secret_key):
         assert canary.encode() not in said, canary

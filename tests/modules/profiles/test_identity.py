@@ -74,22 +74,32 @@ emails = st.sampled_from(["e@x.org", " E@X.org", "f@x.org", "nobody", 7])
 traits = st.dictionaries(st.sampled_from(["plan", "city"]), st.none() | st.integers(0, 2))
 
 
-@st.composite
-def tracked(draw: st.DrawFn, number: int, aliases: bool = True) -> TrackedEvent:
+# made once: a strategy is checked anew wherever it is made
+kinds = {
+    True: st.sampled_from(["track", "identify", "alias"]),
+    False: st.sampled_from(["track", "identify"]),
+}
+"""By whether there are aliases."""
+
+a_user_or_none, a_device_or_none, an_email_or_none = (
+    st.none() | one for one in (users, anonymous, emails)
+)
+anybody, minutes, lengths = users | anonymous, st.integers(0, 5), st.integers(1, 14)
+
+
+def tracked(draw: st.DrawFn, number: int, aliases: bool) -> TrackedEvent:
     """Any item: of users and devices shared among people, late or in order."""
-    kind = draw(
-        st.sampled_from(["track", "identify", "alias"] if aliases else ["track", "identify"])
-    )
-    user, device = draw(st.none() | users), draw(st.none() | anonymous)
+    kind = draw(kinds[aliases])
+    user, device = draw(a_user_or_none), draw(a_device_or_none)
     if user is None and (device is None or kind == "alias"):
         user = draw(users)
     said: dict[str, object] = {}
     if kind == "identify":
         said |= draw(traits)
-        if (email := draw(st.none() | emails)) is not None:
+        if (email := draw(an_email_or_none)) is not None:
             said["email"] = email
-    previous = draw(users | anonymous) if kind == "alias" else None
-    minute = draw(st.integers(0, 5))
+    previous = draw(anybody) if kind == "alias" else None
+    minute = draw(minutes)
     return item(
         number, kind, user, device, minute=minute, received=9, traits=said, previous_id=previous
     )
@@ -97,7 +107,7 @@ def tracked(draw: st.DrawFn, number: int, aliases: bool = True) -> TrackedEvent:
 
 @st.composite
 def streams(draw: st.DrawFn, aliases: bool = True) -> list[TrackedEvent]:
-    return [draw(tracked(number, aliases)) for number in range(draw(st.integers(1, 14)))]
+    return [tracked(draw, number, aliases) for number in range(draw(lengths))]
 
 
 @given(streams(), st.data())
