@@ -2,7 +2,9 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 from uuid import uuid4
 
 import asyncpg
@@ -43,6 +45,34 @@ async def test_while_another_process_writes_the_loop_is_free_and_the_writer_wait
         other.execute("COMMIT")
         await writing
     other.close()
+
+
+async def test_a_migrated_file_already_keeps_the_log_that_everybody_opens_it_with(
+    sqlite_url: str,
+) -> None:
+    file = sqlite3.connect(sqlite_file(sqlite_url, "shop"))
+    assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    file.close()
+
+
+async def test_processes_that_open_a_file_which_keeps_none_do_not_refuse_each_other(
+    sqlite_url: str,
+) -> None:
+    """As one keeps none that was restored; SQLite refuses the second who changes that."""
+    file = sqlite_file(sqlite_url, "shop")
+    together = Barrier(3, timeout=10)
+    for _ in range(20):
+        with closing(sqlite3.connect(file)) as restored:
+            restored.execute("PRAGMA journal_mode=DELETE")
+        await asyncio.gather(*(asyncio.to_thread(opened, file, together) for _ in range(3)))
+
+
+def opened(file: Path, together: Barrier) -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute("ATTACH DATABASE ? AS shop", (str(file),))
+        together.wait()
+        engines.log_ahead(connection, "shop")
+        together.wait()  # the last who closes it folds the log into the file
 
 
 async def change_price(host: Host) -> None:

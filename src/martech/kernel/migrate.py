@@ -44,7 +44,7 @@ from sqlalchemy.util import greenlet_spawn
 
 import martech
 from martech.kernel import walls, whereabouts
-from martech.kernel.db.engines import is_sqlite, sqlite_file
+from martech.kernel.db.engines import is_sqlite, log_ahead, sqlite_file
 
 T = TypeVar("T")
 
@@ -297,6 +297,8 @@ def _on_sqlite(url: str, name: str, write: bool) -> Iterator[Connection]:
             raise DatabaseUnfit(f"{file} cannot be used: {exc.orig}.") from exc
         yield connection
         connection.commit()
+        if write:  # now, so that those who open it at once find it done
+            log_ahead(connection.connection, name, PATIENCE)
 
 
 @asynccontextmanager

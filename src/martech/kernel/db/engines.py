@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from math import inf
 from pathlib import Path
-from time import monotonic
+from sqlite3 import SQLITE_BUSY, OperationalError
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from martech.kernel.db.scoped import ScopedConnection
 
 BUSY_SECONDS = 0.02  # how long a statement may hold up its event loop for another process's lock
 OPENING_SECONDS = 5.0  # a process that ends folds its log into the file; whoever opens it waits
+OPENING_PAUSE = 0.005  # seconds between attempts
 
 RESTED_SECONDS = 1.0  # after which a connection may have been closed by the other side
 
@@ -80,7 +82,7 @@ def create_shadow_engine(url: str, module: str) -> AsyncEngine:
         read = f"{own.absolute().as_uri()}?mode=ro"
         connection.execute(f'ATTACH DATABASE ? AS "{module}"', (read,))
         connection.execute(f'ATTACH DATABASE ? AS "{shadow_of(module)}"', (str(shadow),))
-        connection.execute(f'PRAGMA "{shadow_of(module)}".journal_mode=WAL')
+        log_ahead(connection, shadow_of(module))
         connection.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
 
     return _sqlite(attach)
@@ -167,11 +169,30 @@ def _attach(file: Path, module: str, connection: Any, record: object) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={OPENING_SECONDS * 1000:.0f}")
     cursor.execute(f'ATTACH DATABASE ? AS "{module}"', (str(file),))
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=1000"):
+    log_ahead(connection, module)
+    for pragma in ("synchronous=FULL", "wal_autocheckpoint=1000"):
         cursor.execute(f'PRAGMA "{module}".{pragma}')
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000:.0f}")
     cursor.close()
+
+
+def log_ahead(connection: Any, schema: str, patience: float = OPENING_SECONDS) -> None:
+    """Have the file keep a write-ahead log, which it then does for good.
+
+    Of two that open a new one together SQLite refuses one at once, whatever its busy timeout is:
+    neither could have the file alone while both wait. So it tries again, for *patience* seconds.
+    """
+    give_up = monotonic() + patience
+    while True:
+        try:
+            connection.execute(f'PRAGMA "{schema}".journal_mode=WAL')
+        except OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != SQLITE_BUSY or monotonic() > give_up:
+                raise
+            sleep(OPENING_PAUSE)
+        else:
+            return
 
 
 def _to_write_or_not(connection: Connection) -> None:
