@@ -40,10 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
-def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """Half as many again as there are processors: who runs servers waits for them, too."""
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int, int]:
+    """Half as many again as there are processors: who runs servers waits for them, too. (At full
+    size a test keeps a processor busy by itself.)"""
     processors = yield
-    asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ
+    asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ or config.getoption("--full")
     return processors if asked else processors + processors // 2
 
 

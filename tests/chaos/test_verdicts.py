@@ -42,6 +42,27 @@ def test_a_guarantee_holds_if_all_its_tests_do(pytester: pytest.Pytester, page: 
     assert found["M99"]["tests"]["test_broken.py::test_three"]["outcome"] == "failed"
 
 
+DIRECTED = """
+from pathlib import Path
+from tests.chaos.verdicts import Verdicts
+
+def pytest_configure(config):
+    config.pluginmanager.register(Verdicts(Path("verdicts.json").absolute(), Path.cwd()))
+"""
+
+
+def test_several_workers_write_one_page(pytester: pytest.Pytester, page: Path) -> None:
+    alone = run(pytester, page)
+    page.unlink()
+    pytester.makeconftest(DIRECTED)
+    pytester.runpytest_inprocess(
+        "-p", "no:cacheprovider", "--numprocesses", "2", "-k", "one or three"
+    )
+    several = json.loads(page.read_text())
+    assert (several["M98"]["holds"], several["M99"]["holds"]) == (True, False)
+    assert {*several["M99"]["tests"]} == {*alone["M99"]["tests"]} - {"test_holds.py::test_two"}
+
+
 def test_what_is_not_run_again_keeps_its_verdict(pytester: pytest.Pytester, page: Path) -> None:
     run(pytester, page)
     found = run(pytester, page, "test_holds.py", "-k", "one")

@@ -2,7 +2,8 @@
 
 The first line of a file's docstring names the guarantees that it shows (``E3 and E7: …``). A run at
 full size writes what became of them, with the commit, the machine, all that they said of themselves
-and the seeds of their dice; what was not run keeps the verdict of the run before.
+and the seeds of their dice; what was not run keeps the verdict of the run before. Of several
+workers (`--numprocesses`) each says which guarantees its tests show, and who directs them writes.
 """
 
 import inspect
@@ -41,6 +42,11 @@ def guarantees(item: pytest.Item) -> list[str]:
     return ONE.findall(named[1]) if named else []
 
 
+def output(config: pytest.Config) -> dict[str, Any] | None:
+    """What a worker says to who directs it; None if this is none."""
+    return getattr(config, "workeroutput", None)
+
+
 @contextmanager
 def seeds_heard(tests: Path, hear: Callable[[int], None]) -> Iterator[None]:
     """Whoever below *tests* makes dice from a number has it heard."""
@@ -66,9 +72,18 @@ class Verdicts:
         self._found: dict[str, dict[str, Any]] = {}
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
         """Before any is deselected."""
         self._of = {item.nodeid: guarantees(item) for item in items}
+        if (said := output(config)) is not None:
+            said["guarantees"] = self._of
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """One that died in a test has said nothing; the others have collected the same."""
+        self._of |= getattr(node, "workeroutput", {}).get("guarantees", {})
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -90,7 +105,9 @@ class Verdicts:
             "run": {"commit": _commit(), "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", **MACHINE},
         }
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if output(session.config) is not None:
+            return
         verdicts: dict[str, dict[str, Any]] = defaultdict(dict)
         for nodeid, named in self._of.items():
             if nodeid in self._found:
