@@ -41,6 +41,12 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """For a question, waiting included."""
 
 
+JOINED = 0
+"""Groups of rows that a checkpoint joins to larger ones. It would do so with what the last few
+wrote: of events a hundred megabytes for a moment, and as much work again as to write them. One that
+16 MB of log have filled is read as fast, and one whose rows are all deleted is gone all the same.
+"""
+
 AGAIN = 0.05
 """Seconds. Between two statements of a question there is nothing to break off: try again."""
 
@@ -166,6 +172,7 @@ def _open(path: Path, options: Options) -> DuckDBPyConnection:
             "memory_limit": f"{options.memory_mb}MB",
             "threads": options.threads,
             "preserve_insertion_order": False,
+            "max_vacuum_tasks": JOINED,
             "enable_external_access": False,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
