@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 from uuid_utils.compat import uuid7
 
-from martech.app import front
+from martech.app import describe, front
 from martech.kernel.auth import Claims, Follower, Issuer, Keyring, Kind
 from martech.kernel.clock import Clock, SystemClock
 from martech.kernel.host import Host
@@ -19,6 +20,13 @@ from martech.kernel.module import Module
 from martech.kernel.process import Process
 from martech.kernel.settings import Settings
 from tests.promised import Promised
+
+
+@cache
+def rest_api() -> dict[str, Any]:
+    """What `/openapi.json` of the whole product says; to derive it takes half a second."""
+    return describe()
+
 
 TENANTS = {"acme": UUID(int=1), "globex": UUID(int=2)}
 """Two who must never meet."""

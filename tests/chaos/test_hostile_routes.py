@@ -17,6 +17,7 @@ from tests.chaos.defects import InflatesFirst
 from tests.chaos.history import GuaranteeBroken, insist
 from tests.chaos.test_strangers import CASES, Operation, operations
 from tests.chaos.town import Town, Wrap, town
+from tests.serving import rest_api
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
@@ -149,7 +150,7 @@ def well_asked(town: Town, operation: Operation, *, but: str) -> str:
 
 async def attack_bodies(url: str, wrap: Wrap | None = None) -> None:
     async with town(url, wrap) as acme:
-        attack, document = Attack(acme), await acme.document()
+        attack, document = Attack(acme), rest_api()
         taking = {
             described["operationId"]
             for methods in document["paths"].values()
@@ -180,7 +181,7 @@ async def test_inflating_before_looking_at_the_limit_is_found_out(product_url: s
 
 async def test_a_hostile_parameter_breaks_no_route(product_url: str) -> None:
     async with town(product_url) as acme:
-        attack, document = Attack(acme), await acme.document()
+        attack, document = Attack(acme), rest_api()
         for operation in operations(document):
             described = document["paths"][operation.path][operation.method.lower()]
             asked = [p["name"] for p in described.get("parameters", []) if p["in"] == "query"]

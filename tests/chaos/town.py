@@ -21,7 +21,7 @@ from martech.kernel.settings import Settings
 from martech.modules.access.domain import tenant_id
 from martech.modules.delivery.domain.links import Signer
 from tests.promised import Promised
-from tests.serving import alive
+from tests.serving import alive, rest_api
 
 Wrap = Callable[[Any], Any]
 
@@ -62,10 +62,6 @@ class Town:
         return await self.client.request(
             method, path, content=content, headers=headers, params=query
         )
-
-    async def document(self) -> dict[str, Any]:
-        document: dict[str, Any] = (await self.client.get("/openapi.json")).json()
-        return document
 
     async def do(self, method: str, path: str, body: object = None, **query: str) -> Any:
         """As acme's owner, who may."""
@@ -198,7 +194,7 @@ class Town:
         return keys
 
     async def _look_around(self) -> None:
-        for path, methods in (await self.document())["paths"].items():
+        for path, methods in rest_api()["paths"].items():
             taken = {p["name"] for p in methods.get("get", {}).get("parameters", [])}
             if "after" in taken and "types" not in taken:  # the place of events is their position
                 page = await self.do("GET", path.format_map(self.ids), limit="1")

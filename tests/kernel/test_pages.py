@@ -1,6 +1,7 @@
 """The pages for people and programs: complete, true, and nothing from elsewhere."""
 
 import re
+import threading
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -8,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar import Litestar
 
 from martech.kernel.auth import Follower, Keyring
 from martech.kernel.auth.keys import armour
@@ -17,7 +19,7 @@ from martech.kernel.http import docs, pages
 from martech.kernel.http.application import application, described
 from martech.kernel.http.health import Pulse, Readier
 from martech.kernel.settings import Settings
-from martech.kernel.standing import ModuleStanding, SubscriptionStanding
+from martech.kernel.standing import ModuleStanding, Standing, SubscriptionStanding
 from tests import databases
 from tests.serving import Served, alive, serve
 
@@ -194,6 +196,23 @@ def test_names_and_numbers_cannot_become_html() -> None:
         hostile,
     )
     assert "<script" not in shown
+
+
+async def test_what_takes_long_to_describe_holds_nobody_up(served: Served) -> None:
+    """It is made once, and not where the requests of all others are answered."""
+    made_in: list[threading.Thread] = []
+
+    def slowly() -> dict[str, Any]:
+        made_in.append(threading.current_thread())
+        return {"info": {"version": "1", "description": ""}, "paths": {}, "components": {}}
+
+    app = Litestar([pages.routes(Standing(served.host), [], slowly, "1", "", None)])
+    transport = httpx.ASGITransport(app)
+    async with alive(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        for path in ("/openapi.json", "/openapi.json", "/docs", "/docs"):
+            assert (await client.get(path)).status_code == 200
+    assert len(made_in) == 2
+    assert threading.current_thread() not in made_in
 
 
 async def test_the_description_holds_every_route_and_resolves(served: Served) -> None:

@@ -90,14 +90,16 @@ def routes(
 
 
 def _of_the_api(described: Callable[[], dict[str, Any]], origin: str) -> Sequence[HTTPRouteHandler]:
+    """Made when they are first asked for, which takes half a second: in a thread, lest everybody
+    else waits for it."""
     document = cache(lambda: msgspec.json.encode(described()))
     reference = cache(lambda: docs.render(described(), origin).encode())
 
-    @get("/docs", opt={"public": True}, sync_to_thread=False)
+    @get("/docs", opt={"public": True}, sync_to_thread=True)
     def reference_page() -> Response[bytes]:
         return Response(reference(), media_type=MediaType.HTML, headers=SEALED)
 
-    @get("/openapi.json", opt={"public": True}, sync_to_thread=False)
+    @get("/openapi.json", opt={"public": True}, sync_to_thread=True)
     def rest() -> Response[bytes]:
         return Response(document(), media_type="application/vnd.oai.openapi+json")
 
@@ -108,7 +110,7 @@ def _of_events(modules: Sequence[Module], version: str, origin: str) -> Sequence
     told = cache(lambda: msgspec.json.encode(whole(modules, version)))
     types = {wire_name(event): event for module in modules for event in events(module)}
 
-    @get("/asyncapi.json", opt={"public": True}, sync_to_thread=False)
+    @get("/asyncapi.json", opt={"public": True}, sync_to_thread=True)
     def news() -> Response[bytes]:
         return Response(told(), media_type="application/vnd.aai.asyncapi+json;version=3.0.0")
 
