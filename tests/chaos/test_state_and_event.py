@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -54,6 +55,8 @@ class Trial:
     replayed: int = 0
     kills: int = 0
     last: int = 0
+    key: UUID = field(default_factory=new_id)
+    """Whose requests these are, also when they are sent again."""
 
     @asynccontextmanager
     async def life(self, plan: str) -> AsyncIterator[tuple[Child, httpx.AsyncClient]]:
@@ -61,7 +64,7 @@ class Trial:
         child = Child(serve_shop, self.url, self.issuer.published, plan, self.publisher)
         port = await child.said()
         claims = Claims(
-            key=new_id(),
+            key=self.key,
             tenant=TENANT,
             scopes=frozenset({"*:*"}),
             issued_at=SystemClock().now(),

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
@@ -59,6 +59,14 @@ async def test_a_handler_that_returns_a_view_is_kept_too(served: Served) -> None
     again = await served.client.post("/shop/v1/sales", headers=headers, json=body)
     assert first.json() == again.json() == {"new": [1, 2]}
     assert again.status_code == 201
+
+
+async def test_an_answer_is_for_whoever_asked(served: Served) -> None:
+    """It may show what somebody else would have been refused: a new API key, for example."""
+    await served.client.put(PRICE, headers=served.headers(idempotency_key="nightly"))
+    other = await served.client.put(PRICE, headers=served.headers(idempotency_key="nightly"))
+    assert (other.status_code, other.json()["field"]) == (422, "Idempotency-Key")
+    assert await version(served) == 1
 
 
 @pytest.mark.parametrize("other", ["path", "body", "method"])
@@ -130,8 +138,9 @@ async def test_a_key_that_is_no_key_is_refused(served: Served, key: str) -> None
 
 async def test_a_quoted_key_is_the_key(served: Served) -> None:
     """The draft quotes it, most clients do not."""
-    await served.client.put(PRICE, headers=served.headers(idempotency_key='"k"'))
-    again = await served.client.put(PRICE, headers=served.headers(idempotency_key="k"))
+    headers = served.headers(idempotency_key='"k"')
+    await served.client.put(PRICE, headers=headers)
+    again = await served.client.put(PRICE, headers={**headers, "idempotency-key": "k"})
     assert again.headers["idempotency-replayed"] == "true"
 
 
@@ -168,9 +177,10 @@ async def test_a_second_keeper_is_turned_back(served: Served) -> None:
 
 def test_a_fingerprint_tells_the_parts_of_a_request_apart() -> None:
     prints = {
-        idempotency.sent("k", *parts).fingerprint
+        idempotency.sent("k", *parts, by=by).fingerprint
         for parts in (("PUT", "/a", b"b"), ("PUT", "/ab", b""), ("PUTT", "/a", b"b"))
+        for by in (UUID(int=1), UUID(int=2))
     }
-    assert len(prints) == 3
+    assert len(prints) == 6
     with pytest.raises(Malformed):
-        idempotency.sent("k\n", "PUT", "/", b"")
+        idempotency.sent("k\n", "PUT", "/", b"", by=uuid4())

@@ -6,7 +6,7 @@ the other, on either database and across processes. Of two requests with one key
 moment one commits; the other is rolled back and given the first one's answer.
 
 An answer may hold what is shown only once, an API key for example. So it is sealed with the
-idempotency key, which we do not keep: only who sent the request can have it opened.
+idempotency key, which we do not keep, and given to nobody but whose API key the request came with.
 (draft-ietf-httpapi-idempotency-key-header)
 """
 
@@ -105,15 +105,16 @@ def idempotency_table(metadata: MetaData) -> Table:
     )
 
 
-def sent(header: str, method: str, target: str, body: bytes) -> Sent:
-    """The request behind *header*; *target* is its path with the query. Raises `Malformed`."""
+def sent(header: str, method: str, target: str, body: bytes, *, by: UUID) -> Sent:
+    """The request behind *header*; *target* is its path with the query, *by* whose key it came.
+    Raises `Malformed`."""
     match = _KEY.fullmatch(header)
     if match is None:
         raise Malformed(
             f"Idempotency-Key must be 1 to {LONGEST} visible ASCII characters. Send a UUID.",
             field="Idempotency-Key",
         )
-    request = b"\0".join((method.encode(), target.encode(), body))
+    request = b"\0".join((by.bytes, method.encode(), target.encode(), body))
     return Sent(match[1], sha256(request).digest())
 
 
@@ -130,7 +131,8 @@ async def first_answer(tx: Transaction, metadata: MetaData, request: Sent) -> An
         return None
     if row.fingerprint != request.fingerprint:
         raise Invalid(
-            "This Idempotency-Key came with another request before. Use one key for each request.",
+            "This Idempotency-Key came with another request before, or from somebody else. Use one "
+            "key for each request.",
             field="Idempotency-Key",
         )
     try:

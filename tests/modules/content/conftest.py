@@ -1,6 +1,7 @@
 """Content alone, on either database."""
 
 from collections.abc import AsyncIterator
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
@@ -55,6 +56,8 @@ class Desk:
 
     def __init__(self, served: Served) -> None:
         self.served = served
+        self.key = cache(served.key)
+        """One for everybody who may do the same: a request sent again comes with the same key."""
 
     async def call(
         self,
@@ -66,7 +69,7 @@ class Desk:
         scopes: tuple[str, ...] = ("*:*",),
         **headers: str,
     ) -> httpx.Response:
-        key = self.served.key(*scopes, tenant=tenant)
+        key = self.key(*scopes, tenant=tenant)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.served.client.request(
             method,

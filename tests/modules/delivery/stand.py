@@ -107,11 +107,10 @@ class Stand:
     async def merge(self, kept: UUID, merged: UUID) -> None:
         await self.tell(ProfilesMerged(kept=kept, merged=merged))
 
-    async def consent(self, profile_id: UUID, status: Status) -> None:
+    async def consent(self, profile_id: UUID, status: Status, at: datetime | None = None) -> None:
+        said = at or self.clock.now()
         await self.tell(
-            ConsentChanged(
-                profile_id=profile_id, channel="email", status=status, at=self.clock.now()
-            )
+            ConsentChanged(profile_id=profile_id, channel="email", status=status, at=said)
         )
 
     async def open(self, send_id: UUID | None = None, **more: object) -> Send:

@@ -3,11 +3,13 @@
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 
+from martech.kernel.columns import table
 from martech.kernel.errors import Invalid, NotFound
 from martech.modules.delivery.domain.links import opened
 from martech.modules.delivery.service.engaging import Hit
-from martech.modules.profiles.contract import Status
+from martech.modules.profiles.contract import Statement, Status
 from tests.modules.delivery.stand import Stand
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +82,46 @@ async def test_a_consent_from_before_does_not_lift_what_was_said_since(
     await opt_out(stand, "ada")
     await stand.consent(ada.profile_id, status)  # at the same moment, not later
     assert await next_reaches(stand, "ada") == []
+
+
+async def test_who_came_back_and_left_again_before_we_heard_of_it_is_left_alone(
+    stand: Stand,
+) -> None:
+    send = await stand.to("ada")
+    await stand.work()
+    ada = (await stand.messages(send))["ada"]
+    await opt_out(stand, "ada")
+    await stand.work(later=60)
+    back = stand.clock.now()
+    async with stand.host.unit("profiles", stand.tenant) as profiles:
+        await profiles.know([ada.profile_id])
+        await profiles.record_consents(
+            [
+                Statement(
+                    profile_id=ada.profile_id, channel="email", status="granted", source="", at=back
+                )
+            ]
+        )
+    await stand.work(later=60)
+    await opt_out(stand, "ada")
+    await stand.work(later=60)
+    await stand.consent(ada.profile_id, "granted", at=back)
+    assert await next_reaches(stand, "ada") == []
+    assert await stand.consents(ada.profile_id) == {"email": "denied"}
+
+
+async def test_the_audit_names_no_address(stand: Stand) -> None:
+    """It outlives the person, and erasure cannot rewrite it."""
+    async with stand.service() as service:
+        await service.suppress("Ada@Example.com", source="a letter")
+        await service.suppress("bob@example.com", source="a letter")
+        await service.lift_suppression("ada@example.com")
+    kept = table(stand.host.modules["delivery"].tables, "audit")
+    async with stand.host.databases["delivery"].across(write=False) as connection:
+        rows = (await connection.execute(select(kept).order_by(kept.c.number))).all()
+    assert "example" not in repr(rows)
+    added, other, lifted = (row.subject for row in rows)
+    assert added == lifted != other
 
 
 async def test_what_was_suppressed_by_hand_is_lifted_by_hand(stand: Stand) -> None:

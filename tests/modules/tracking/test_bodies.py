@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from martech.kernel.errors import Malformed, TooLarge
 from martech.modules.tracking.contract import TrackedEvent
-from martech.modules.tracking.domain.bodies import BATCH_BYTES, Parcel, open_batch, open_single
+from martech.modules.tracking.domain.bodies import (
+    BATCH_BYTES,
+    BATCH_ITEMS,
+    CONTEXT_BYTES,
+    Parcel,
+    open_batch,
+    open_events,
+    open_single,
+)
 from martech.modules.tracking.domain.items import Arrival, Verdict, judge
 from tests.modules.tracking.items import NOON, item
 
@@ -82,6 +90,23 @@ def test_the_limit_of_a_body_is_in_bytes() -> None:
     open_single(b" " * (BATCH_BYTES - 2) + b"{}")
     with pytest.raises(TooLarge):
         open_single(b" " * (BATCH_BYTES - 1) + b"{}")
+
+
+def test_a_batch_unfolds_to_little_more_than_was_sent() -> None:
+    """Small on the wire is not small in the outbox: zeros, and one context for all."""
+    few = [b"{}"] * 100
+    allowed = b'{"batch":[' + b",".join(few) + b'],"context":{"a":"' + b"x" * 32_000 + b'"}}'
+    assert len(open_batch(allowed).items) == len(few)
+    for count, context, what in [
+        (BATCH_ITEMS + 1, 0, "2,501 items"),
+        (1, CONTEXT_BYTES, "context has 32,"),
+        (200, 32_000, "for each of 200 items"),
+    ]:
+        items = b",".join([b"0"] * count)
+        with pytest.raises(TooLarge, match=what):
+            open_batch(b'{"batch":[' + items + b'],"context":{"a":"' + b"x" * context + b'"}}')
+    with pytest.raises(TooLarge, match="2,501 items"):
+        open_events(b"[" + b",".join([b"0"] * (BATCH_ITEMS + 1)) + b"]")
 
 
 @given(body=st.binary(max_size=200))

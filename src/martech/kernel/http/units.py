@@ -71,7 +71,9 @@ async def begin(request: Request[Any, Any, Any]) -> None:
     if header is None or request.method in READS:
         return
     target = request.scope["raw_path"].decode() + "?" + request.scope["query_string"].decode()
-    _keeping.set(Keeping(idempotency.sent(header, request.method, target, await request.body())))
+    body, principal = await request.body(), request.auth
+    sent = idempotency.sent(header, request.method, target, body, by=principal.key)
+    _keeping.set(Keeping(sent))
 
 
 def origin() -> Origin | None:

@@ -178,7 +178,9 @@ class Profiles(Protocol):
 
     @reads
     async def members(self, *, after: str | None = None, limit: int = 100) -> People:
-        """Everybody, in order of arrival; who arrives meanwhile comes last."""
+        """Everybody, by when we received what made them known. Who is recorded late, by a retry for
+        example, may stand before a place that was passed: to keep a copy, hear what is told, too.
+        """
         ...
 
     @reads

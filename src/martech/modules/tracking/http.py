@@ -79,7 +79,8 @@ class Message(View, frozen=True, kw_only=True, rename="camel"):
 
 
 class Batch(View, frozen=True, kw_only=True, rename="camel"):
-    """At most 500 KB; each event at most 32 KB, and judged on its own."""
+    """At most 500 KB and 2,500 events; each at most 32 KB, and judged on its own. The context is
+    each event's that has none: at most 32 KB, and 4 MB for all of them."""
 
     batch: list[Message]
     sent_at: datetime | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,7 @@ from martech.modules.profiles.contract import (
 )
 
 CHANNEL = "email"
+MOST_TRAITS: Final = 1000
 NULL = msgspec.Raw(b"null")
 
 known_address = lru_cache(10_000)(address)
@@ -30,6 +31,8 @@ class Recipient(msgspec.Struct):
     """One person, as of the last thing heard."""
 
     traits: dict[str, msgspec.Raw] = {}
+    """Up to `MOST_TRAITS`; as profiles keep no more and tell first what is gone, all there are."""
+
     address: str | None = None
     identity: Identity | None = None
     """By which tracking knows them."""
@@ -64,10 +67,12 @@ def hear(people: dict[UUID, Recipient], heard: Iterable[Heard]) -> list[Granted]
 
 
 def _change(person: Recipient, change: ProfileChange) -> None:
+    """A trait that is known may change however many there are; a new one beyond so many is passed
+    over."""
     for name, value in change.traits.items():
         if value == NULL:
             person.traits.pop(name, None)
-        else:
+        elif name in person.traits or len(person.traits) < MOST_TRAITS:
             person.traits[name] = value
     if CHANNEL in change.traits:
         found = mail_address(change.traits[CHANNEL])

@@ -82,9 +82,9 @@ class Engaging(Settling):
         # all are held before anything is written, and addresses are written in one order for all
         # of them: no two wait in a circle
         rows = await self._rows({each.message_id for some in done.values() for each in some})
-        barred = await self._unsubscribe(sends_held, done, rows)
+        await self._unsubscribe(sends_held, done, rows)
         for send in sends_held:
-            await self._record(send, done[send.id], rows, barred)
+            await self._record(send, done[send.id], rows)
         return answers
 
     async def _signing_key(self) -> bytes | None:
@@ -107,14 +107,12 @@ class Engaging(Settling):
         return {row.id: Received._make(row) for row in rows}
 
     async def _record(
-        self, held: Held, done: Sequence[Done], found: Mapping[UUID, Received], barred: set[str]
+        self, held: Held, done: Sequence[Done], found: Mapping[UUID, Received]
     ) -> None:
         """Everything that follows from it, in the one transaction."""
         rows = {each.message_id: found[each.message_id] for each in done}
         first = {kind: await self._mark(held, kind, done, rows) for kind in NUMBERS}
-        unwanted = {each.message_id for each in done if each.kind == "u"}
-        heard = {id_ for id_ in unwanted if id_ in first["u"] or rows[id_].address in barred}
-        await self._spread(held, done, rows, optouts=first["u"], heard=heard)
+        await self._spread(held, done, rows, optouts=first["u"])
         if any(first.values()):
             await self.finish(held)
 
@@ -139,8 +137,9 @@ class Engaging(Settling):
         sends: Sequence[Held],
         done: Mapping[UUID, Sequence[Done]],
         rows: Mapping[UUID, Received],
-    ) -> set[str]:
-        """Nothing more for their addresses; those that this was news for."""
+    ) -> None:
+        """Nothing more for their addresses, from now on: an older consent of which we have yet to
+        hear does not lift what was said after it."""
         fixed = {"tenant": self.tx.tenant, "reason": "unsubscribed", "since": self.tx.now}
         barred = {
             rows[each.message_id].address: f"send:{held.id}"
@@ -148,12 +147,12 @@ class Engaging(Settling):
             for each in done[held.id]
             if each.kind == "u"
         }
-        new = await self.tx.insert_new(
+        await self.tx.upsert(
             suppressions,
             [{**fixed, "address": a, "source": source} for a, source in sorted(barred.items())],
-            returning=["address"],
+            keys=["tenant", "address", "reason"],
+            update=["since", "source"],
         )
-        return {row.address for row in new}
 
     async def _spread(
         self,
@@ -162,9 +161,9 @@ class Engaging(Settling):
         rows: Mapping[UUID, Received],
         *,
         optouts: set[UUID],
-        heard: set[UUID],
     ) -> None:
-        """Tell the modules that listen, and (later) tracking and profiles."""
+        """Tell the modules that listen, and (later) tracking and profiles. Profiles hears of each
+        time that somebody leaves: they may have come back since the last, unknown to us."""
         ids = {row.profile_id for row in rows.values()}
         today = await self._merged(ids)
         whose = {id_: today.get(row.profile_id, row.profile_id) for id_, row in rows.items()}
@@ -177,6 +176,7 @@ class Engaging(Settling):
         clicked = [
             facts.click(told[each.message_id], each.url) for each in done if each.kind == "c"
         ]
+        unwanted = {each.message_id for each in done if each.kind == "u"}
         self.tx.publish(MessageOpened(items=opened))
         self.tx.publish(LinkClicked(items=clicked))
         self.tx.publish(Unsubscribed(items=[facts.opt_out(told[id_]) for id_ in sorted(optouts)]))
@@ -187,7 +187,7 @@ class Engaging(Settling):
                     for fact in opened
                 ),
                 *(telling.Engagement("clicked", fact, fact.url) for fact in clicked),
-                *(telling.Engagement("unsubscribed", told[id_]) for id_ in sorted(heard)),
+                *(telling.Engagement("unsubscribed", told[id_]) for id_ in sorted(unwanted)),
             ]
         )
 

@@ -1,4 +1,4 @@
-"""The links in mails, and the key that signs them."""
+"""The links in mails, and the key that signs them, and what else the tenant's key is for."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -7,6 +7,7 @@ from uuid import uuid4
 from sqlalchemy import select
 
 from martech.modules.delivery.domain.links import Signer
+from martech.modules.delivery.domain.pseudonyms import pseudonym
 from martech.modules.delivery.service.rows import Rows
 from martech.modules.delivery.tables import links, signing_keys
 
@@ -16,6 +17,11 @@ class Linking(Rows):
         """Of this tenant. Whoever opened its first send made the key."""
         mine = select(signing_keys.c.key).where(self._mine(signing_keys))
         return Signer((await self.tx.execute(mine)).scalar_one(), self.tx.tenant)
+
+    async def pseudonym(self, address: str) -> str:
+        """How the audit names *address*: it outlives the person, and erasure cannot rewrite it."""
+        await self._make_key()
+        return pseudonym((await self.signer()).key, address)
 
     async def store_links(self, found: Mapping[str, str]) -> None:
         """A click leads to what is stored, so it is stored before the mail leaves."""

@@ -9,7 +9,7 @@ from martech.kernel.errors import Invalid, NotFound
 from martech.kernel.paging import Word, cursor, place
 from martech.modules.delivery.contract import Reason, Suppression, Suppressions
 from martech.modules.delivery.domain.people import known_address
-from martech.modules.delivery.service.rows import Rows
+from martech.modules.delivery.service.linking import Linking
 from martech.modules.delivery.tables import suppressions
 
 
@@ -25,7 +25,7 @@ class Barred(NamedTuple):
 BARRED = tuple(suppressions.c[name] for name in Barred._fields)
 
 
-class Suppressing(Rows):
+class Suppressing(Linking):
     async def suppress(self, address: str, *, source: str) -> Suppression:
         """By hand; whoever is suppressed already stays so since then."""
         text = _normalised(address)
@@ -37,7 +37,7 @@ class Suppressing(Rows):
             "source": source,
         }
         await self.tx.insert_new(suppressions, [row], returning=["address"])
-        self.tx.audit("suppression.added", text, source=source)
+        self.tx.audit("suppression.added", await self.pseudonym(text), source=source)
         return (await self.suppressed(text))[0]
 
     async def suppressed(self, address: str) -> list[Suppression]:
@@ -70,7 +70,7 @@ class Suppressing(Rows):
         found = (await self.tx.execute(gone.returning(suppressions.c.reason))).scalars().all()
         if not found:
             raise NotFound("This address is not suppressed.", field="address")
-        self.tx.audit("suppression.lifted", text, reasons=sorted(found))
+        self.tx.audit("suppression.lifted", await self.pseudonym(text), reasons=sorted(found))
 
 
 def _normalised(address: str) -> str:

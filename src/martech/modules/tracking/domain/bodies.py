@@ -16,6 +16,12 @@ from martech.modules.tracking.domain.complaints import refused
 from martech.modules.tracking.domain.free import Refused, inspect
 
 BATCH_BYTES = 500 * 1024
+BATCH_ITEMS = 2500
+"""As Segment takes; a body of nothing but commas and zeros has a hundred times as many."""
+
+CONTEXT_BYTES = 32 * 1024
+COPIED_BYTES = 4 * 1024 * 1024
+"""Each item without a context of its own gets the batch's: what a body unfolds to."""
 
 
 class Parcel(msgspec.Struct, frozen=True):
@@ -58,7 +64,7 @@ def open_event(body: bytes) -> Parcel:
 
 def open_events(body: bytes) -> Parcel:
     """The CloudEvents that *body* lists. Raises `Malformed` or `TooLarge`."""
-    return _open(body, lambda listed: Parcel(_items(listed)), "Send a list of CloudEvents.")
+    return _open(body, lambda listed: Parcel(_listed(listed)), "Send a list of CloudEvents.")
 
 
 def _open(body: bytes, parcel: Callable[[bytes], Parcel], cure: str) -> Parcel:
@@ -96,10 +102,32 @@ def _one(body: bytes) -> Parcel:
 
 def _many(body: bytes) -> Parcel:
     told = _batch(body)
-    items = _items(told.batch)
+    items = _listed(told.batch)
     envelope = inspect(_without(body, bytes(told.batch)))
     context = told.context if isinstance(envelope.get("context"), dict) else EMPTY
+    _check_copies(len(bytes(context)), len(items))
     return Parcel(items, told.sent_at, told.write_key, context)
+
+
+def _listed(batch: Raw | bytes) -> list[Raw]:
+    items = _items(batch)
+    if len(items) > BATCH_ITEMS:
+        raise TooLarge(f"The batch has {len(items):,} items. Send at most {BATCH_ITEMS:,} at once.")
+    return items
+
+
+def _check_copies(context: int, items: int) -> None:
+    if context > CONTEXT_BYTES:
+        raise TooLarge(
+            f"The batch's context has {context:,} bytes. Send at most {CONTEXT_BYTES:,}.",
+            field="context",
+        )
+    if context * items > COPIED_BYTES:
+        raise TooLarge(
+            f"The batch's context has {context:,} bytes, for each of {items:,} items. Send fewer "
+            "at once, or a smaller context.",
+            field="context",
+        )
 
 
 def _without(body: bytes, batch: bytes) -> bytes:
