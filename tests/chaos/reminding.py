@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from martech.kernel.grouping import Groups
-from martech.kernel.messages import Command
+from martech.kernel.messages import Command, Event
 from martech.kernel.module import Projection, Unit, job
 from tests.sample.ledger.handlers import write_sales_down
 from tests.sample.ledger.module import module as ledger
@@ -40,6 +40,19 @@ class RemindingLedger(LedgerService):
             self.tx.enqueue(Remind(number=number))
 
 
+class Written(Event, frozen=True):
+    """For whoever else wants to know; once, too."""
+
+    number: int
+
+
+class TellingLedger(RemindingLedger):
+    async def write(self, what: Sequence[str], numbers: Sequence[int]) -> None:
+        await super().write(what, numbers)
+        for number in numbers:
+            self.tx.publish(Written(number=number))
+
+
 @job(Expire, inward=True)
 async def expire(command: Expire, ledger: RemindingLedger) -> None:
     """It is enough that it comes to this."""
@@ -64,3 +77,5 @@ REBUILDING = [
     ),
 ]
 """The lines follow from the sales alone, so they can be made anew."""
+
+TELLING = [shop, replace(REMINDING[1], service=TellingLedger)]

@@ -25,7 +25,7 @@ COMMANDS = [
     ["audit"],
     ["parked", "list"],
     ["parked", "retry", "profiles", "--subscription", "record_what_was_tracked"],
-    ["replay", "profiles.record_what_was_tracked", "--from", "0"],
+    ["replay", "profiles.record_what_was_tracked", "--from", "0", "--in-place"],
     ["replay", "profiles.record_what_was_tracked", "--shadow"],
 ]
 

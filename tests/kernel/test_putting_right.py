@@ -109,7 +109,7 @@ def test_many_are_tried_again(shell: CliRunner) -> None:
 
 
 def test_a_replay_begins_at_a_position_or_a_time(shell: CliRunner, url: str) -> None:
-    replay = ["replay", f"profiles.{RECORD}"]
+    replay = ["replay", f"profiles.{RECORD}", "--in-place"]
     soon = "2100-01-01T00:00:00+02:00"
     assert "behind 0 again" in martech(shell, *replay, "--from", soon), "nothing was heard yet"
     asyncio.run(settle(url))
@@ -121,6 +121,16 @@ def test_a_replay_begins_at_a_position_or_a_time(shell: CliRunner, url: str) -> 
         assert "neither a position nor a time" in martech(shell, *replay, "--from", text, code=1)
     for several in ([], ["--shadow", "--from", "0"], ["--shadow", "--abandon"]):
         assert "Say --from where" in martech(shell, *replay, *several, code=2)
+    assert "goes with --from" in martech(shell, *replay, "--shadow", code=2)
+
+
+def test_what_a_shadow_can_make_anew_is_replayed_in_place_only_if_that_is_said(
+    shell: CliRunner, url: str
+) -> None:
+    asyncio.run(settle(url))
+    replay = ["replay", f"profiles.{RECORD}", "--from", "0"]
+    assert "beside the one in use: --shadow" in martech(shell, *replay, code=1)
+    assert "behind 0 again" in martech(shell, *replay, "--in-place")
 
 
 def test_a_shadow_is_made_and_abandoned(shell: CliRunner) -> None:

@@ -116,6 +116,7 @@ async def test_a_process_that_ends_gives_its_shadow_up(sample_url: str) -> None:
     [
         ({"subscription": NAME}, 422, "Say from where, or shadow: true"),
         ({"subscription": NAME, "from": "0", "shadow": True}, 422, "Say from where, or shadow"),
+        ({"subscription": NAME, "shadow": True, "in_place": True}, 422, "Say from where, or"),
         ({"subscription": "ledger.nothing", "shadow": True}, 404, f"There are: {NAME}"),
     ],
 )
@@ -125,6 +126,20 @@ async def test_what_is_wrong_is_said(
     answer = await ask(served, "POST", **body)
     assert answer.status_code == status
     assert said in answer.json()["detail"]
+
+
+async def test_what_is_in_use_is_sent_back_in_time_only_if_that_is_said(served: Served) -> None:
+    await sell(served, 1)
+    refused = await ask(served, "POST", **{"subscription": NAME, "from": "0"})
+    assert (refused.status_code, refused.json()["type"]) == (422, "/problems/invalid")
+    assert '"shadow": true' in refused.json()["detail"]
+    await Bus(served.host).settle()
+    assert await numbers(served) == [-1]
+    body = {"subscription": NAME, "from": "0", "in_place": True}
+    asked = await ask(served, "POST", **body)
+    assert (asked.status_code, asked.json()["position"]) == (202, 0)
+    await Bus(served.host).settle()
+    assert await numbers(served) == [-1, 1]
 
 
 async def test_of_what_was_never_made_nothing_is_known(served: Served) -> None:

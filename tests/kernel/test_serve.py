@@ -291,7 +291,7 @@ def test_keys_are_issued_rotated_and_revoked_from_the_command_line(tmp_path: Pat
     martech("parked", "retry", "access", str(uuid4()), exit_code=1)
     martech("parked", "retry", "profiles", "nothing:1:0", exit_code=1)
     assert "hears everything" in martech(
-        "replay", "profiles.record_what_was_tracked", "--from", "0"
+        "replay", "profiles.record_what_was_tracked", "--from", "0", "--in-place"
     )
     martech("replay", "profiles.nothing", "--from", "0", exit_code=1)
     assert "tracking.events_tracked.v1" in martech("modules")

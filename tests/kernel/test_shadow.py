@@ -274,7 +274,7 @@ async def test_a_replay_of_the_one_in_use_ends_it(host: Host) -> None:
 
     async def rewind() -> None:
         await begun.wait()
-        await replay(host, NAME, 0)
+        await replay(host, NAME, 0, in_place=True)
 
     with refusing(3):
         async with asyncio.TaskGroup() as tasks:

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Mapping
+from functools import partial
 
 import click
 import msgspec
@@ -137,16 +138,26 @@ def parked_drop(settings: Settings, module: str, id_: str, reason: str) -> None:
 @click.argument("subscription")
 @click.option("--from", "since", metavar="POSITION|TIME", help="0 is everything.")
 @click.option("--shadow", "beside", is_flag=True, help="Make it anew beside the one in use.")
+@click.option("--in-place", is_flag=True, help="With --from: even if --shadow would do.")
 @click.option("--abandon", is_flag=True, help="Remove what a killed --shadow left behind.")
 @settings_of
 def replay_(
-    settings: Settings, subscription: str, since: str | None, beside: bool, abandon: bool
+    settings: Settings,
+    /,
+    subscription: str,
+    since: str | None,
+    beside: bool,
+    abandon: bool,
+    in_place: bool,
 ) -> None:
-    """Have SUBSCRIPTION hear its source again. Nothing happens outside.
+    """Have SUBSCRIPTION hear its source again. Nothing is told again or done outside.
 
-    Without --shadow its handler writes again what it wrote, to what is there. With --shadow its
-    projection is made anew, from the beginning, beside the one in use, and then takes its place;
-    until then nothing in use is touched, and it may be interrupted at any time.
+    With --shadow its projection is made anew, from the beginning, beside the one in use, and then
+    takes its place; until then nothing in use is touched, and it may be interrupted at any time.
+
+    With --from its handler writes again what it wrote, to what is there. What can be made anew in a
+    shadow is refused then, unless --in-place is said: until it has caught up, what is in use is
+    as it was long ago, and whoever reads it acts on it (who has opted out since may get a mail).
 
     \b
     Examples:
@@ -155,6 +166,8 @@ def replay_(
     """
     if (since is not None) + beside + abandon != 1:
         raise click.UsageError("Say --from where, or --shadow (from the beginning), or --abandon.")
+    if in_place and since is None:
+        raise click.UsageError("--in-place goes with --from.")
     if beside:
         _make_anew(settings, subscription)
     elif abandon:
@@ -162,7 +175,8 @@ def replay_(
         out.print(f"Nothing is left of a shadow of {subscription}.")
     else:
         start = beginning(since or "")
-        to = asyncio.run(with_host(settings, lambda host: replay(host, subscription, start)))
+        again = partial(replay, name=subscription, since=start, in_place=in_place)
+        to = asyncio.run(with_host(settings, again))
         out.print(f"{subscription} hears everything behind {to} again.")
 
 

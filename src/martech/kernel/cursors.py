@@ -1,10 +1,11 @@
 """How far the subscriptions of a module have read, in that module's own schema.
 
 cursors   (position, item): everything up to *position* is done, and of the next event of the
-          subscription's type the first *item* items
+          subscription's type the first *item* items; `heard_until` is how far it had come when it
+          was rewound: what it has to say about that it has said
 parked    what a subscription has set aside: to be tried again at `due_at`, or, without one,
-          parked for a person to look at; `replaying` if it was heard before, and so has been
-          done outside already
+          parked for a person to look at; `replaying` if it is of the past, so that nothing is
+          done outside for it, and `heard_before` if it was told of already, too
 
 A cursor moves in the transaction of the handler: that makes an effect happen exactly once.
 
@@ -64,6 +65,13 @@ class Cursor(NamedTuple):
     replay_until: int
     """The head of the source when the subscription was made: up to here it hears of the past."""
 
+    heard_until: int = 0
+    """Up to here it hears what it has heard before. A new listener hears of the past, too, but for
+    the first time: others wait for what it has to say about it."""
+
+    def has_heard(self, position: int) -> bool:
+        return position <= self.heard_until
+
 
 class Aside(NamedTuple):
     """One event or item that is set aside."""
@@ -99,6 +107,7 @@ def cursors_table(metadata: MetaData) -> Table:
         Column("position", Position, nullable=False),
         Column("item", Integer, nullable=False),
         Column("replay_until", Position, nullable=False),
+        Column("heard_until", Position, nullable=False, server_default=text("0")),
     )
 
 
@@ -117,6 +126,7 @@ def parked_table(metadata: MetaData) -> Table:
         Column("attempts", Integer, nullable=False),
         Column("due_at", UtcDateTime),
         Column("replaying", Boolean, nullable=False, server_default=text("false")),
+        Column("heard_before", Boolean, nullable=False, server_default=text("false")),
         Column("error", String, nullable=False),
         Column("data", LargeBinary, nullable=False),
         Index(None, "subscription", "due_at"),
@@ -133,10 +143,13 @@ class Cursors:
         self._cursors = table(metadata, "cursors")
         self._parked = table(metadata, "parked")
 
-    async def create(self, connection: AsyncConnection, replay_until: int) -> None:
+    async def create(
+        self, connection: AsyncConnection, replay_until: int, heard_until: int = 0
+    ) -> None:
         """Begin, unless the cursor is there already."""
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        new = {"position": self._first, "item": 0, "replay_until": replay_until}
+        until = {"replay_until": replay_until, "heard_until": heard_until}
+        new = {"position": self._first, "item": 0, **until}
         await connection.execute(
             dialect.insert(self._cursors).on_conflict_do_nothing(),
             [{"subscription": self._name, **new}],
@@ -151,7 +164,7 @@ class Cursors:
         """Where the subscription stands; with *lock*, nobody else moves it until the commit."""
         query = select(self._cursors).where(self._cursors.c.subscription == self._name)
         row = (await connection.execute(query.with_for_update() if lock else query)).one()
-        return Cursor(Place(row.position, row.item), row.replay_until)
+        return Cursor(Place(row.position, row.item), row.replay_until, row.heard_until)
 
     async def move(self, connection: AsyncConnection, place: Place) -> None:
         statement = update(self._cursors).where(self._cursors.c.subscription == self._name)
@@ -162,23 +175,26 @@ class Cursors:
         Where the cursor stands then: never further on than before, for what it has not come to
         was never heard.
 
-        What was set aside there as news has not been done outside yet: it stays, and has all its
-        attempts when the replay has come to it. What a replay has set aside is heard again. None,
+        What was set aside there when it was heard first has not been told of yet, or done outside:
+        it stays, and has all its attempts when the replay has come to it. What a replay has set
+        aside is heard again. None,
         with nothing done, while the cursor stands in the middle of a folded event: half of it
         would be news, and half of it a replay. Try again when the bus has gone on.
         """
-        place, replay_until = await self.load(connection, lock=True)
+        place, replay_until, heard_until = await self.load(connection, lock=True)
         if place.item:
             return None
         to = min(to, place.position)
         row = self._parked.c
         aside = row.subscription == self._name, row.position > to
-        await connection.execute(delete(self._parked).where(*aside, row.replaying))
+        await connection.execute(delete(self._parked).where(*aside, row.heard_before))
         news = update(self._parked).where(*aside).values(due_at=row.time, attempts=0)
         await connection.execute(news)
         until = UNKNOWN if replay_until == UNKNOWN else max(place.position, replay_until)
+        heard = max(place.position, heard_until)
         statement = update(self._cursors).where(self._cursors.c.subscription == self._name)
-        await connection.execute(statement.values(position=to, item=0, replay_until=until))
+        there = {"position": to, "item": 0, "replay_until": until, "heard_until": heard}
+        await connection.execute(statement.values(there))
         return to
 
     async def set_aside(
@@ -190,9 +206,8 @@ class Cursors:
         due_at: datetime | None,
         error: str,
     ) -> None:
-        mine = self._cursors.c.subscription == self._name
-        replays = await connection.execute(select(self._cursors.c.replay_until).where(mine))
-        until = replays.scalar_one()
+        mine = select(self._cursors).where(self._cursors.c.subscription == self._name)
+        cursor = (await connection.execute(mine)).one()
         rows = [
             {
                 "subscription": self._name,
@@ -206,7 +221,8 @@ class Cursors:
                 "data": aside.data,
                 "attempts": attempts,
                 "due_at": due_at,
-                "replaying": aside.place.position <= until,
+                "replaying": aside.place.position <= cursor.replay_until,
+                "heard_before": aside.place.position <= cursor.heard_until,
                 "error": error,
             }
             for aside in asides

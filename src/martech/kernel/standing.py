@@ -91,7 +91,7 @@ class Standing:
 
     async def _subscription(self, delivery: Delivery) -> SubscriptionStanding:
         async with delivery.database.across(write=False) as connection:
-            place, _ = await delivery.cursors.load(connection)
+            place = (await delivery.cursors.load(connection)).place
             parked, waiting = await delivery.cursors.counts(connection)
         return SubscriptionStanding(
             name=delivery.name,

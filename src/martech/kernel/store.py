@@ -93,7 +93,7 @@ class StoredCursors(Cursors):
         row = await super().load(connection, lock=lock)
         asked = row.place.position
         self.asked = None if asked == self.NOBODY_ASKED else asked
-        return Cursor(await self.engine.place(self._name), row.replay_until)
+        return row._replace(place=await self.engine.place(self._name))
 
     async def move(self, connection: AsyncConnection, place: Place) -> None:
         """The store's own transaction does."""

@@ -366,6 +366,6 @@ async def test_built_anew_from_what_was_tracked_it_is_the_same_to_the_last_id(
     async with host.databases["profiles"].across() as connection:
         for rows in (profiles, identities, activities, consents, counts):
             await connection.execute(rows.delete())
-    await replay(host, "profiles.record_what_was_tracked", 0)
+    await replay(host, "profiles.record_what_was_tracked", 0, in_place=True)
     await Bus(host).settle()
     assert await kept(host, TENANT) == before

@@ -14,11 +14,13 @@
 * However many processes carry it, what was set aside is tried once each time that it is due.
 * Facts about one subject stay in order: while one is set aside, later ones about the same
   subject are set aside behind it, and nobody else waits.
+* What was heard before was told of and done outside before: neither happens in a replay.
 * `Unavailable` is not a failure: the subscription waits and nothing is ever parked for it.
 """
 
 import asyncio
 import logging
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -81,7 +83,8 @@ class Delivery:
         self.deadline = deadline
         self.shortest = shortest
         self._left: Cursor | None = None
-        self._replay_until = UNKNOWN
+        self._read = Cursor(Place(0, 0), UNKNOWN)
+        """As it was when we read what we handle."""
 
     @property
     def name(self) -> str:
@@ -131,7 +134,7 @@ class Delivery:
     async def lag(self) -> int:
         """How many items stand between the cursor and the source's last."""
         async with self.database.across(write=False) as connection:
-            place, _ = await self.cursors.load(connection)
+            place = (await self.cursors.load(connection)).place
         return await self.behind(place)
 
     async def behind(self, place: Place) -> int:
@@ -149,16 +152,24 @@ class Delivery:
         return unfold(records, self.subscription, place)
 
     async def _next_batch(self, cursor: Cursor) -> int:
-        place, replay_until = cursor
-        self._left, self._replay_until = None, replay_until
+        place = cursor.place
+        self._left, self._read = None, cursor
         heard = await self._hear(place)
-        past = [h for h in heard if h.record.position <= replay_until]
-        for part, replaying in ((past, True), (heard[len(past) :], False)):
+        for part, replaying in self._parts(heard):
             for start in range(0, len(part), self.batch):
                 chunk = part[start : start + self.batch]
                 place = await self._handle(chunk, place, replaying)
-        self._left = Cursor(place, replay_until)
+        self._left = cursor._replace(place=place)
         return len(heard)
+
+    def _parts(self, heard: Sequence[Heard]) -> Iterator[tuple[Sequence[Heard], bool]]:
+        """What was heard before, what is of the past all the same, and the news; each with whether
+        it is of the past."""
+        _, replay_until, heard_until = self._read
+        at = [h.record.position for h in heard]
+        again = bisect_right(at, heard_until)
+        past = max(again, bisect_right(at, replay_until))
+        yield from ((heard[:again], True), (heard[again:past], True), (heard[past:], False))
 
     async def _handle(self, heard: Sequence[Heard], place: Place, replaying: bool) -> Place:
         """Handle *heard*, by halves if it must be; return the cursor behind it."""
@@ -177,7 +188,8 @@ class Delivery:
     async def _together(self, heard: Sequence[Heard], place: Place, replaying: bool) -> Place:
         """One transaction: the handler's effects for every tenant, and the cursor."""
         deadline = max(self.shortest, self.deadline * len(heard) / self.batch)
-        async with self.database.unit(replaying=replaying) as unit:
+        again = self._read.has_heard(heard[-1].record.position)
+        async with self.database.unit(replaying=replaying, heard_before=again) as unit:
             connection = await self._at(unit, place)
             ready = await self._hold_back(unit, connection, heard, place)
             await failpoints.reach("bus.before_handle")
@@ -194,7 +206,7 @@ class Delivery:
         what we read as news must not have become a replay meanwhile."""
         connection = await _across(unit)
         cursor = await self.cursors.load(connection, lock=True)
-        if cursor != Cursor(place, self._replay_until):
+        if cursor != self._read._replace(place=place):
             raise Overtaken
         return connection
 
@@ -295,7 +307,8 @@ class Delivery:
         if attempt is None:
             return False
         try:
-            async with self.database.unit(replaying=replaying) as unit:
+            again: bool = row.heard_before
+            async with self.database.unit(replaying=replaying, heard_before=again) as unit:
                 connection = await _across(unit)
                 await self.cursors.load(connection, lock=True)  # nobody else handles meanwhile
                 if not await self.cursors.take(connection, item, attempt):

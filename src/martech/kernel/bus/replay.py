@@ -1,4 +1,4 @@
-"""Have a subscription hear its source again, as a replay: without effects outside."""
+"""Have a subscription hear its source again, as a replay: nothing is told, or done outside."""
 
 from contextlib import suppress
 from datetime import datetime
@@ -26,16 +26,19 @@ def beginning(text: str) -> int | datetime:
     )
 
 
-async def replay(host: Host, name: str, since: int | datetime) -> int:
+async def replay(host: Host, name: str, since: int | datetime, *, in_place: bool = False) -> int:
     """Rewind ``<module>.<subscription>`` to position *since*, or so far that it hears again all
     that was told since then; which position that is: where it stands, if it has not come so far.
     What its handler wrote is still there: empty the projection first, or know that the handler
-    writes again, or make it anew in a shadow.
+    writes again. Whoever reads it meanwhile reads what was so long ago, and acts on it; so what can
+    be made anew in a shadow is refused, unless it is to be done *in_place* all the same.
 
     Raises `NotFound`, `Invalid`, and `Unavailable` while the cursor stands in the middle of an
     event.
     """
     delivery = _delivery(host, name)
+    if not in_place:
+        _refuse_projection(host, delivery)
     to = since if isinstance(since, int) else await _before(host, delivery, since)
     async with delivery.database.across() as connection:
         reached = await delivery.cursors.rewind(connection, to)
@@ -43,6 +46,17 @@ async def replay(host: Host, name: str, since: int | datetime) -> int:
         raise Unavailable(f"{name} is in the middle of an event. Try again in a moment.")
     host.process.signals.wake(delivery.feed.source)
     return reached
+
+
+def _refuse_projection(host: Host, delivery: Delivery) -> None:
+    projections = host.modules[delivery.module].projections
+    if delivery.subscription in [projection.of for projection in projections]:
+        raise Invalid(
+            f"While {delivery.name} hears the past again in place, what it keeps is as it was "
+            "then, and others act on it. Make it anew beside the one in use: --shadow (by API "
+            '"shadow": true). Or say that you want it in place: --in-place ("in_place": true).',
+            field="from",
+        )
 
 
 def _delivery(host: Host, name: str) -> Delivery:

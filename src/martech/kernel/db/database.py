@@ -62,6 +62,10 @@ class Database:
         self.inward = inward
         self.dropped = 0
         """Outward commands that were not written because a replay asked for them."""
+
+        self.untold = 0
+        """Events that were not told because they were told when their cause was heard first."""
+
         file = str(sqlite_file(url, self.name).absolute()) if is_sqlite(url) else None
         self._turn = process.turn(file) if file else None
 
@@ -79,8 +83,13 @@ class Database:
             yield unit.of(tenant, principal=principal, origin=origin)
 
     @asynccontextmanager
-    async def unit(self, *, write: bool = True, replaying: bool = False) -> AsyncIterator[Unit]:
+    async def unit(
+        self, *, write: bool = True, replaying: bool = False, heard_before: bool = False
+    ) -> AsyncIterator[Unit]:
         """The kernel's unit of work over all tenants: bus, sweeper, group commit.
+
+        Of what is *replaying*, nothing is done outside. Of what was *heard_before* besides, nothing
+        is told and nothing audited: that was so when it was heard first.
 
         Raises `Unavailable` when the database cannot be reached; nothing is committed then.
         """
@@ -98,7 +107,8 @@ class Database:
                     await _begin(connection)
                 return connection
 
-            unit = Unit(connect, self.engine.dialect.name, self.clock.now(), write, replaying)
+            dialect, now = self.engine.dialect.name, self.clock.now()
+            unit = Unit(connect, dialect, now, write, replaying, heard_before)
             with self._translated():
                 yield unit
                 await self._finish(unit)
@@ -113,6 +123,10 @@ class Database:
     async def _finish(self, unit: Unit) -> None:
         """Write down what was said and is to be done, the outbox last, and commit. What only read
         has nothing to commit: its connection goes back as it is."""
+        if unit.heard_before:
+            self.untold += len(unit.told)
+            unit.told.clear()
+            unit.audited.clear()
         if unit.audited or unit.enqueued or unit.told:
             recorder = self.process.recorder
             with (

@@ -42,6 +42,7 @@ class Unit:
     now: datetime
     write: bool = True
     replaying: bool = False
+    heard_before: bool = False
     connection: AsyncConnection | None = None
     scope: Scope | None = None
     told: list[Told] = field(default_factory=list)

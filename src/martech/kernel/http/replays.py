@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Replay(Request, frozen=True, kw_only=True):
-    """One of the two last."""
+    """Either from where, or a shadow."""
 
     subscription: Annotated[str, Meta(min_length=1, max_length=200)]
     """``<module>.<handler>``."""
@@ -41,6 +41,9 @@ class Replay(Request, frozen=True, kw_only=True):
 
     shadow: bool = False
     """Make its projection anew, from the beginning, beside the one in use."""
+
+    in_place: bool = False
+    """With ``from``: even if a shadow would do. Meanwhile what is in use is as it was long ago."""
 
 
 State = Literal["running", "done", "failed", "stopped"]
@@ -168,11 +171,12 @@ class Shadows:
 def replay_routes(host: Host, shadows: Shadows) -> Router:
     @post("/", opt=PEERS, status_code=202)
     async def ask(data: JSONBody[Replay]) -> Replaying:
-        if (data.since is None) != data.shadow:
+        if (data.since is None) != data.shadow or (data.shadow and data.in_place):
             raise Invalid("Say from where, or shadow: true (from the beginning).", field="from")
         if data.since is None:
             return await shadows.make(data.subscription)
-        position = await replay(host, data.subscription, beginning(data.since))
+        start = beginning(data.since)
+        position = await replay(host, data.subscription, start, in_place=data.in_place)
         return Replaying(subscription=data.subscription, position=position)
 
     @get("/", opt=PEERS)

@@ -20,7 +20,8 @@ from martech.kernel.module import ManifestError
 from martech.kernel.shadow.schema import Shadow
 
 ALWAYS = 2**62
-"""Everything is the past to a shadow, so nothing is done outside."""
+"""Everything is the past to a shadow, and was heard before by its live twin: nothing is done
+outside, and nothing is told."""
 
 
 class ShadowDelivery(Delivery):
@@ -39,7 +40,7 @@ class ShadowDelivery(Delivery):
 
     async def begin(self) -> None:
         async with self.database.across() as connection:
-            await self.cursors.create(connection, ALWAYS)
+            await self.cursors.create(connection, ALWAYS, ALWAYS)
 
     async def is_ready(self) -> bool:
         """Whether it stands where the live one stands, with nothing left to be tried again."""
@@ -53,7 +54,7 @@ class ShadowDelivery(Delivery):
 
     async def _look(self) -> None:
         async with self.live.across(write=False) as connection:
-            self.end, _ = await self.live_cursors.load(connection)
+            self.end = (await self.live_cursors.load(connection)).place
             self._aside = await self.live_cursors.aside(connection)
         if self.end < self.reached:
             raise Conflict(f"{self.name} was replayed meanwhile. Begin again when it has ended.")
@@ -66,7 +67,7 @@ class ShadowDelivery(Delivery):
         settled = await self._catch_up()
         handled = await super()._next_batch(cursor)
         async with self.database.across(write=False) as connection:
-            self.reached, _ = await self.cursors.load(connection)
+            self.reached = (await self.cursors.load(connection)).place
         return settled + handled
 
     async def _hear(self, place: Place) -> list[Heard]:

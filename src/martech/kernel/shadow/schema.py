@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from martech.kernel import walls
 from martech.kernel.columns import bare_metadata, table
-from martech.kernel.db import Database, Unit
+from martech.kernel.db import Database
 from martech.kernel.db.engines import (
     create_owners_engine,
     create_shadow_engine,
@@ -38,8 +38,7 @@ KERNELS = ("cursors", "parked", "commands")
 
 
 class ShadowDatabase(Database):
-    """What a handler works on whose effects go to the shadow. It tells nobody anything: whatever
-    it has to say was said when it was heard first."""
+    """What a handler works on whose effects go to the shadow."""
 
     def __init__(self, live: Database, engine: AsyncEngine) -> None:
         super().__init__(
@@ -51,11 +50,6 @@ class ShadowDatabase(Database):
             engine=engine,
         )
         self._turn = None  # nobody else writes here
-
-    async def _finish(self, unit: Unit) -> None:
-        unit.told.clear()
-        unit.audited.clear()
-        await super()._finish(unit)
 
 
 class Shadow:
