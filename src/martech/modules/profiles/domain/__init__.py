@@ -18,8 +18,9 @@ batches makes no difference to anything that is kept.
 6. An item comes by the first it has of user id, anonymous id, e-mail address, previous id.
 
 **Traits.** Per key the last write by event time holds, then the greater message id: a join, so
-order and repetition make no difference. A null removes. No write is newer than its receipt, or a
-device whose clock is ahead would have the last word for years.
+order and repetition make no difference, not even to what is passed over where there are too many
+(see `traits`). A null removes. No write is newer than its receipt, or a device whose clock is ahead
+would have the last word for years.
 
 **Consent.** Facts are only ever added; per channel the last by time holds, and of two at the same
 time the denial.

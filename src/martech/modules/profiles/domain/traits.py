@@ -1,7 +1,16 @@
-"""What is known of people: per trait the last write by event time."""
+"""What is known of people: per trait the last write by event time, of so many traits.
+
+Of a person 1,000 names of traits are kept, and 256 KB of names and values: any page may send more
+without end, and whoever writes one more trait reads and writes them all. Names stand in an order of
+their own (`_rank`), and the first that is too much ends what is kept, whoever came first: of two
+halves nobody can tell any more what each has passed over, and order must make no difference. A
+removed trait counts, and each for the longest value it ever had. So whatever is heard moves the end
+forward only, and what is within it now was within it always.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -10,6 +19,9 @@ from martech.modules.profiles.contract import Identity, ProfileChange
 from martech.modules.profiles.domain.identity import Person, Plan
 from martech.modules.profiles.domain.reading import NULL, Said, moment
 from martech.modules.tracking.contract import TrackedEvent
+
+MOST_TRAITS: Final = 1000
+MOST_BYTES: Final = 256 * 1024
 
 Traits = dict[str, "Written"]
 
@@ -20,17 +32,58 @@ class Written(msgspec.Struct, frozen=True, array_like=True):
     at: datetime
     by: str
     value: msgspec.Raw
+    longest: int = 0
+    """Bytes of the longest value there was before, if that was longer than this one."""
 
 
 def newer(one: Written, other: Written) -> Written:
     """The one that holds. The value itself is only asked if a message contradicts itself."""
-    return max(one, other, key=lambda w: (w.at, w.by, bytes(w.value)))
+    holds = max(one, other, key=lambda w: (w.at, w.by, bytes(w.value)))
+    return _of_length(holds, max(_length(one), _length(other)))
 
 
 def joined(one: Traits, other: Traits) -> Traits:
     """Associative, commutative and idempotent."""
     both = {key: newer(one[key], other[key]) for key in one.keys() & other.keys()}
-    return {**one, **other, **both}
+    return within({**one, **other, **both})
+
+
+def within(traits: Traits) -> Traits:
+    """As many as are kept. The first that is too much stays as a removed one: it marks the end."""
+    if len(traits) <= MOST_TRAITS and sum(map(_size, traits, traits.values())) <= MOST_BYTES:
+        return traits
+    kept: Traits = {}
+    room = MOST_BYTES
+    for name in sorted(traits, key=_rank):
+        written = traits[name]
+        room -= _size(name, written)
+        if room < 0 or len(kept) == MOST_TRAITS:
+            kept[name] = _of_length(msgspec.structs.replace(written, value=NULL), _length(written))
+            break
+        kept[name] = written
+    return kept
+
+
+def _rank(name: str) -> tuple[bool, int, str]:
+    """The address first, which everything hangs on; then what is short: a name that a program made
+    up is longer than one that somebody chose."""
+    return name != "email", len(name), name
+
+
+def _size(name: str, written: Written) -> int:
+    return len(name.encode()) + _length(written)
+
+
+def _length(written: Written) -> int:
+    return max(len(memoryview(written.value)), written.longest)
+
+
+def _of_length(written: Written, length: int) -> Written:
+    """*written*, with *length* as the longest so far."""
+    longest = length if length > len(memoryview(written.value)) else 0
+    if longest == written.longest:
+        return written
+    return msgspec.structs.replace(written, longest=longest)
 
 
 def traits_after(
@@ -69,7 +122,8 @@ def shown(traits: Traits) -> dict[str, msgspec.Raw]:
 
 
 def differences(before: Traits, after: Traits) -> dict[str, msgspec.Raw]:
-    """What a neighbour must hear to follow; null for what is gone."""
+    """What a neighbour must hear to follow; null for what is gone. That comes first: who keeps no
+    more than so many has room then for what is new."""
     was, now = shown(before), shown(after)
     return {key: now.get(key, NULL) for key in was | now if was.get(key) != now.get(key)}
 

@@ -1,7 +1,7 @@
 """The rows that several use cases read."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -13,8 +13,6 @@ from martech.modules.profiles import domain
 from martech.modules.profiles.contract import ConsentChanged, Kind
 from martech.modules.profiles.domain import Fact
 from martech.modules.profiles.tables import consents, counts, identities, profiles
-
-T = TypeVar("T")
 
 KINDS: tuple[Kind, ...] = ("user_id", "email", "anonymous_id")
 FACT = tuple(consents.c[name] for name in ("identity", *Fact._fields))
@@ -88,8 +86,3 @@ class Rows:
                 profile_id=profile_id, channel=fact.channel, status=fact.status, at=fact.at
             )
         )
-
-
-def chunks(things: Sequence[T], size: int) -> Iterator[list[T]]:
-    for start in range(0, len(things), size):
-        yield list(things[start : start + size])
