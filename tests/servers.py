@@ -263,10 +263,16 @@ def stop(server: Server) -> None:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that is given to nobody else while we are there: it stays bound, and whoever is told
+    may listen on it all the same."""
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))
+    _bound.append(probe)
+    return int(probe.getsockname()[1])
+
+
+_bound: list[socket.socket] = []
 
 
 def _watch(program: list[str], home: Path, *, ready: str, user: str | None = None) -> int:

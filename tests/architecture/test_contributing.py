@@ -83,6 +83,7 @@ def run(house: Path, *command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(300)
 def test_the_module_of_the_guide_works_and_keeps_the_house_rules(house: Path) -> None:
     assert run(house, "-c", USE, str(house / "var")).strip().splitlines()[-1] == "36"
     files = ("src/martech/modules/loyalty", "tests/modules/loyalty")

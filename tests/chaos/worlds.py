@@ -33,7 +33,9 @@ from martech.kernel.module import Module
 from martech.kernel.process import Process
 from martech.kernel.published.canvas import KERNELS
 
-ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ID = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
+"""Or a pseudonym, which is as long."""
+
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
 PLACE = re.compile(r"\w+://127\.0\.0\.1:\d+(?:/[cou]/[\w-]+)?")
 CHANCE = {"hint", "public", "position", "label"}

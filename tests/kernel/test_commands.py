@@ -218,6 +218,18 @@ async def test_whoever_carries_it_out_and_is_never_heard_of_again_has_failed(
     assert (await held(host, commands)).attempts == 0
 
 
+async def test_what_comes_further_each_time_is_never_parked_for_who_dies_of_it(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    await order(host, Bake(number=1))
+    for _ in range(2 * ATTEMPTS):
+        taken = await held(host, commands)
+        async with host.databases["kitchen"].unit() as unit:
+            await commands.holds(unit, taken)
+        clock.move(LEASE)
+    assert (await held(host, commands)).attempts == 1
+
+
 async def test_who_finishes_after_others_were_lost_leaves_none_of_it_behind(
     host: Host, commands: Commands, clock: TestClock
 ) -> None:

@@ -308,6 +308,24 @@ async def test_stopping_finishes_what_has_begun(hosts: Open, redis_url: str | No
     assert (await rows(host))[0]["done_at"] == NOON
 
 
+async def test_who_finishes_what_has_begun_holds_it_until_then(
+    hosts: Open, clock: TestClock
+) -> None:
+    host, lease = await hosts(), timedelta(seconds=0.3)
+    street(host).clear.clear()
+    await order(host, Deliver(number=1))
+    async with running(Jobs(host, lease=lease)) as work:
+        await street(host).underway.get()
+        work.cancel()
+        clock.move(lease * 0.9)
+        async with asyncio.timeout(10):
+            while (await rows(host))[0]["lease_until"] < clock.now() + lease:
+                pass
+        street(host).clear.set()
+        await asyncio.wait([work])
+    assert (await rows(host))[0]["done_at"] == clock.now()
+
+
 async def test_what_does_not_finish_in_time_is_given_back_at_once(hosts: Open) -> None:
     host, other = await hosts(drain_seconds=0.2), await hosts()
     street(host).clear.clear()

@@ -5,7 +5,8 @@
                   └── backoff ──────┘
 
 A lease that runs out is an attempt too: a command that kills whoever carries it out would else kill
-them all, for ever.
+them all, for ever. (Unless it came further than the one before: a send goes on after any number of
+kills.)
 The row is the record; a broker only carries its id and may forget it. A timer is a command with
 a later `due_at`. A lease carries a fence, one higher each time: whoever was taken over holds an
 old fence and can neither settle nor commit anything.
@@ -271,7 +272,11 @@ class Commands:
         await self._change(unit, lease, lease_until=unit.now + length)
 
     async def holds(self, unit: Unit, lease: Lease) -> None:
-        """Raise `Stale` unless the lease holds, and let nobody take over before the commit."""
+        """Raise `Stale` unless the lease holds, and let nobody take over before the commit. What is
+        committed is progress: whoever dies after it has not been killed by what is done now."""
+        if lease.attempts:
+            await self._change(unit, lease, attempts=0)
+            return
         mine = select(self.table.c.id).where(self._held(lease)).with_for_update(read=True)
         if (await unit.across(mine)).one_or_none() is None:
             raise Stale(f"The command {lease.id} was taken over.")

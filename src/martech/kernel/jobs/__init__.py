@@ -72,12 +72,14 @@ class Jobs:
     async def _serve(self, carrier: Carrier) -> None:
         queue = Queue(carrier.name, self.host.settings.redis_url)
         queue.open(carrier.carry_out, AT_ONCE)
+        keeping = asyncio.create_task(_keep(carrier))
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._sweep(carrier, queue))
-                tasks.create_task(_keep(carrier))
+            await self._sweep(carrier, queue)
         finally:
-            left = await queue.close(self.host.settings.drain_seconds)
+            try:  # what is finished meanwhile is ours until it is: nobody may take it over
+                left = await queue.close(self.host.settings.drain_seconds)
+            finally:
+                keeping.cancel()
             await carrier.give_back(left)
 
     async def _sweep(self, carrier: Carrier, queue: Queue) -> None:
