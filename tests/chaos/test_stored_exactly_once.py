@@ -11,6 +11,7 @@ import pytest
 from martech.kernel.bus import Bus, StoredDelivery
 from martech.kernel.clock import SystemClock, TestClock
 from martech.kernel.host import Host
+from martech.kernel.parked import parked, retry
 from martech.modules.profiles.contract import ActivityRecorded
 from tests.chaos.counting import SULKS, MovesCursorElsewhere, SettlesFirst, count
 from tests.chaos.history import GuaranteeBroken, History, insist
@@ -78,6 +79,9 @@ class Trial:
         late = TestClock(SystemClock().now() + timedelta(days=1))
         async with Host(MODULES, settings(self.url, self.folder), clock=late) as host:
             bus = Bus(host)
+            await bus.settle()
+            for one in await parked(host):  # what eight in turn were killed at waits for a person
+                await retry(host, one.module, one.id)
             await bus.settle()
             lag = sum([await d.lag() for d in bus.deliveries if d.module == "analytics"])
             outstanding = lag + len(await set_aside(host, "analytics"))
