@@ -1,8 +1,7 @@
 """A replay writes history again and does nothing outside: neither twice, nor never."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,12 +12,11 @@ from martech.kernel.clock import TestClock
 from martech.kernel.host import Host
 from martech.kernel.jobs import Jobs
 from martech.kernel.settings import Settings
-from tests.chaos.loads import TENANT, lines, set_aside
-from tests.chaos.reminding import REMINDING, Outside, RemindingLedger
+from tests.chaos.loads import lines, set_aside
+from tests.chaos.reminding import REMINDING
+from tests.kernel.replaying import SUBSCRIPTION, refusing, reminded, sell, settle
 
 pytestmark = pytest.mark.anyio
-
-SUBSCRIPTION = "ledger.write_sales_down"
 
 
 @pytest.fixture
@@ -30,37 +28,6 @@ def clock() -> TestClock:
 async def host(sample_url: str, clock: TestClock) -> AsyncIterator[Host]:
     async with Host(REMINDING, Settings(database_url=sample_url), clock=clock) as host:
         yield host
-
-
-async def sell(host: Host, *numbers: int, buyer: str = "ada") -> None:
-    async with host.unit("shop", TENANT) as shop:
-        await shop.sell(numbers, buyer)
-
-
-async def settle(host: Host, *, patience: int = 8) -> None:
-    await Bus(host, patience=patience).settle()
-    await Jobs(host).settle()
-
-
-def reminded(host: Host) -> Counter[int]:
-    outside = host.resources["ledger"][Outside]
-    assert isinstance(outside, Outside)
-    return Counter(outside.reminded)
-
-
-@contextmanager
-def refusing(number: int) -> Iterator[None]:
-    """The ledger writes no line of *number*."""
-    write = RemindingLedger.write
-
-    async def refuse(self: RemindingLedger, what: Sequence[str], numbers: Sequence[int]) -> None:
-        if number in numbers:
-            raise ZeroDivisionError(f"not {number}")
-        await write(self, what, numbers)
-
-    with pytest.MonkeyPatch.context() as broken:
-        broken.setattr(RemindingLedger, "write", refuse)
-        yield
 
 
 @pytest.mark.parametrize("patience", [1, 8], ids=["parked", "to be tried again"])

@@ -2,8 +2,7 @@
 databases."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -14,16 +13,14 @@ from martech.kernel.bus.replay import replay
 from martech.kernel.clock import TestClock
 from martech.kernel.errors import Invalid
 from martech.kernel.host import Host
-from martech.kernel.jobs import Jobs
 from martech.kernel.messages import wire_name
 from martech.kernel.outbox import read
 from martech.kernel.settings import Settings
-from tests.chaos.loads import TENANT, lines, set_aside
-from tests.chaos.reminding import REBUILDING, TELLING, Outside, TellingLedger, Written
+from tests.chaos.loads import lines, set_aside
+from tests.chaos.reminding import REBUILDING, TELLING, Written
+from tests.kernel.replaying import SUBSCRIPTION, refusing, reminded, sell, settle
 
 pytestmark = pytest.mark.anyio
-
-SUBSCRIPTION = "ledger.write_sales_down"
 
 
 @pytest.fixture
@@ -37,11 +34,6 @@ async def host(sample_url: str, clock: TestClock) -> AsyncIterator[Host]:
         yield host
 
 
-async def sell(host: Host, *numbers: int) -> None:
-    async with host.unit("shop", TENANT) as shop:
-        await shop.sell(numbers, "ada")
-
-
 @pytest.fixture
 async def late(sample_url: str, clock: TestClock) -> AsyncIterator[Host]:
     """The ledger is new: the shop has sold 1 and 2, and then 3, before they met."""
@@ -51,11 +43,6 @@ async def late(sample_url: str, clock: TestClock) -> AsyncIterator[Host]:
         await sell(shop, 3)
     async with Host(TELLING, settings, clock=clock) as host:
         yield host
-
-
-async def settle(host: Host, *, patience: int = 8) -> None:
-    await Bus(host, patience=patience).settle()
-    await Jobs(host).settle()
 
 
 async def told(host: Host) -> Counter[int]:
@@ -69,27 +56,6 @@ async def told(host: Host) -> Counter[int]:
 
 async def written(host: Host) -> Counter[int]:
     return Counter(number for _, number in await lines(host))
-
-
-def reminded(host: Host) -> Counter[int]:
-    outside = host.resources["ledger"][Outside]
-    assert isinstance(outside, Outside)
-    return Counter(outside.reminded)
-
-
-@contextmanager
-def refusing(number: int) -> Iterator[None]:
-    """The ledger writes no line of *number*."""
-    write = TellingLedger.write
-
-    async def refuse(self: TellingLedger, what: Sequence[str], numbers: Sequence[int]) -> None:
-        if number in numbers:
-            raise ZeroDivisionError(f"not {number}")
-        await write(self, what, numbers)
-
-    with pytest.MonkeyPatch.context() as broken:
-        broken.setattr(TellingLedger, "write", refuse)
-        yield
 
 
 async def test_in_a_replay_nothing_is_told_again(host: Host) -> None:
