@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -16,13 +16,13 @@ from martech.kernel.columns import table
 from martech.kernel.db.engines import is_sqlite, sqlite_file
 from martech.kernel.errors import Conflict, NotFound
 from martech.kernel.host import Host
-from martech.kernel.jobs import Jobs
 from martech.kernel.messages import wire_name
 from martech.kernel.module import ManifestError, Projection
 from martech.kernel.settings import Settings
 from tests.chaos.loads import TENANT, lines, set_aside
 from tests.chaos.processes import KILLED, Child, Say
-from tests.chaos.reminding import REBUILDING, REMINDING, Expire, Outside, RemindingLedger
+from tests.chaos.reminding import REBUILDING, REMINDING, Expire
+from tests.kernel.replaying import refusing, reminded, sell, settle
 from tests.sample.ledger import tables
 from tests.sample.ledger.handlers import write_sales_down
 
@@ -36,16 +36,6 @@ SHOP, LEDGER = REMINDING
 async def host(sample_url: str) -> AsyncIterator[Host]:
     async with Host(REBUILDING, Settings(database_url=sample_url)) as host:
         yield host
-
-
-async def sell(host: Host, *numbers: int, buyer: str = "ada") -> None:
-    async with host.unit("shop", TENANT) as shop:
-        await shop.sell(numbers, buyer)
-
-
-async def settle(host: Host, *, patience: int = 8) -> None:
-    await Bus(host, patience=patience).settle()
-    await Jobs(host).settle()
 
 
 async def rebuild(host: Host, **limits: float) -> list[tuple[int, int]]:
@@ -81,27 +71,6 @@ async def make_anew(say: Say, url: str, plan: str) -> None:
     async with Host(REBUILDING, Settings(database_url=url)) as host:
         failpoints.arm(plan)
         await rebuild(host)
-
-
-@contextmanager
-def refusing(number: int) -> Iterator[None]:
-    """The ledger writes no line of *number*."""
-    write = RemindingLedger.write
-
-    async def refuse(self: RemindingLedger, what: Sequence[str], numbers: Sequence[int]) -> None:
-        if number in numbers:
-            raise ZeroDivisionError(f"not {number}")
-        await write(self, what, numbers)
-
-    with pytest.MonkeyPatch.context() as broken:
-        broken.setattr(RemindingLedger, "write", refuse)
-        yield
-
-
-def reminded(host: Host) -> Counter[int]:
-    outside = host.resources["ledger"][Outside]
-    assert isinstance(outside, Outside)
-    return Counter(outside.reminded)
 
 
 async def test_what_was_wrong_is_right_again_and_nobody_outside_notices(host: Host) -> None:
