@@ -12,6 +12,7 @@ const page = await context.newPage();
 page.setDefaultTimeout(PATIENCE);
 const said = [];
 const asked = [];
+let held; // the question that `hold` lets wait
 page.on("console", (message) => said.push(`${message.type()}: ${message.text()}`));
 page.on("pageerror", (error) => said.push(`uncaught: ${error.stack}`));
 page.on("dialog", (dialog) => {
@@ -37,6 +38,19 @@ const commands = {
   widths: () => page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]),
   contrasts: () => page.evaluate(contrasts),
   kept: () => page.evaluate(() => JSON.stringify({ ...sessionStorage, ...localStorage }) + document.cookie),
+  // The next question to *url* (a glob) waits, `held`, until `release`, which returns when it is answered.
+  hold: ({ url }) =>
+    new Promise((ready) => {
+      held = new Promise((ask) => page.route(url, ask, { times: 1 }).then(() => ready(null)));
+    }),
+  held: () => held.then(() => null),
+  release: async () => {
+    const route = await held;
+    const answered = page.waitForEvent("requestfinished", (request) => request === route.request());
+    await route.continue();
+    await answered;
+  },
+  asks: ({ url }) => page.waitForRequest(url).then(() => null),
   picture: ({ path }) => page.screenshot({ path, fullPage: true }).then(() => path),
   said: () => said.splice(0),
   asked: () => asked.splice(0),

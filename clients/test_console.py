@@ -78,6 +78,21 @@ def test_a_key_in_the_address_leaves_it_and_is_told_to_nobody(
     is_quiet(page)
 
 
+def test_what_was_being_asked_when_the_key_was_forgotten_is_asked_no_further(
+    served: Platform, page: Browser
+) -> None:
+    page.ask("hold", url="**/analytics/v1/series*")
+    page.go(f"{served.url}/#key={served.secret_key}")
+    page.ask("held")  # the first of four questions, of which each follows an answer
+    page.ask("click", selector="#leave")
+    page.until("#welcome label", "secret key")
+    page.list("asked")
+    page.ask("release")
+    page.ask("asks", url=f"{served.url}/")
+    assert set(page.list("asked")) == {f"{served.url}/"}
+    is_quiet(page)
+
+
 def test_what_is_sent_is_seen_as_it_comes(served: Platform, page: Browser) -> None:
     before = served.get("/profiles/v1/counts")["people"]
     assert isinstance(before, int)

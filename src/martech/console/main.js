@@ -80,8 +80,10 @@ addEventListener("hashchange", () => {
 // --- asking --------------------------------------------------------------------------------------
 
 // Puts the answer under *name*. A module that is not here leaves nothing, one that says no its words.
+// Without a key, which may be forgotten between two questions, only what is told to anyone is asked.
 async function ask(name, path, query, read = (answer) => answer) {
   const asked = api;
+  if (!key && path !== "/") return;
   if ((absent.get(path) ?? 0) > performance.now()) return;
   try {
     const answer = read(await asked.get(path, query));
@@ -103,7 +105,6 @@ async function ask(name, path, query, read = (answer) => answer) {
 }
 
 async function fast() {
-  if (!key) return ask("modules", "/", {}, (answer) => answer.modules);
   await Promise.all([
     ask("modules", "/", {}, (answer) => answer.modules),
     ask("tracking", "/tracking/v1/counts", {}, counted),
@@ -112,12 +113,11 @@ async function fast() {
     ask("campaigns", "/campaigns/v1/campaigns", {}, (answer) => answer.data),
   ]);
   state.campaign = pick();
-  if (!state.campaign) return undefined;
+  if (!state.campaign) return;
   const path = `/campaigns/v1/campaigns/${state.campaign.id}`;
   if (state.status?.id !== state.campaign.id) delete state.status;
   follow(state.campaign.id, `${path}/progress`);
   if (!following?.heard) await ask("status", `${path}/status`);
-  return undefined;
 }
 
 // How many came in since the last time, by the second.
@@ -144,7 +144,6 @@ function choose(id) {
 }
 
 async function figures() {
-  if (!key) return;
   const orders = { event: ORDER, timezone: ZONE };
   const revenue = { ...orders, measure: "sum", property: "revenue" };
   const path = "/analytics/v1/series";
@@ -172,7 +171,7 @@ const sinceThen = (known) => (answer) => {
 // What the chosen campaign brought. Two days are too few for columns of a day each.
 async function outcome() {
   const { campaign } = state;
-  if (!key || !campaign?.launched_at) return;
+  if (!campaign?.launched_at) return;
   const young = Date.now() - Date.parse(campaign.launched_at) < 48 * 3600 * SECOND;
   const asked = { source: `campaign:${campaign.id}`, interval: young ? "hour" : "day", timezone: ZONE };
   const bought = { event: ORDER, within: WITHIN.text, property: "revenue", by: "products.category", by_property: "products.total", limit: 8 };
@@ -196,7 +195,6 @@ function remember() {
 
 // One currency, or none that all orders share.
 async function currency() {
-  if (!key) return;
   await ask("currency", "/analytics/v1/breakdown", { event: ORDER, by: "currency", limit: 2 }, ({ data }) =>
     data.length === 1 ? data[0].group : null,
   );
@@ -205,7 +203,6 @@ async function currency() {
 // How the mail server is, and what the mail says in its subject, once a campaign.
 async function mail() {
   const { campaign } = state;
-  if (!key) return;
   await ask("server", "/delivery/v1/status");
   if (!campaign) return;
   if (campaign.content_version && state.mail?.version !== campaign.content_version) {
