@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
-from clients.platform import free_port
 from clients.programs import program
+from tests.servers import free_port
 
 PATIENCE = 30.0
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.servers import free_port
 
 PATIENCE = 60.0
 
@@ -108,9 +109,3 @@ def _key(prefix: str, said: str) -> str:
     found = re.search(rf"{prefix}[\w-]+", said)
     assert found, f"martech serve printed no {prefix} key:\n{said}"
     return found[0]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -10,7 +10,8 @@ from http.client import HTTPConnection
 import pytest
 
 from clients.gate import Gate, ask, gate
-from clients.platform import Platform, free_port, platform, serving
+from clients.platform import Platform, platform, serving
+from tests.servers import free_port
 
 pytestmark = pytest.mark.timeout(300)
 

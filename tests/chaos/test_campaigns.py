@@ -79,7 +79,7 @@ class Starting(Trial):
         planned = [
             await shop.campaign(segment, await shop.template(subject)) for subject in subjects
         ]
-        ahead = timedelta(seconds=0.3 + 0.1 * campaigns)  # no plan is made for a time that is over
+        ahead = timedelta(seconds=2 + 0.1 * campaigns)  # no plan is made for a time that is over
         at = shop.served.host.clock.now() + ahead
         for campaign in planned:
             path = f"/campaigns/v1/campaigns/{campaign}/schedule"
