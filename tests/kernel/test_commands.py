@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -21,6 +22,7 @@ from martech.kernel.commands import (
 )
 from martech.kernel.errors import Conflict, NotFound
 from martech.kernel.host import Host
+from martech.kernel.jobs import Jobs
 from martech.kernel.settings import Settings
 from tests import databases
 from tests.kitchen import OTHER, TENANT, order, rows
@@ -340,6 +342,29 @@ async def test_asked_for_again_during_its_last_attempt_it_is_not_parked(
     assert (row["parked_at"], row["attempts"]) == (None, 0)
 
 
+async def test_asked_for_again_before_the_last_of_its_processes_died_it_is_not_parked(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    await order(host, Bake(number=1), key="bread")
+    for _ in range(ATTEMPTS):
+        await held(host, commands)
+        clock.move(LEASE)
+    await order(host, Bake(number=1), key="bread")
+    assert (await held(host, commands)).attempts == 0
+
+
+@pytest.mark.parametrize("asked", [timedelta(days=1), SECOND])
+async def test_asked_for_again_for_later_it_is_not_tried_again_any_later(
+    host: Host, commands: Commands, asked: timedelta
+) -> None:
+    await order(host, Bake(number=1), key="bread")
+    running = await held(host, commands)
+    await order(host, Bake(number=1), at=NOON + asked, key="bread")
+    await fail(host, commands, running)
+    (row,) = await rows(host)
+    assert row["due_at"] == NOON + min(asked, backoff(1, running.id))
+
+
 async def test_while_a_subscription_replays_nothing_outward_is_written(host: Host) -> None:
     database = host.databases["kitchen"]
     async with database.unit(replaying=True) as unit:
@@ -359,5 +384,19 @@ async def test_what_was_done_long_ago_is_forgotten(
     for move, left in ((KEPT, 2), (MINUTE, 1)):
         clock.move(move)
         async with host.databases["kitchen"].unit() as unit:
-            await commands.forget(unit)
+            assert not await commands.forget(unit)
         assert len(await rows(host)) == left
+
+
+async def test_however_much_was_done_long_ago_it_is_forgotten(
+    host: Host, commands: Commands, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        await order(host, Bake(number=number))
+    for row in await rows(host):
+        await settle(host, commands, await held(host, commands, row["id"]))
+    clock.move(KEPT + MINUTE)
+    carrier = Jobs(host).carriers["kitchen"]
+    monkeypatch.setattr(carrier.commands, "forget", partial(carrier.commands.forget, limit=2))
+    await carrier.forget()
+    assert await rows(host) == []

@@ -230,25 +230,25 @@ class Commands:
 
     async def recall(self, unit: Unit, ids: Sequence[UUID] | None = None) -> None:
         """Take back that they were sent, or that any was."""
-        c = self.table.c
-        which = c.sent_at.is_not(None) if ids is None else c.id.in_(ids)
+        which = self.table.c.sent_at.is_not(None) if ids is None else self.table.c.id.in_(ids)
         await unit.across(update(self.table).where(which).values(sent_at=None))
 
     async def lease(self, unit: Unit, id_: UUID, length: timedelta = LEASE) -> Lease | None:
         """Take the command for *length*; None if it is done, parked, not due or in other hands.
 
-        Of one that is taken over an attempt is counted; after the last it is parked.
+        Of one that is taken over an attempt is counted (unless it was asked for again meanwhile);
+        after the last it is parked.
         """
         c = self.table.c
         free = or_(c.lease_until.is_(None), c.lease_until <= unit.now)
-        lost = c.lease_until.is_not(None)
-        last = and_(lost, c.attempts + 1 >= ATTEMPTS)
+        anew, lost = c.again_at.is_not(None), c.lease_until.is_not(None)
+        last = and_(~anew, lost, c.attempts + 1 >= ATTEMPTS)
         taken = await unit.across(
             update(self.table)
             .where(c.id == id_, self.open, c.due_at <= unit.now, free)
             .values(
                 fence=c.fence + 1,
-                attempts=c.attempts + case((lost, 1), else_=0),
+                attempts=case((anew, 0), (lost, c.attempts + 1), else_=c.attempts),
                 error=case((last, LOST), else_=c.error),
                 lease_until=case((last, None), else_=unit.now + length),
                 parked_at=case((last, unit.now)),
@@ -301,14 +301,14 @@ class Commands:
         """
         c = self.table.c
         attempts = lease.attempts + 1
-        last = attempts >= ATTEMPTS
+        last, then = attempts >= ATTEMPTS, unit.now + backoff(attempts, lease.id)
         changed = await self._change(
             unit,
             lease,
             attempts=case((c.again_at.is_(None), attempts), else_=0),
             error=error,
             parked_at=case((c.again_at.is_(None), unit.now)) if last else None,
-            due_at=func.coalesce(c.again_at, unit.now + backoff(attempts, lease.id)),
+            due_at=case((c.again_at < then, c.again_at), else_=then),
             **RELEASED,
         )
         return changed.parked_at is not None
@@ -341,11 +341,11 @@ class Commands:
         if found.one_or_none() is None:
             raise NotFound(f"There is no parked command {id_}; list the parked ones.")
 
-    async def forget(self, unit: Unit, limit: int = 1000) -> None:
-        """Remove up to *limit* commands that have been done for `KEPT`."""
-        c = self.table.c
-        old = select(c.id).where(c.done_at < unit.now - KEPT).limit(limit)
-        await unit.across(delete(self.table).where(c.id.in_(old)))
+    async def forget(self, unit: Unit, limit: int = 1000) -> bool:
+        """Remove up to *limit* commands that have been done for `KEPT`; True if so many were."""
+        old = select(self.table.c.id).where(self.table.c.done_at < unit.now - KEPT).limit(limit)
+        gone = await unit.across(delete(self.table).where(self.table.c.id.in_(old)))
+        return gone.rowcount >= limit
 
     def _free(self, now: datetime) -> ColumnElement[bool]:
         """Open, in nobody's hands, and not on its way."""

@@ -39,6 +39,9 @@ DEADLINE = 300.0
 AWAY = timedelta(seconds=5)
 """How long to wait for something that is away and does not say how long."""
 
+PORTIONS = 100
+"""Transactions in which what was done long ago is removed, between two looks at the leases."""
+
 
 @dataclass
 class Story:
@@ -140,9 +143,11 @@ class Carrier:
                 log.warning("%s: cannot give %s back: %s", self.name, lease.id, exc)
 
     async def forget(self) -> None:
-        """Remove some of what was done long ago."""
-        async with self.database.unit() as unit:
-            await self.commands.forget(unit)
+        """Remove what was done long ago; of very much, some."""
+        for _ in range(PORTIONS):
+            async with self.database.unit() as unit:
+                if not await self.commands.forget(unit):
+                    return
 
     async def _attempt(self, lease: Lease) -> None:
         try:
