@@ -281,6 +281,24 @@ def test_what_may_be_removed_leaves_the_face(tmp_path: Path) -> None:
     assert breaches == [], "what it promised is still promised"
 
 
+@pytest.mark.only_full
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", installed())
+def test_what_remains_holds_before_anything_is_mended(name: str, tmp_path: Path) -> None:
+    """Style, types, sentences and contracts; and every test that is left is found."""
+    whole = tmp_path / "whole"
+    run(tmp_path, "git", "clone", "--quiet", str(ROOT), str(whole))
+    run(whole, "python", "-m", "martech", "extract", name, str(tmp_path / name), "--remove")
+    assert not (whole / "src" / "martech" / "modules" / name / "module.py").exists()
+    run(whole, "python", "-m", "martech", "contracts")
+    run(whole, "ruff", "check", "--no-cache")
+    run(whole, "ruff", "format", "--check", "--no-cache")
+    run(whole, "mypy")
+    assert "0 broken" in run(whole, "lint-imports", "--no-cache")
+    found = run(whole, "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider")
+    assert "tests/architecture/" in found
+
+
 BOOT = """
 import sys
 from martech.app import create_app, installed, load, settings_of
