@@ -4,7 +4,7 @@ Counts only, and over all tenants: the landing page and the metrics show them to
 """
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
@@ -17,7 +17,7 @@ from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import View
 
-KEPT_SECONDS = 1.0
+KEPT = timedelta(seconds=1)
 """How long a look is good for: looking costs a few queries a module."""
 
 WITHIN = 2.0
@@ -71,7 +71,8 @@ class Standing:
         """Many who ask at once cause one look."""
         async with self._looking:
             now = self._host.clock.now()
-            if self._seen_at is None or (now - self._seen_at).total_seconds() >= KEPT_SECONDS:
+            # a clock may be set back
+            if self._seen_at is None or abs(now - self._seen_at) >= KEPT:
                 self._away.clear()
                 self._seen = [await self._module(name) for name in self._host.modules]
                 self._seen_at = self._host.clock.now()

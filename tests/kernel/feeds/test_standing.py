@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from martech.kernel.bus.replay import replay
+from martech.kernel.clock import TestClock
 from martech.kernel.cursors import UNKNOWN
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
@@ -76,6 +78,21 @@ async def test_a_source_that_stands_still_is_asked_once_a_look(sample_url: str) 
         assert module.available
         assert [each.behind for each in module.subscriptions] == [None, None]
         assert still.asked == 1
+
+
+async def test_after_the_clock_was_set_back_they_are_looked_at_all_the_same(
+    sample_url: str,
+) -> None:
+    clock = TestClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
+    async with (
+        silent() as still,
+        Host([ledger], listening_to(sample_url, still.port), clock=clock) as host,
+    ):
+        standing = Standing(host)
+        await standing.look()
+        clock.move(timedelta(hours=-1))
+        await standing.look()
+        assert still.asked == 2
 
 
 async def test_a_replay_before_the_source_was_ever_reached_leaves_its_end_to_be_asked(
