@@ -5,6 +5,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import TypeVar
 
 import msgspec
 import pytest
@@ -13,22 +14,24 @@ from sqlalchemy import delete, func, select
 from martech.kernel import shadow
 from martech.kernel.bus import Bus, Delivery
 from martech.kernel.columns import table
-from martech.kernel.cursors import Cursors
+from martech.kernel.cursors import Cursor, Cursors
 from martech.kernel.host import Host
 from martech.kernel.jobs import Jobs
-from martech.kernel.messages import wire_name
+from martech.kernel.messages import Event, wire_name
 from martech.kernel.outbox import read
 from martech.kernel.settings import Settings
 from tests.chaos.defects import ActsWhileReplaying
 from tests.chaos.history import GuaranteeBroken, insist
 from tests.chaos.loads import TENANT, lines, set_aside
-from tests.chaos.reminding import REBUILDING, REMINDING, Expire, Outside
+from tests.chaos.reminding import REBUILDING, TELLING, Expire, Outside, Written
 from tests.sample.ledger import tables
 from tests.sample.shop.contract import Sold
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
 
 SUBSCRIPTION = "write_sales_down"
+
+E = TypeVar("E", bound=Event)
 
 
 async def sell(host: Host, numbers: Iterable[int]) -> None:
@@ -57,19 +60,24 @@ async def build_anew(host: Host) -> int:
         await asyncio.sleep(0)
 
 
-async def told(host: Host) -> list[tuple[str, int]]:
-    """What the projection has to say in the end: the outbox, in its order."""
-    database = host.databases["shop"]
+async def told(host: Host, module: str, type_: type[E]) -> list[E]:
+    """What stands in the outbox of *module*, in its order."""
+    database = host.databases[module]
     async with database.across(write=False) as connection:
         records = await read(
             connection,
             database.metadata,
             after=0,
-            types=[wire_name(Sold)],
+            types=[wire_name(type_)],
             items=1_000_000,
             size=1_000_000_000,
         )
-    folded = [msgspec.json.decode(record.data, type=Sold) for record in records]
+    return [msgspec.json.decode(record.data, type=type_) for record in records]
+
+
+async def sold(host: Host) -> list[tuple[str, int]]:
+    """What the projection has to say in the end."""
+    folded = await told(host, "shop", Sold)
     return [(sale.buyer, sale.number) for sold in folded for sale in sold.items]
 
 
@@ -78,7 +86,7 @@ def digest(rows: Iterable[tuple[str, int]]) -> str:
 
 
 async def replay(url: str, delivery: type[Delivery], events: int) -> None:
-    async with Host(REMINDING, Settings(database_url=url)) as host:
+    async with Host(TELLING, Settings(database_url=url)) as host:
         bus, jobs = Bus(host, delivery=delivery, batch=50), Jobs(host)
         await sell(host, range(events))
         await bus.settle()
@@ -87,7 +95,7 @@ async def replay(url: str, delivery: type[Delivery], events: int) -> None:
         erased = await beside_live_traffic(host, bus, events)
         await bus.settle()
         await jobs.settle()
-        after, wanted = await lines(host), await told(host)
+        after, wanted = await lines(host), await sold(host)
         outstanding = sum([await d.lag() for d in bus.deliveries]) + len(await set_aside(host))
         insist(
             faults=erased, wanted=events, tried=len(wanted), planned=2 * events,
@@ -95,7 +103,9 @@ async def replay(url: str, delivery: type[Delivery], events: int) -> None:
         )  # fmt: skip
         if digest(after[:events]) != before or digest(after) != digest(wanted):
             raise GuaranteeBroken("the projection built anew is another")
-        await _check_commands(host, {number for _, number in wanted}, erased)
+        numbers = {number for _, number in wanted}
+        await _check_commands(host, numbers, erased)
+        await _check_events(host, numbers)
 
 
 async def beside_live_traffic(host: Host, bus: Bus, events: int) -> int:
@@ -129,6 +139,15 @@ async def _check_commands(host: Host, numbers: set[int], replayed: int) -> None:
         raise GuaranteeBroken(f"{expired} inward commands, {database.dropped} outward dropped")
 
 
+async def _check_events(host: Host, numbers: set[int]) -> None:
+    """Others were told of each once, and of what was heard before not again."""
+    times = Counter(each.number for each in await told(host, "ledger", Written))
+    if more := [number for number, told in times.items() if told > 1]:
+        raise GuaranteeBroken(f"{len(more)} told again")
+    if times.keys() != numbers:
+        raise GuaranteeBroken(f"{len(numbers - times.keys())} never told")
+
+
 async def rebuild(url: str, events: int) -> None:
     """As `replay`, but in a shadow: nothing in use is emptied, and lines are written once."""
     async with Host(REBUILDING, Settings(database_url=url)) as host:
@@ -145,7 +164,7 @@ async def rebuild(url: str, events: int) -> None:
             await running
         await bus.settle()
         await jobs.settle()
-        after, wanted = await lines(host), await told(host)
+        after, wanted = await lines(host), await sold(host)
         insist(
             faults=1, wanted=1, tried=len(wanted), planned=2 * events, progress=len(after),
             outstanding=sum([await d.lag() for d in bus.deliveries]) + len(await set_aside(host)),
@@ -176,6 +195,14 @@ async def test_a_shadow_that_acts_is_found_out(
 
 async def test_a_projection_is_built_anew_beside_live_traffic(sample_url: str, full: bool) -> None:
     await replay(sample_url, Delivery, 1_500 if full else 60)
+
+
+async def test_telling_again_while_replaying_is_found_out(
+    sample_url: str, full: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cursor, "has_heard", lambda *_: False)
+    with pytest.raises(GuaranteeBroken, match=r"[1-9]\d* told again"):
+        await replay(sample_url, Delivery, 500 if full else 30)
 
 
 async def test_acting_while_replaying_is_found_out(sample_url: str, full: bool) -> None:
