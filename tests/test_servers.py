@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import psutil
 import pytest
 import redis
+from confluent_kafka.admin import AdminClient
 
-from tests import servers
+from tests import servers, watchers
 
 ROOT = Path(__file__).parents[1]
 NOWHERE = Path("/nonexistent")
@@ -44,6 +46,15 @@ def test_the_lock_brings_a_redis_of_its_own() -> None:
     assert redis.Redis.from_url(server.url).ping()
 
 
+def test_the_lock_brings_a_kafka_of_its_own() -> None:
+    program = servers.find_tansu(path="")
+    assert "site-packages" in program.parts
+    server = servers.start_kafka(program)
+    asking = AdminClient({"bootstrap.servers": urlsplit(server.url).netloc})
+    assert len(asking.list_topics(timeout=30).brokers) == 1
+    watchers.stop(server)
+
+
 def test_postgresql_never_runs_as_root() -> None:
     server = servers.start_postgres(servers.find_postgres())
     expected = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
@@ -54,11 +65,11 @@ def test_postgresql_never_runs_as_root() -> None:
 def test_a_server_that_is_restarted_has_what_it_had_where_it_was(by: signal.Signals) -> None:
     before = servers.start_postgres(servers.find_postgres())
     ask(before.url, "CREATE TABLE t AS SELECT 1 AS x")
-    after = servers.restart(before, by)
+    after = watchers.restart(before, by)
     assert after.url == before.url
     assert after.pid != before.pid
     assert ask(after.url, "SELECT x FROM t") == 1
-    servers.stop(after)
+    watchers.stop(after)
     assert after.pid
     assert not psutil.pid_exists(after.pid)
 
@@ -106,6 +117,8 @@ def test_what_is_missing_is_named_and_never_skipped(
     monkeypatch.setattr(servers, "_package", lambda name: None)
     with pytest.raises(servers.Missing, match=f"MARTECH_TEST_{kind.upper()}_URL"):
         servers.find_postgres("", NOWHERE) if kind == "postgres" else servers.find_redis("")
+    with pytest.raises(servers.Missing, match="tansu"):
+        servers.find_tansu("")
 
 
 @pytest.mark.parametrize("kind", ["postgres", "redis"])

@@ -24,7 +24,7 @@ from martech.kernel.bus import Bus
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
-from tests import databases, servers
+from tests import databases, servers, watchers
 from tests.chaos.history import GuaranteeBroken, History, insist
 from tests.chaos.loads import TENANT, lines, set_aside
 from tests.chaos.nodes import Nodes, monolith, nodes
@@ -59,7 +59,7 @@ class Restarted:
 
     async def restart(self) -> None:
         by = WAYS[self.times % len(WAYS)]
-        self.server = await asyncio.to_thread(servers.restart, self.server, by)
+        self.server = await asyncio.to_thread(watchers.restart, self.server, by)
         self.times += 1
 
 
@@ -70,7 +70,7 @@ async def own() -> AsyncIterator[Restarted]:
     try:
         yield made
     finally:
-        await asyncio.to_thread(servers.stop, made.server)
+        await asyncio.to_thread(watchers.stop, made.server)
 
 
 @dataclass

@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _in_short(_name: str, given: Mapping[str, object]) -> bool:
-    brokered = given.get("feed") in ("redis", "kafka")
+    brokered = given.get("feed") in ("redis", "kafka", "tansu")
     return given.get("processes", 3) == 3 and (not brokered or given.get("kind") == whole_on())
 
 
@@ -32,6 +32,13 @@ def feed(request: pytest.FixtureRequest) -> str:
 def processes(request: pytest.FixtureRequest) -> int:
     """How many carry the same subscriptions."""
     return int(request.param)
+
+
+@pytest.fixture
+def full(request: pytest.FixtureRequest, full: bool) -> bool:
+    """tansu carries short runs only: of more than two thousand batches it gives no more out."""
+    on_tansu = "feed" in request.fixturenames and request.getfixturevalue("feed") == "tansu"
+    return full and not on_tansu
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from martech.kernel.feeds.redis import stream
 from martech.kernel.feeds.relay import Relay, Relays
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
-from tests import servers
+from tests import servers, watchers
 from tests.chaos.processes import Say
 from tests.sample.shop.module import module as shop
 
@@ -40,7 +40,7 @@ class OwnRedis:
 
     async def stop(self) -> None:
         if self._server:
-            await asyncio.to_thread(servers.stop, self._server)
+            await asyncio.to_thread(watchers.stop, self._server)
             self._server = None
 
     async def forget(self) -> None:

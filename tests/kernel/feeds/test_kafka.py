@@ -7,11 +7,12 @@ from threading import Event
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource
 
 from martech.kernel.errors import Unavailable
 from martech.kernel.feeds import Feed
 from martech.kernel.feeds.broker import Mark
-from martech.kernel.feeds.kafka import KafkaBroker, KafkaFeed, ToSend
+from martech.kernel.feeds.kafka import KEPT, KafkaBroker, KafkaFeed, ToSend
 from martech.kernel.feeds.kafka.cluster import Cluster
 from martech.kernel.feeds.kafka.entry import Copy, headers_of
 from martech.kernel.feeds.relay import Relay
@@ -19,7 +20,7 @@ from martech.kernel.host import Host
 from martech.kernel.outbox import Recorded
 from martech.kernel.settings import Settings, SettingsError
 from tests.chaos.loads import TENANT
-from tests.kernel.feeds.topics import MockKafka
+from tests.kernel.feeds.topics import MockKafka, Tansu, address, held, with_option
 from tests.sample.shop.module import module as shop_module
 
 pytestmark = pytest.mark.anyio
@@ -27,9 +28,16 @@ pytestmark = pytest.mark.anyio
 SOLD, PRICE = "shop.sold.v1", "shop.price_changed.v1"
 
 
-@pytest.fixture
-def cluster() -> MockKafka:
-    return MockKafka()
+@pytest.fixture(params=["mock", "tansu"])
+async def url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    if request.param == "mock":
+        mock = MockKafka()
+        yield mock.url
+    else:
+        tansu = Tansu()
+        await tansu.start()
+        yield tansu.url
+        await tansu.kill()
 
 
 @pytest.fixture
@@ -39,8 +47,8 @@ async def shop(sample_url: str) -> AsyncIterator[Host]:
 
 
 @pytest.fixture
-async def broker(cluster: MockKafka) -> AsyncIterator[KafkaBroker]:
-    broker = KafkaBroker(cluster.url)
+async def broker(url: str) -> AsyncIterator[KafkaBroker]:
+    broker = KafkaBroker(url)
     yield broker
     await broker.close()
 
@@ -126,12 +134,12 @@ class Late(KafkaBroker):
 
 @pytest.mark.parametrize("first", [0, 3], ids=["of nothing", "of a part"])
 async def test_of_two_relays_that_saw_the_same_end_the_later_is_not_heard(
-    shop: Host, feed: Feed, broker: KafkaBroker, cluster: MockKafka, relay: Relay, first: int
+    shop: Host, feed: Feed, broker: KafkaBroker, url: str, relay: Relay, first: int
 ) -> None:
     await sell(shop, 9)
     records = await all_of(shop)
     assert not first or await broker.append("shop", None, records[:first], after=0)
-    mark, late = await broker.mark("shop"), Late(cluster.url)
+    mark, late = await broker.mark("shop"), Late(url)
     held = asyncio.create_task(late.append("shop", mark, records[first : first + 2], after=first))
     assert await asyncio.to_thread(late.looked.wait, 30)
     assert await broker.append("shop", mark, records[first : first + 4], after=first)
@@ -146,13 +154,13 @@ async def test_of_two_relays_that_saw_the_same_end_the_later_is_not_heard(
 
 
 async def test_behind_an_event_that_kafka_refused_nothing_counts(
-    shop: Host, feed: Feed, broker: KafkaBroker, cluster: MockKafka, relay: Relay
+    shop: Host, feed: Feed, broker: KafkaBroker, url: str, relay: Relay
 ) -> None:
     await sell(shop, 5)
     records = await all_of(shop)
     copy = Copy.anew(0)
     sent = [(records[n], headers_of(records[n], n, copy, n)) for n in range(5)]
-    producer = Producer({"bootstrap.servers": cluster.address})
+    producer = Producer({"bootstrap.servers": address(url), "batch.num.messages": 1})
     for record, headers in (sent[0], *sent[2:]):  # the second was larger than it takes
         producer.produce("martech.outbox.shop", bytes(record.data), partition=0, headers=headers)
     assert producer.flush(30) == 0
@@ -164,17 +172,17 @@ async def test_behind_an_event_that_kafka_refused_nothing_counts(
 
 
 async def test_after_a_failure_nothing_is_sent_behind_what_is_refused(
-    shop: Host, feed: Feed, cluster: MockKafka
+    shop: Host, feed: Feed, url: str
 ) -> None:
     async with shop.unit("shop", TENANT) as service:
         await service.change_price("tea")
         await service.change_price("x" * 20_000)
         await service.change_price("tea")
-    broker = KafkaBroker(f"{cluster.url}?message.max.bytes=9000")
+    broker = KafkaBroker(with_option(url, "message.max.bytes=9000"))
     for _ in range(3):
         with pytest.raises(Unavailable, match="too large"):
             await Relay(shop.databases["shop"], broker).step()
-    assert cluster.holds("martech.outbox.shop") == 1
+    assert held(url, "martech.outbox.shop") == 1
     assert [r.position for r in await feed.read(after=0, types=[PRICE])] == [1]
     await broker.close()
 
@@ -198,9 +206,9 @@ class Unsteady(Cluster):
 
 
 async def test_what_came_before_an_error_is_fetched_again(
-    shop: Host, relay: Relay, cluster: MockKafka
+    shop: Host, relay: Relay, url: str
 ) -> None:
-    feed = KafkaFeed(Unsteady(cluster.url), shop.feed("shop"))
+    feed = KafkaFeed(Unsteady(url), shop.feed("shop"))
     await sell(shop, 1)
     await settle(relay)
     assert len(await feed.read(after=0, types=[SOLD])) == 1
@@ -230,14 +238,12 @@ async def test_a_hole_is_waited_at_until_what_is_missing_comes(
     assert await relay.step() == 0, "it is copied no third time"
 
 
-async def test_others_can_read_it_as_cloudevents(
-    shop: Host, relay: Relay, cluster: MockKafka
-) -> None:
+async def test_others_can_read_it_as_cloudevents(shop: Host, relay: Relay, url: str) -> None:
     await change_prices(shop, 1)
     await sell(shop, 1)
     await settle(relay)
     record, _ = await all_of(shop)
-    consumer = Consumer({"bootstrap.servers": cluster.address, "group.id": "others"})
+    consumer = Consumer({"bootstrap.servers": address(url), "group.id": "others"})
     consumer.assign([TopicPartition("martech.outbox.shop", 0, 0)])
     message, folded = consumer.consume(2, timeout=30)
     consumer.close()
@@ -251,6 +257,18 @@ async def test_others_can_read_it_as_cloudevents(
     assert headers["ce_type"] == PRICE.encode()
     assert headers["ce_source"] == b"/martech/shop"
     assert headers["ce_before"] == b"0"
+
+
+@pytest.mark.parametrize("url", ["tansu"], indirect=True)  # the mock makes no topics
+async def test_of_a_topic_that_is_made_here_nothing_is_dropped(
+    shop: Host, url: str, relay: Relay
+) -> None:
+    await sell(shop, 1)
+    await settle(relay)
+    topic = ConfigResource(ConfigResource.Type.TOPIC, "martech.outbox.shop")
+    admin = AdminClient({"bootstrap.servers": address(url)})
+    kept = await asyncio.to_thread(admin.describe_configs([topic])[topic].result, 30)
+    assert {name: kept[name].value for name in KEPT} == KEPT
 
 
 async def test_while_kafka_is_away_everything_waits(shop: Host) -> None:

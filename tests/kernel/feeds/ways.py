@@ -14,7 +14,7 @@ from martech.kernel.settings import Settings
 from tests.chaos.processes import Child
 from tests.kernel.feeds.children import SECRET, serve
 from tests.kernel.feeds.streams import OwnRedis, relay, settled
-from tests.kernel.feeds.topics import OwnKafka
+from tests.kernel.feeds.topics import Mocked, OwnKafka, Tansu
 from tests.servers import free_port
 
 
@@ -145,9 +145,10 @@ class Kafka:
 
     modules = ("ledger",)
     relay: ClassVar[type[Relay]] = Relay
+    kafka: ClassVar[type[OwnKafka]] = Mocked
 
     def __init__(self, url: str) -> None:
-        self._http, self._kafka = Http(url), OwnKafka()
+        self._http, self._kafka = Http(url), self.kafka()
         self.settings = replace(self._http.settings, broker_url=self._kafka.url)
         self._there = Settings(database_url=url, broker_url=self._kafka.url)
 
@@ -177,6 +178,18 @@ class Kafka:
         await self.revive()
 
 
-WAYS: dict[str, type[Way]] = {"local": Local, "http": Http, "redis": Redis, "kafka": Kafka}
+class KafkaOnTansu(Kafka):
+    """Another broker than the one that the client brings along."""
+
+    kafka = Tansu
+
+
+WAYS: dict[str, type[Way]] = {
+    "local": Local,
+    "http": Http,
+    "redis": Redis,
+    "kafka": Kafka,
+    "tansu": KafkaOnTansu,
+}
 MORTAL = [name for name, way in WAYS.items() if issubclass(way, Mortal)]
 FORGETFUL = [name for name, way in WAYS.items() if issubclass(way, Forgetful)]

@@ -103,11 +103,15 @@ class KafkaBroker:
     def _make(self, source: str) -> None:
         """Make the topic, where that is ours to do and it is not there."""
         topic, patience = self._cluster.topic(source), self._cluster.patience
-        made = self._cluster.admin().create_topics(
+        with self._looks.held() as consumer:
+            if Topic(self._cluster, source).is_there(consumer):
+                return
+        admin = self._cluster.admin()  # without a name it would go before it has asked
+        made = admin.create_topics(
             [NewTopic(topic, num_partitions=1, config=KEPT)], request_timeout=patience
-        )[topic]
+        )
         try:
-            made.result(patience)
+            made[topic].result(patience)
         except (KafkaException, TimeoutError) as exc:  # if it is not there, sending says so
             log.debug("%s was not made: %s", topic, exc)
 

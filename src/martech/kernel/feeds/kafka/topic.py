@@ -44,8 +44,11 @@ class Topic:
         except KafkaException as exc:
             if exc.args[0].code() not in ABSENT:
                 raise
-        known = consumer.list_topics(self.name, timeout=self._patience)  # what it knew may be old
-        return (0, 0) if known.topics[self.name].error else self._watermarks(consumer)
+        return self._watermarks(consumer) if self.is_there(consumer) else (0, 0)
+
+    def is_there(self, consumer: Consumer) -> bool:
+        """Asked anew: what *consumer* knew may be old."""
+        return not consumer.list_topics(self.name, timeout=self._patience).topics[self.name].error
 
     def _watermarks(self, consumer: Consumer) -> tuple[int, int]:
         low, high = consumer.get_watermark_offsets(self.at(0), timeout=self._patience)
