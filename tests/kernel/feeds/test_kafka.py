@@ -6,14 +6,15 @@ from collections.abc import AsyncIterator, Sequence
 from threading import Event
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from anyio.lowlevel import checkpoint
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource
 
 from martech.kernel.errors import Unavailable
 from martech.kernel.feeds import Feed
 from martech.kernel.feeds.broker import Mark
 from martech.kernel.feeds.kafka import KEPT, KafkaBroker, KafkaFeed, ToSend
-from martech.kernel.feeds.kafka.cluster import Cluster
+from martech.kernel.feeds.kafka.cluster import Cluster, Shared
 from martech.kernel.feeds.kafka.entry import Copy, headers_of
 from martech.kernel.feeds.relay import Relay
 from martech.kernel.host import Host
@@ -281,6 +282,28 @@ async def test_while_kafka_is_away_everything_waits(shop: Host) -> None:
         await feed.read(after=0, types=[SOLD])
     await feed.close()
     await broker.close()
+
+
+async def test_who_waits_for_a_consumer_that_is_closed_waits_in_vain_and_no_longer() -> None:
+    """Eight relays that ask one after the other would hold up the end of a process."""
+    shared, entered, go = Shared(Cluster("kafka://127.0.0.1:1").looking), Event(), Event()
+
+    def hold(wait: bool) -> None:
+        with shared.held():
+            entered.set()
+            assert not wait or go.wait(30)
+
+    first = asyncio.create_task(asyncio.to_thread(hold, True))
+    assert await asyncio.to_thread(entered.wait, 30)
+    closing = asyncio.create_task(asyncio.to_thread(shared.close))
+    while not shared.closing:
+        await checkpoint()
+    second = asyncio.create_task(asyncio.to_thread(hold, False))
+    go.set()
+    await first
+    await closing
+    with pytest.raises(KafkaException, match="_DESTROY"):
+        await second
 
 
 def test_a_kafka_without_its_client_is_refused_at_the_start(

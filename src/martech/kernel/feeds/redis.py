@@ -27,6 +27,7 @@ from martech.kernel.errors import Unavailable
 from martech.kernel.feeds import Feed
 from martech.kernel.feeds.broker import Mark
 from martech.kernel.outbox import Recorded
+from martech.kernel.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -214,15 +215,16 @@ class RedisFeed:
         return await self._record.waiting(after=after, types=types)
 
     async def watch(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
+        self._wake, trouble = wake, Trouble(log)
         while True:
             try:
                 async with self._redis.pubsub() as told:
                     await told.subscribe(stream(self.source))
                     async for _ in told.listen():  # that it listens is the first it hears
+                        trouble.ends(f"{self.source} is watched in Redis again")
                         wake()
             except (RedisError, OSError) as exc:
-                log.warning("cannot watch %s in Redis, polling instead: %s", self.source, exc)
+                trouble.begins(f"cannot watch {self.source} in Redis, polling instead", str(exc))
             await asyncio.sleep(AGAIN)
 
     async def close(self) -> None:

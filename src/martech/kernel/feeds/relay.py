@@ -27,6 +27,7 @@ from martech.kernel.feeds.broker import Broker, Mark
 from martech.kernel.feeds.wake import watch
 from martech.kernel.outbox import Recorded
 from martech.kernel.process import Signals
+from martech.kernel.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -59,18 +60,19 @@ class Relay:
 
     async def run(self, signals: Signals) -> None:
         """Copy what is told, until cancelled."""
-        wait = POLL
+        wait, trouble = POLL, Trouble(log)
         with signals.listening(self.source) as news:
             while True:
                 news.clear()
                 try:
                     copied, wait = await self.step(), POLL
+                    trouble.ends(f"the outbox of {self.source} is copied again")
                     if copied:
                         await asyncio.sleep(0 if copied >= self._batch / 2 else REST)
                         continue
                 except Unavailable as exc:
                     wait = min(wait * 2, LONGEST_WAIT)
-                    log.warning("the outbox of %s is not copied: %s", self.source, exc.detail)
+                    trouble.begins(f"the outbox of {self.source} is not copied", exc.detail)
                 except Exception:
                     wait = min(wait * 2, LONGEST_WAIT)
                     log.exception("the relay of %s stumbled and tries again", self.source)

@@ -15,6 +15,7 @@ from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.jobs.carrier import DEADLINE, Carrier
 from martech.kernel.jobs.queue import Queue
+from martech.kernel.trouble import Trouble
 
 __all__ = ["Carrier", "Jobs", "Queue"]
 
@@ -84,30 +85,32 @@ class Jobs:
 
     async def _sweep(self, carrier: Carrier, queue: Queue) -> None:
         """Hand out what is due: at the next time, when woken, and now and then."""
-        topic = f"{carrier.name}.commands"
+        topic, trouble = f"{carrier.name}.commands", Trouble(log)
         with self.host.process.signals.listening(topic) as news:
             while True:
                 news.clear()
-                wait = await self._hand_out(carrier, queue)
+                wait = await self._hand_out(carrier, queue, trouble)
                 try:
                     async with asyncio.timeout(wait):
                         await news.wait()
                 except TimeoutError:
                     continue
 
-    async def _hand_out(self, carrier: Carrier, queue: Queue) -> float:
+    async def _hand_out(self, carrier: Carrier, queue: Queue, trouble: Trouble) -> float:
         """One sweep; returns the seconds until the next."""
         try:
+            await queue.reach()
             ids, coming = await _swept(carrier)
             if ids:
                 await _send(carrier, queue, ids)
                 return BUSY
         except Unavailable as exc:
-            log.warning("the commands of %s wait: %s", carrier.name, exc.detail)
+            trouble.begins(f"the commands of {carrier.name} wait", exc.detail)
             return AWAY
         except Exception:
             log.exception("the sweep of %s stumbled and tries again", carrier.name)
             return AWAY
+        trouble.ends(f"the commands of {carrier.name} are handed out again")
         if coming is None:
             return POLL
         return min(POLL, max(BUSY, (coming - self.host.clock.now()).total_seconds()))

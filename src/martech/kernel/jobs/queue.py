@@ -45,8 +45,14 @@ class Queue:
         """Bring what arrives to *carry_out* on the running loop, *at_once* at a time."""
         self._loop, self._carry_out = asyncio.get_running_loop(), carry_out
         glance = IDLE if isinstance(self.broker, StubBroker) else GLANCE
+        logging.getLogger(f"dramatiq.worker.ConsumerThread({self.name})").addFilter(_is_news)
         self._worker = dramatiq.Worker(self.broker, worker_threads=at_once, worker_timeout=glance)
         self._worker.start()
+
+    async def reach(self) -> None:
+        """Raise `Unavailable` when the broker is away."""
+        if isinstance(self.broker, RedisBroker):
+            await self._asked(self.broker.client.ping)
 
     async def send(self, ids: Sequence[UUID]) -> None:
         """Hand *ids* over. Raises `Unavailable` when the broker is away; some may be there."""
@@ -57,8 +63,11 @@ class Queue:
             for id_ in ids:
                 self._actor.send(str(id_))
 
+        await self._asked(send)
+
+    async def _asked(self, question: Callable[[], object]) -> None:
         try:
-            await asyncio.to_thread(send)
+            await asyncio.to_thread(question)
         except (BrokerConnectionError, RedisError) as exc:
             raise Unavailable(f"The broker of {self.name} does not answer: {exc}") from exc
 
@@ -79,6 +88,12 @@ class Queue:
             asyncio.run_coroutine_threadsafe(_awaited(self._carry_out, id_), self._loop).result()
         except CancelledError:
             log.info("%s was broken off", id_)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """That the broker is away, its thread would say each time that it tries. Who hands out says it
+    once."""
+    return "connection error" not in str(record.msg)
 
 
 async def _awaited(carry_out: CarryOut, id_: str) -> bool:

@@ -31,6 +31,7 @@ from martech.kernel.feeds.kafka.entry import Copy, Headers, beginning, headers_o
 from martech.kernel.feeds.kafka.reading import Reading
 from martech.kernel.feeds.kafka.topic import Tail, Topic
 from martech.kernel.outbox import Recorded
+from martech.kernel.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -183,14 +184,15 @@ class KafkaFeed:
         return await self._record.waiting(after=after, types=types)
 
     async def watch(self, wake: Callable[[], None]) -> None:
-        self._wake, seen = wake, None
+        self._wake, seen, trouble = wake, None, Trouble(log)
         while True:
             try:
                 now = await self._cluster.wait_for(self.source, self._ends)
             except Unavailable as exc:
-                log.warning("cannot watch %s, polling instead: %s", self.source, exc.detail)
+                trouble.begins(f"cannot watch {self.source} in Kafka, polling instead", exc.detail)
                 await asyncio.sleep(AGAIN)
                 continue
+            trouble.ends(f"{self.source} is watched in Kafka again")
             if now != seen:
                 seen = now
                 wake()

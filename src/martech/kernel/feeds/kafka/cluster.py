@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
 from martech.kernel.errors import Unavailable
@@ -34,6 +34,8 @@ class Cluster:
             "bootstrap.servers": parts.netloc,
             "socket.timeout.ms": PATIENCE,
             "message.max.bytes": LARGEST,
+            # else it begins anew at once when nobody answers, and logs that twenty times a second
+            "metadata.recovery.strategy": "none",
             **dict(parse_qsl(parts.query)),
         }
         self.patience = int(self._common["socket.timeout.ms"]) / 1000
@@ -97,14 +99,19 @@ class Shared:
         self._make = make
         self._lock = Lock()
         self._consumer: Consumer | None = None
+        self.closing = False
 
     @contextmanager
     def held(self) -> Iterator[Consumer]:
+        """Raises `KafkaException` for those who waited for it when it was closed."""
         with self._lock:
+            if self.closing:
+                raise KafkaException(KafkaError(KafkaError._DESTROY))
             self._consumer = self._consumer or self._make()
             yield self._consumer
 
     def close(self) -> None:
+        self.closing = True
         with self._lock:
             if self._consumer is not None:
                 self._consumer.close()
