@@ -116,6 +116,26 @@ async def test_a_revocation_takes_effect_as_soon_as_the_issuer_wakes_us(
         keyring.verify(key, NOW)
 
 
+@pytest.mark.parametrize("told_since", [0, 1, 5])
+async def test_after_the_issuers_database_was_restored_what_it_tells_is_heard(
+    issuing: Issuing, clock: TestClock, told_since: int
+) -> None:
+    keyring, stolen = Keyring(), uuid4()
+    follower = Follower(keyring, issuing, clock)
+    for _ in range(3):
+        issuing.say(Revoked(key_id=uuid4(), at=NOW))
+    await follower.begin()
+    del issuing.said[2:]  # the backup had no more
+    await follower.catch_up()
+    for _ in range(told_since):
+        issuing.say(Revoked(key_id=uuid4(), at=NOW))
+    issuing.say(Revoked(key_id=stolen, at=NOW))
+
+    await follower.catch_up()
+
+    assert stolen in keyring.revoked
+
+
 async def test_with_the_issuer_away_known_keys_keep_working_and_the_list_ages(
     issuing: Issuing, clock: TestClock
 ) -> None:

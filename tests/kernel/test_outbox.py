@@ -91,6 +91,19 @@ async def test_there_is_at_least_one_however_large(sample: Host) -> None:
     assert numbers(await read(sample, size=1)) == list(range(FOLD))
 
 
+async def test_what_is_far_behind_is_counted_by_its_events(
+    sample: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "COUNTED", 3)
+    for number in range(0, 10, 2):
+        async with sample.unit("shop", TENANT) as shop:
+            await shop.sell([number, number + 1])
+    feed = sample.feed("shop")
+    assert await feed.waiting(after=0, types=[SOLD]) == 3 * 2 + 2
+    last = (await feed.read(after=0, types=[SOLD]))[2].position
+    assert await feed.waiting(after=last, types=[SOLD]) == 2 * 2
+
+
 async def test_head_and_waiting_count_what_is_asked_for(sample: Host) -> None:
     feed = sample.feed("shop")
     assert (await feed.head([SOLD]), await feed.waiting(after=0, types=[SOLD])) == (0, 0)

@@ -31,6 +31,7 @@ from tests.sample.shop.tables import prices, sales
 pytestmark = pytest.mark.anyio
 
 MINE, THEIRS = uuid4(), uuid4()
+OTHER = sales.alias("other")
 
 
 @pytest.fixture
@@ -62,6 +63,10 @@ FORGETFUL: dict[str, Executable] = {
         prices.outerjoin(sales, and_(sales.c.tenant == MINE, prices.c.tenant == MINE))
     ),
     "a filter on the other table": select(prices.c.article).where(sales.c.tenant == MINE),
+    "a join on the right of another": select(prices.c.article).select_from(
+        sales.outerjoin(prices.join(OTHER, true()), true())
+    ).where(sales.c.tenant == MINE, OTHER.c.tenant == MINE),
+    "an alias of an alias": select(prices.alias("a").alias("b").c.article),
 }
 
 

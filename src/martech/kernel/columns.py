@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    String,
     Table,
     Uuid,
 )
@@ -61,6 +62,19 @@ def _as_text(value: datetime | None) -> str | None:
     if value is None:
         return None
     return _aware(value).astimezone(UTC).isoformat(" ", "microseconds")[:-6]  # without +00:00
+
+
+class Words(TypeDecorator[str]):
+    """Text that nobody has looked at, such as an exception's: what a database cannot store of it
+    (NUL, half of a pair) is replaced, so that it does not stand in the way of what it is about."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 class Json(TypeDecorator[object]):

@@ -45,7 +45,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid_utils.compat import uuid7
 
-from martech.kernel.columns import Id, UtcDateTime, tenant_column
+from martech.kernel.columns import Id, UtcDateTime, Words, tenant_column
 from martech.kernel.errors import Conflict, NotFound
 from martech.kernel.messages import Command, wire_name
 from martech.kernel.outbox import Origin
@@ -128,7 +128,7 @@ def commands_table(metadata: MetaData) -> Table:
         Column("fence", Integer, nullable=False, default=0),
         Column("done_at", UtcDateTime),
         Column("parked_at", UtcDateTime),
-        Column("error", String),
+        Column("error", Words),
     )
     only = _open(table)
     Index(None, table.c.due_at, sqlite_where=only, postgresql_where=only)

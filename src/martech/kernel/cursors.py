@@ -45,7 +45,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from martech.kernel.columns import Id, Position, UtcDateTime, table, tenant_column
+from martech.kernel.columns import Id, Position, UtcDateTime, Words, table, tenant_column
 
 UNKNOWN = -1
 """As the end of a replay: where the source's outbox ends is yet to be asked."""
@@ -127,7 +127,7 @@ def parked_table(metadata: MetaData) -> Table:
         Column("due_at", UtcDateTime),
         Column("replaying", Boolean, nullable=False, server_default=text("false")),
         Column("heard_before", Boolean, nullable=False, server_default=text("false")),
-        Column("error", String, nullable=False),
+        Column("error", Words, nullable=False),
         Column("data", LargeBinary, nullable=False),
         Index(None, "subscription", "due_at"),
     )

@@ -35,6 +35,9 @@ from martech.kernel.columns import Id, Position, UtcDateTime, table, tenant_colu
 from martech.kernel.messages import Event, Folded, subject_of, upcasts, wire_name
 from martech.kernel.telemetry import Carry, carried_on, current
 
+COUNTED = 10_000
+"""Events of a type that are counted by their items; more would hold up the loop."""
+
 SOURCE = "/martech/"
 
 
@@ -192,12 +195,21 @@ async def told_at(connection: AsyncConnection, metadata: MetaData, position: int
 async def waiting(
     connection: AsyncConnection, metadata: MetaData, *, after: int, types: Sequence[str]
 ) -> int:
-    """How many items of *types* stand behind position *after*."""
-    outbox = table(metadata, "outbox")
-    statement = select(func.coalesce(func.sum(outbox.c["items"]), 0)).where(
-        outbox.c.position > after, outbox.c.type.in_(types)
-    )
-    return int((await connection.execute(statement)).scalar_one())
+    """How many items of *types* stand behind position *after*. Of each type so many as `COUNTED`
+    events have; what is behind those is taken for events of one item."""
+    return sum([await _waiting(connection, table(metadata, "outbox"), after, t) for t in types])
+
+
+async def _waiting(connection: AsyncConnection, outbox: Table, after: int, type_: str) -> int:
+    position, items = outbox.c.position, outbox.c["items"]
+    there = select(position, items).where(outbox.c.type == type_, position > after)
+    nearest = there.order_by(position).limit(COUNTED).subquery()
+    counts = select(func.count(), func.sum(nearest.c["items"]), func.max(nearest.c.position))
+    events, found, reached = (await connection.execute(counts.select_from(nearest))).one()
+    if events < COUNTED:
+        return int(found or 0)
+    last = select(func.max(position)).where(outbox.c.type == type_)
+    return int(found + (await connection.execute(last)).scalar_one() - reached)
 
 
 class Reader(Protocol):

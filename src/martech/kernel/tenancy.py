@@ -41,6 +41,7 @@ from sqlalchemy.sql.elements import (
 from sqlalchemy.sql.selectable import (
     Alias,
     FromClause,
+    FromGrouping,
     Join,
     SelectBase,
     SelectState,
@@ -194,6 +195,8 @@ def check_conflict(table: TableClause, keys: Collection[str], changed: Collectio
 
 
 def _flatten(source: FromClause) -> Iterator[FromClause]:
+    if isinstance(source, FromGrouping):  # a join on the right of another
+        source = source.element
     yield source
     if isinstance(source, Join):
         yield from _flatten(source.left)
@@ -201,7 +204,9 @@ def _flatten(source: FromClause) -> Iterator[FromClause]:
 
 
 def _origin(source: FromClause) -> FromClause:
-    return source.element if isinstance(source, Alias) else source
+    while isinstance(source, Alias):
+        source = source.element
+    return source
 
 
 def _conjuncts(clause: ClauseElement | None) -> Iterator[ClauseElement]:

@@ -74,7 +74,7 @@ class Follower:
         self._news = news
         self._clock = clock
         self._snapshot = snapshot
-        self._position = 0
+        self._last: Recorded | None = None
         self._saved_at: datetime | None = None
         self._trouble = Trouble(log)
 
@@ -105,19 +105,31 @@ class Follower:
         """Hear everything that was said until now. Raises what the feed raises."""
         if self._news is None:
             return
-        now, changed, page = self._clock.now(), False, None
-        while page is None or page:
-            page = await self._news.read(after=self._position, types=NEWS_TYPES, items=PAGE)
+        now, changed = self._clock.now(), False
+        page = await self._since(self._news)
+        while page:
             for record in page:
                 try:
                     self._hear(record)
                 except ValueError:  # DecodeError is one; the next revocation must still be heard
                     log.exception("news of keys at position %d is unreadable", record.position)
-                self._position = record.position
+                self._last = record
                 changed = True
+            page = await self._news.read(after=record.position, types=NEWS_TYPES, items=PAGE)
         self._keyring.read_at = now
         if changed or self._saved_at is None or now - self._saved_at >= SAVED_EVERY:
             self._save(now)
+
+    async def _since(self, news: News) -> Sequence[Recorded]:
+        """What follows on the last that was heard; and everything, where that is not there any
+        more: an outbox that was restored tells other things at the same positions."""
+        if self._last is not None:
+            page = await news.read(after=self._last.position - 1, types=NEWS_TYPES, items=PAGE)
+            if page and page[0].id == self._last.id:
+                return page[1:]
+            log.warning("the issuer's outbox is another than it was: all of it is read again")
+            self._last = None
+        return await news.read(after=0, types=NEWS_TYPES, items=PAGE)
 
     def load(self) -> None:
         """Begin with what was known when this host last ran."""
