@@ -277,6 +277,40 @@ async def test_every_tenant_table_is_walled_without_being_asked(
         assert len((await connection.execute(text("SELECT * FROM shelf.books"))).all()) == 1
 
 
+async def test_while_somebody_reads_for_long_a_migration_lets_others_through(
+    folder: Path, postgresql: str
+) -> None:
+    await migrate.revise(first(), "a shelf", folder)
+    await migrate.upgrade(first(), postgresql, folder)
+    await migrate.revise(second(), "another", folder)
+    async with connected(postgresql) as backup:
+        await backup.execute(text("SELECT * FROM shelf.books"))
+        migrating = asyncio.create_task(migrate.upgrade(second(), postgresql, folder))
+        while not await rows(postgresql, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+            assert not migrating.done()
+        await rows(postgresql, "SELECT * FROM shelf.books")  # which would stand behind it
+        assert not migrating.done()
+    await migrating
+    assert await migrate.drift(second(), postgresql, folder) == []
+
+
+async def test_who_reads_for_too_long_is_named(
+    folder: Path, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "PATIENCE", 0)
+    await migrate.revise(first(), "a shelf", folder)
+    await migrate.upgrade(first(), postgresql, folder)
+    await migrate.revise(second(), "another", folder)
+    before = await migrate.current(second(), postgresql, folder)
+    async with connected(postgresql) as backup:
+        await backup.execute(text("SELECT * FROM shelf.books"))
+        with pytest.raises(
+            migrate.DatabaseUnfit, match=r"in use for 0 s: \d+ of postgres\. Nothing"
+        ):
+            await migrate.upgrade(second(), postgresql, folder)
+    assert await migrate.current(second(), postgresql, folder) == before
+
+
 async def test_the_role_is_nobody_special_and_sees_no_neighbour(
     folder: Path, postgresql: str
 ) -> None:

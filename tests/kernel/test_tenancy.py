@@ -63,9 +63,9 @@ FORGETFUL: dict[str, Executable] = {
         prices.outerjoin(sales, and_(sales.c.tenant == MINE, prices.c.tenant == MINE))
     ),
     "a filter on the other table": select(prices.c.article).where(sales.c.tenant == MINE),
-    "a join on the right of another": select(prices.c.article).select_from(
-        sales.outerjoin(prices.join(OTHER, true()), true())
-    ).where(sales.c.tenant == MINE, OTHER.c.tenant == MINE),
+    "a join on the right of another": select(prices.c.article)
+    .select_from(sales.outerjoin(prices.join(OTHER, true()), true()))
+    .where(sales.c.tenant == MINE, OTHER.c.tenant == MINE),
     "an alias of an alias": select(prices.alias("a").alias("b").c.article),
 }
 

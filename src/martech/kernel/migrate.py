@@ -13,10 +13,11 @@ import sqlite3
 import tempfile
 import threading
 from argparse import Namespace
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal, Protocol, TypeVar
 
 from alembic import autogenerate, command
@@ -49,7 +50,8 @@ from martech.kernel.db.engines import is_sqlite, log_ahead, sqlite_file
 T = TypeVar("T")
 
 VERSIONS = "alembic_version"
-PATIENCE = 60.0  # seconds to wait for another migrator
+PATIENCE = 60.0  # seconds to wait for another migrator, and for who reads a table
+PAUSE = 1.0  # seconds in which others have their turn before we ask for the tables again
 
 _alembic = threading.Lock()  # alembic keeps the running migration in a global
 
@@ -245,13 +247,41 @@ async def _run(url: str, name: str, work: Callable[[Connection], T], *, write: b
 
     async def once() -> T:
         async with transaction(url, name, write=write) as connection:
+            if write and not is_sqlite(url):
+                await greenlet_spawn(connection.exec_driver_sql, GIVES_WAY)
             return await greenlet_spawn(work, connection)
 
     def serialised() -> T:
         with _alembic:
-            return asyncio.run(once())
+            return asyncio.run(_until_there_is_room(once, url, name))
 
     return await asyncio.to_thread(serialised)
+
+
+async def _until_there_is_room(once: Callable[[], Awaitable[T]], url: str, name: str) -> T:
+    """A table that somebody reads for long (a backup does) cannot be changed meanwhile; and all
+    others would stand behind us if we waited for it, so we come again."""
+    until = monotonic() + PATIENCE
+    while True:
+        try:
+            return await once()
+        except DBAPIError as exc:
+            if getattr(exc.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+            if monotonic() >= until:
+                users = await _users(url, name)
+                raise DatabaseUnfit(
+                    f"The schema {name} was in use for {PATIENCE:.0f} s: {users}. Nothing has "
+                    "changed. Run `martech migrate` again when that is over."
+                ) from exc
+        await asyncio.sleep(PAUSE)
+
+
+async def _users(url: str, name: str) -> str:
+    """Who holds a lock on a table of *name*."""
+    async with _on_postgresql(url, name, False, False) as connection:
+        found = await greenlet_spawn(connection.execute, text(USERS), {"name": name})
+        return str(found.scalar_one() or "nobody any more")
 
 
 @asynccontextmanager
@@ -326,6 +356,15 @@ async def _on_postgresql(
 
 # Every connection of a module's own holds its half of this (`db.engines`).
 ALONE = "SELECT pg_try_advisory_xact_lock(hashtext('martech.in_use'), hashtext(:name))"
+
+# For a lock that others hold we wait no longer than they may wait for us.
+GIVES_WAY = "SET LOCAL lock_timeout = '1s'"
+LOCK_NOT_AVAILABLE = "55P03"
+USERS = """
+SELECT string_agg(DISTINCT format('%s of %s', a.pid, coalesce(a.usename, 'nobody')), ', ')
+FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_stat_activity a USING (pid)
+WHERE c.relnamespace = to_regnamespace(:name) AND l.granted AND a.pid <> pg_backend_pid()
+"""
 
 # One migrator at a time; and a migration that moves data sees the rows of all tenants.
 LOCK = "SELECT pg_advisory_xact_lock(hashtext(:lock)), set_config('martech.tenant', '*', true)"
