@@ -23,3 +23,8 @@ def test_its_links_lead_somewhere() -> None:
 def test_its_make_targets_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"make ([a-z]+)", README)) <= targets
+
+
+def test_what_a_verdict_is_about_is_said() -> None:
+    said = set(re.findall(r"\b[A-Z]\d+\b", (ROOT / "docs/guarantees.md").read_text()))
+    assert said == set(json.loads((ROOT / "docs/verdicts.json").read_text()))

@@ -55,6 +55,8 @@ def key_issue(settings: Settings, /, tenant: str, days: int | None, **wanted: An
       martech key issue --kind write --name "web shop"
       martech key issue --scope profiles:read --scope tracking:read --days 90
     """
+    if wanted["kind"] == "secret" and not wanted["scopes"] and not wanted["user_id"]:
+        raise click.UsageError("Say what it is for: --scope (such as '*:*', or profiles:read).")
     of_access(settings, "service").Catalogue(settings).check(wanted["scopes"])
     end = None if days is None else datetime.now(UTC) + timedelta(days=days)
     _print_key(
@@ -68,6 +70,8 @@ def key_issue(settings: Settings, /, tenant: str, days: int | None, **wanted: An
 def key_list(settings: Settings, tenant: str) -> None:
     """List the first 1000 keys of a tenant; their tokens are not kept anywhere."""
     page = asyncio.run(ask_access(settings, tenant, lambda a: a.keys(limit=1000)))
+    if not page.data:
+        out.print(f"The tenant {escape(tenant)} has no keys, or there is none of that name.")
     for one in page.data:
         scopes = " ".join(one.scopes) or "can only send"
         line = f"{one.id} {one.hint} {one.kind} {one.status} ({scopes}) {escape(one.name)}"

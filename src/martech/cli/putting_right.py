@@ -95,7 +95,7 @@ def parked_retry(settings: Settings, module: str, id_: str | None, **named: str 
     \b
     Examples:
       martech parked retry profiles record_what_was_tracked:1042:7
-      martech parked retry access 0190163d-8694-739b-aea5-966c26f8ad91
+      martech parked retry delivery 0190163d-8694-739b-aea5-966c26f8ad91
       martech parked retry profiles --subscription record_what_was_tracked
     """
     wanted = Wanted(named["subscription"], named["type_"])

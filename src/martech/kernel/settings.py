@@ -191,7 +191,8 @@ class _Reader:
     def _url(self, name: str, schemes: tuple[str, ...]) -> str | None:
         value = self._text(name, "")
         if value and self._split(name, value).scheme not in schemes:
-            raise SettingsError(f"{name} is {value!r}; it must begin with {schemes[0]}://.")
+            begins = " or ".join(f"{scheme}://" for scheme in schemes)
+            raise SettingsError(f"{name} is {value!r}; it must begin with {begins}.")
         return value or None
 
     def _database(self, name: str, default: str) -> str:

@@ -1,7 +1,8 @@
 """The way from the world to several hosts: which paths lead to which, as nginx reads it.
 
 Rendered from what the modules promise in openapi.json, so that one may leave without anybody's
-address changing. What only hosts ask of each other (`/_ports`, `/_outbox`) leads nowhere.
+address changing. What only hosts ask of each other (`/_ports`, `/_outbox`, `/_replays`) leads
+nowhere.
 """
 
 import re
@@ -28,7 +29,7 @@ server {{
     listen {listen};
 
     # what hosts ask of each other goes from host to host
-    location ~ ^/_(ports|outbox)(/|$) {{
+    location ~ ^/_(ports|outbox|replays)(/|$) {{
         default_type application/problem+json;
         return 404 '{closed}';
     }}
