@@ -46,8 +46,9 @@ def nginx_(peers: str, rest: str, listen: str) -> None:
     """Print a file for nginx' conf.d that leads every path to the host that serves it.
 
     It is rendered from what the modules promise: their paths and those of protocols, and how large
-    a body each takes. What only hosts ask each other (/_ports, /_outbox, /_replays) leads nowhere. Of a module
-    that has a repository of its own, contracts/MODULE/openapi.json is read, which stayed here.
+    a body each takes. What only hosts ask each other (/_ports, /_outbox, /_replays)
+    leads nowhere. Of a module that has a repository of its own, contracts/MODULE/openapi.json is
+    read, which stayed here.
 
     \b
     Example:

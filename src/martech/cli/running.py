@@ -18,7 +18,8 @@ def serve(settings: Settings, http_only: bool) -> None:
     """Answer HTTP, and carry events and commands beside it.
 
     On SQLite the first start makes the databases, in an empty folder; anywhere else, and after an
-    upgrade, `martech migrate` does. Stop it with SIGTERM: what has begun is finished (MARTECH_DRAIN_SECONDS).
+    upgrade, `martech migrate` does. Stop it with SIGTERM: what has begun is finished
+    (MARTECH_DRAIN_SECONDS).
 
     \b
     Example:

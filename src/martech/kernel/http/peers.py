@@ -43,7 +43,9 @@ def only_peers(secret: str) -> Callable[..., None]:
 
     def check(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         if not secret:
-            raise Forbidden("This host has no secret to ask for. Set MARTECH_PEER_SECRET and start it anew.")
+            raise Forbidden(
+                "This host has no secret to ask for. Set MARTECH_PEER_SECRET and start it anew."
+            )
         shown = key_of(connection.headers.get("authorization")) or ""
         if not hmac.compare_digest(shown.encode(), secret.encode()):
             raise Unauthorized(
