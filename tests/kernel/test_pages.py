@@ -110,7 +110,9 @@ async def test_the_page_is_whole_and_loads_only_files_of_its_own(served: Served)
         assert file.status_code == 200, path
         assert file.headers["content-security-policy"] == policy
         assert file.headers["x-content-type-options"] == "nosniff"
-        assert file.headers["content-type"].split(";")[0] == KINDS[path.rpartition(".")[2]]
+        kind, *further = file.headers["content-type"].split("; ")
+        assert kind == KINDS[path.rpartition(".")[2]]
+        assert further == (["charset=utf-8"] if kind.startswith("text/") else [])
         assert not re.search(r"url\(|@import|innerHTML|eval\(", file.text), path
         waiting += [f"/console/{name}" for name in re.findall(r'from "\./([\w.]+)"', file.text)]
     assert seen == {f"/console/{name}" for name in front_files()}, "a file that nothing loads"

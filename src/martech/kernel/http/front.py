@@ -17,10 +17,11 @@ from litestar.params import FromPath
 from martech.kernel.errors import NotFound
 from martech.kernel.http.mounted import Mounted
 
+# litestar adds that texts are UTF-8
 TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css",
+    ".html": "text/html",
+    ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
 GUARDED = {
