@@ -20,7 +20,8 @@ repository = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.option("--into", default=".", type=click.Path(path_type=Path), help="The repository.")
 @click.pass_context
 def contracts(context: click.Context, into: Path) -> None:
-    """Write contracts/ and docs/modules/ anew: what we promise, as a diff to review.
+    """Write contracts/ and docs/modules/ anew: what we promise, as a diff to review. Says which
+    files are others than they were.
 
     Golden payloads are written for types that have none, and never written anew.
 
@@ -41,6 +42,8 @@ def contracts(context: click.Context, into: Path) -> None:
 
 def _write(into: Path, name: str, text: str) -> None:
     file = into / name
+    if file.exists() and file.read_text(encoding="utf-8") == text:
+        return
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     out.print(name)

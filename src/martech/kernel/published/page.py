@@ -34,6 +34,11 @@ def page(canvas: Canvas) -> str:
         ("", "path", "operation", "needs"),
         [(r.method, f"`{r.path}`", r.operation, f"`{r.needs}`") for r in canvas.routes],
     )
+    if canvas.hears or canvas.does:
+        parts.append(
+            f"What is parked: `/{canvas.name}/v1/parked`, with the scope `{canvas.name}:operate` "
+            "([operating](../operating.md#what-is-parked))."
+        )
     parts += _section(
         "Reads from the environment",
         ("variable", "default"),
