@@ -41,7 +41,8 @@ class Profile(View, frozen=True, kw_only=True):
 class People(View, frozen=True, kw_only=True):
     data: list[Profile]
     next: str | None
-    """Give it as ``after`` to go on; null on the last page."""
+    """Give it as ``after`` to go on; null on the last page. A page may hold fewer than were asked
+    for, or none, and not be the last."""
 
 
 class Entry(View, frozen=True, kw_only=True):
@@ -61,6 +62,8 @@ class Entry(View, frozen=True, kw_only=True):
 class Entries(View, frozen=True, kw_only=True):
     data: list[Entry]
     next: str | None
+    """Give it as ``after`` to go on; null on the last page. A page may hold fewer than were asked
+    for, or none, and not be the last."""
 
 
 class Counts(View, frozen=True, kw_only=True):
