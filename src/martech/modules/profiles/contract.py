@@ -205,5 +205,5 @@ class Profiles(Protocol):
 
     async def record_consents(self, said: list[Statement]) -> int:
         """Add up to 500 facts, in the order given; those about people whom nobody knows are passed
-        over. Answers with how many were added."""
+        over. What is ahead of our clock was said just now. Answers with how many were added."""
         ...
