@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ from sqlalchemy import select
 
 from martech.kernel.bus import Bus
 from martech.kernel.bus.replay import replay
+from martech.kernel.clock import TestClock
 from martech.kernel.columns import table
 from martech.kernel.errors import Invalid
 from martech.kernel.host import Host
@@ -261,6 +263,29 @@ async def test_many_consents_are_recorded_in_order_and_nobodys_are_passed_over(
     async with host.unit("profiles", TENANT) as people:
         with pytest.raises(Invalid):
             await people.record_consents([said(ada.id, "granted", 9)] * 501)
+
+
+@pytest.mark.parametrize("ahead", [1, 4, 6, 60 * 24])
+async def test_a_neighbour_whose_clock_is_ahead_is_believed_as_of_now(
+    host: Host, ahead: int
+) -> None:
+    await track(host, TENANT, [item(1, user="ada"), item(2, user="bob")])
+    ada, bob = await person(host, "ada"), await person(host, "bob")
+    ours = host.clock.now()
+    theirs = TestClock(ours + timedelta(minutes=ahead))
+
+    def denied(who: Profile, at: datetime) -> Statement:
+        return Statement(profile_id=who.id, channel="email", status="denied", source="mail", at=at)
+
+    async with host.unit("profiles", TENANT) as people:
+        said = [denied(ada, theirs.now()), denied(bob, ours - timedelta(hours=1))]
+        assert await people.record_consents(said) == 2
+        held = [(await people.consents(who.id)).data for who in (ada, bob)]
+        assert [each.at for (each,) in held] == [people.tx.now, ours - timedelta(hours=1)]
+        now = people.tx.now
+    async with host.unit("profiles", TENANT) as people:
+        again = await people.record_consent(ada.id, "email", "granted", source="form")
+    assert (again.status, again.at > now) == ("granted", True)
 
 
 async def test_tenants_share_no_names(host: Host) -> None:

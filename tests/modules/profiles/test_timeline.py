@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from martech.modules.profiles.service.remembering import BRANCHES
 from martech.modules.tracking.contract import TrackedEvent
 from tests.modules.profiles.conftest import Counter
 from tests.modules.profiles.items import item
@@ -51,15 +52,13 @@ async def test_the_pages_of_hundreds_of_names_leave_nothing_out(
     if limit == 1:  # a page for each would take long
         wanted = wanted[:30]
     shown: list[tuple[str, str]] = []
-    while len(shown) < len(wanted) or not shown:
+    while True:
         page = await counter.get(f"/people/{ada}/timeline", **asked, **after)
         rows: list[dict[str, dict[str, str]]] = page["data"]  # type: ignore[assignment]
         shown += [(row["identity"]["value"], str(row["message_id"])) for row in rows]
         after = {"after": page["next"]}
-        if not rows:
+        if page["next"] is None or (limit == 1 and len(shown) >= len(wanted)):
             break
-        assert len(rows) == limit or page["next"] is None
+        assert len(rows) >= min(limit, BRANCHES) or event is not None
 
     assert shown == wanted
-    if limit > 1:
-        assert after == {"after": None}

@@ -41,7 +41,8 @@ class Profile(View, frozen=True, kw_only=True):
 class People(View, frozen=True, kw_only=True):
     data: list[Profile]
     next: str | None
-    """Give it as ``after`` to go on; null on the last page."""
+    """Give it as ``after`` to go on; null on the last page. A page may hold fewer than were asked
+    for, or none, and not be the last."""
 
 
 class Entry(View, frozen=True, kw_only=True):
@@ -61,6 +62,8 @@ class Entry(View, frozen=True, kw_only=True):
 class Entries(View, frozen=True, kw_only=True):
     data: list[Entry]
     next: str | None
+    """Give it as ``after`` to go on; null on the last page. A page may hold fewer than were asked
+    for, or none, and not be the last."""
 
 
 class Counts(View, frozen=True, kw_only=True):
@@ -202,5 +205,5 @@ class Profiles(Protocol):
 
     async def record_consents(self, said: list[Statement]) -> int:
         """Add up to 500 facts, in the order given; those about people whom nobody knows are passed
-        over. Answers with how many were added."""
+        over. What is ahead of our clock was said just now. Answers with how many were added."""
         ...

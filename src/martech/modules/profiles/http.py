@@ -28,7 +28,15 @@ from martech.modules.profiles.contract import (
 from martech.modules.profiles.service import ProfileService
 
 Service = NamedDependency[ProfileService]
-Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on a page.")]
+Limit = Annotated[
+    int,
+    QueryParameter(
+        ge=1,
+        le=1000,
+        description="Rows on a page, at most: it looks through few and has 4 MB. The last page is "
+        "the one without `next`.",
+    ),
+]
 Properties = Annotated[
     str | None,
     QueryParameter(description="Only these members of properties and traits, with commas between."),
