@@ -18,7 +18,7 @@ const LEFT_OUT = {
   ambiguous: "unclear: the connection broke before the mail server’s word",
   bounced: "refused for good by the mail server",
   failed: "could not be made or delivered",
-  suppressed: "left out: they want no mail",
+  suppressed: "left out: they want no mail, or moved",
   unreachable: "left out: no address",
   duplicate: "left out: somebody else’s address, or sent before",
   cancelled: "cancelled before they left",

@@ -368,8 +368,8 @@ def test_rates_are_of_those_who_could(counts: Counts) -> None:
 def test_who_was_left_out_is_said_with_the_reasons() -> None:
     counts = Counts(audience=1300, unreachable=1200, suppressed=3, delivered=97, sent=97)
     assert figures.remark(counts, "sending") == (
-        "Left out: 1,200 without an address, 3 unsubscribed, bounced before, suppressed by hand or "
-        "of denied consent."
+        "Left out: 1,200 without an address, 3 unsubscribed, bounced before, suppressed by hand, "
+        "of denied consent or moved since."
     )
     assert figures.remark(Counts(audience=5, delivered=5, sent=5), "completed") is None
     assert figures.remark(Counts(), "sending") is None, "delivery has not told of it yet"

@@ -1,6 +1,6 @@
 """Who must not be written to is not, whenever they said so."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
@@ -38,6 +38,20 @@ async def next_reaches(stand: Stand, *names: str) -> list[str]:
     await stand.add(send, people)
     await stand.work()
     return sorted(mail.to[0].partition("@")[0] for mail in stand.sink.mails[before:])
+
+
+async def fate(stand: Stand, person: UUID) -> tuple[str, str | None]:
+    """What becomes of *person*'s message of the next campaign, and why."""
+    send = await stand.add(await stand.open(occasion=str(uuid4())), [person])
+    await stand.work()
+    (message,) = (await stand.messages(send)).values()
+    return message.status, message.reason
+
+
+async def reasons(stand: Stand, name: str) -> list[str]:
+    """Why nothing is sent to the address of that name."""
+    async with stand.service() as service:
+        return [each.reason for each in await service.suppressed(f"{name}@example.com")]
 
 
 async def test_who_said_no_after_being_added_gets_nothing(stand: Stand) -> None:
@@ -108,6 +122,103 @@ async def test_who_came_back_and_left_again_before_we_heard_of_it_is_left_alone(
     await stand.consent(ada.profile_id, "granted", at=back)
     assert await next_reaches(stand, "ada") == []
     assert await stand.consents(ada.profile_id) == {"email": "denied"}
+
+
+async def test_nobody_else_lifts_what_a_person_said(stand: Stand) -> None:
+    """Neither before it is heard that they said no, nor after they have moved."""
+    send = await stand.to("ada")
+    await stand.work()
+    ada = (await stand.messages(send))["ada"]
+    await opt_out(stand, "ada")
+    (mallory,) = await stand.people("mallory")
+    await stand.change(mallory, email="ada@example.com")
+    await stand.work(later=60)
+    await stand.consent(mallory, "granted")
+    assert await reasons(stand, "ada") == ["unsubscribed"]
+    await stand.change(ada.profile_id, email="ada.new@example.com")
+    await stand.work(later=60)
+    await stand.consent(mallory, "granted")
+    assert await reasons(stand, "ada") == ["unsubscribed"]
+    assert await fate(stand, mallory) == ("suppressed", "unsubscribed")
+    assert stand.mailed() == ["ada"], "nothing since"
+
+
+async def test_what_was_said_by_a_mail_to_a_stranger_is_taken_back_by_nobody_alone(
+    stand: Stand,
+) -> None:
+    """Whose mailbox it is nobody knows: two people have that address."""
+    await stand.publish()
+    mallory, ada = await stand.people("mallory", "ada")
+    await stand.change(mallory, email="ada@example.com")
+    await stand.add(await stand.open(), [mallory, ada])
+    await stand.work()
+    await opt_out(stand, "ada")
+    for each, still in ((mallory, ["unsubscribed"]), (ada, [])):
+        await stand.work(later=60)
+        await stand.consent(each, "granted")
+        assert await reasons(stand, "ada") == still
+
+
+async def test_whoever_a_person_was_merged_into_may_allow_it_again(stand: Stand) -> None:
+    send = await stand.to("ada")
+    await stand.work()
+    ada = (await stand.messages(send))["ada"]
+    await opt_out(stand, "ada")
+    (augusta,) = await stand.people("augusta")
+    await stand.merge(augusta, ada.profile_id)
+    await stand.change(augusta, email="ada@example.com")
+    await stand.work(later=60)
+    await stand.consent(augusta, "granted")
+    assert await reasons(stand, "ada") == []
+    assert await fate(stand, augusta) == ("delivered", None)
+
+
+async def test_whose_mailbox_somebody_said_no_for_gets_nothing_by_another_name(
+    stand: Stand,
+) -> None:
+    await stand.publish()
+    ada, guest = await stand.people("ada", "guest")
+    await stand.change(guest, email="ada@example.com")
+    await stand.consent(guest, "granted")
+    await stand.consent(ada, "denied")
+    assert await fate(stand, guest) == ("suppressed", "no consent")
+    await stand.work(later=60)
+    await stand.consent(ada, "granted")
+    assert await fate(stand, guest) == ("delivered", None)
+
+
+async def test_what_was_said_earlier_and_is_heard_later_does_not_hold(stand: Stand) -> None:
+    await stand.publish()
+    (ada,) = await stand.people("ada")
+    before = stand.clock.now()
+    await stand.work(later=60)
+    await stand.consent(ada, "denied")
+    await stand.consent(ada, "granted", at=before)
+    assert await fate(stand, ada) == ("suppressed", "no consent")
+
+
+async def test_who_said_no_is_heard_from_the_moment_of_a_merge(stand: Stand) -> None:
+    await stand.publish()
+    kept, gone = await stand.people("kept", "gone")
+    await stand.consent(kept, "granted")
+    await stand.work(later=60)
+    await stand.consent(gone, "denied")
+    await stand.merge(kept, gone)
+    assert await fate(stand, kept) == ("suppressed", "no consent")
+
+
+@pytest.mark.parametrize("today", ["new@example.com", None, "nowhere"])
+async def test_nothing_goes_to_an_address_that_is_not_the_persons_any_more(
+    stand: Stand, today: str | None
+) -> None:
+    send = await stand.to("ada", "bob")
+    ada = (await stand.messages(send))["ada"]
+    await stand.change(ada.profile_id, email=today)
+    await stand.work()
+    assert stand.mailed() == ["bob"]
+    messages = await stand.messages(send)
+    assert (messages["ada"].status, messages["ada"].reason) == ("suppressed", "address changed")
+    assert (await stand.look(send)).status == "completed"
 
 
 async def test_the_audit_names_no_address(stand: Stand) -> None:

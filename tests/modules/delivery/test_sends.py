@@ -102,6 +102,7 @@ async def test_a_merged_person_gets_one_mail_as_who_they_are_today(stand: Stand)
     ada, gone = await stand.people("ada", "augusta")
     send = await stand.add(await stand.open(), [gone], seal=False)
     await stand.merge(ada, gone)
+    await stand.change(ada, email="augusta@example.com")
     send = await stand.add(send, [ada, gone])
     assert send.counts.audience == 1
     await stand.work()

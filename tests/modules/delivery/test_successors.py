@@ -10,7 +10,7 @@ import pytest
 
 from martech.kernel.errors import Unavailable
 from martech.modules.delivery.contract import Send
-from martech.modules.delivery.domain.outcomes import Ambiguous, NotTried, Outcome
+from martech.modules.delivery.domain.outcomes import Ambiguous, NotTried, Outcome, Refused
 from martech.modules.delivery.service import cancelling
 from martech.modules.delivery.service.gathering import Gathering, Left
 from tests.modules.delivery.stand import START, Stand
@@ -126,7 +126,7 @@ async def test_of_whom_nobody_knows_the_next_send_waits_for_the_servers_log(
     await stand.work()
     done = (await stand.look(second)).counts
     assert (done.duplicate, done.delivered) == (accepted, not accepted)
-    assert stand.mailed() == [] if accepted else ["ada"]
+    assert stand.mailed() == ([] if accepted else ["ada"])
 
 
 async def test_who_has_come_to_allow_it_since_gets_the_next_ones_mail(stand: Stand) -> None:
@@ -137,6 +137,7 @@ async def test_who_has_come_to_allow_it_since_gets_the_next_ones_mail(stand: Sta
     first = await stand.add(await stand.open(), people, seal=False)
     await stand.work()
     await cancel(stand, first)
+    await stand.work(later=60)
     await stand.consent(people[0], "granted")
     second = await stand.add(await stand.open(), people)
     await stand.work()
@@ -145,6 +146,71 @@ async def test_who_has_come_to_allow_it_since_gets_the_next_ones_mail(stand: Sta
     done = (await stand.look(second)).counts
     assert (done.delivered, done.suppressed, done.duplicate) == (1, 1, 0)
     assert (await stand.look(first)).counts.suppressed == 2, "as it was when it ended"
+
+
+async def test_who_had_it_at_an_old_address_gets_no_second_at_the_new_one(stand: Stand) -> None:
+    await stand.publish()
+    ada, bob, eve = await stand.people("ada", "bob", "eve")
+    first = await stand.add(await stand.open(), [ada, bob], seal=False)
+    await stand.work()
+    await stand.add(first, [eve], seal=False)
+    await cancel(stand, first)
+    await stand.change(ada, email="ada.new@example.com")
+    (robert,) = await stand.people("robert")
+    await stand.merge(robert, bob)
+    await stand.change(eve, email="eve.new@example.com")
+    second = await stand.add(await stand.open(), [ada, robert, eve])
+    await stand.work()
+
+    assert stand.mailed() == ["ada", "bob", "eve.new"]
+    done = (await stand.look(second)).counts
+    assert (done.audience, done.duplicate, done.delivered) == (3, 2, 1)
+
+
+async def test_whom_a_send_waits_to_write_to_at_an_old_address_gets_no_second(
+    stand: Stand,
+) -> None:
+    await stand.publish()
+    (ada,) = await stand.people("ada")
+    first = await stand.add(await stand.open(), [ada])
+    await stand.change(ada, email="new@example.com")
+    second = await stand.add(await stand.open(), [ada])
+    await stand.change(ada, email="ada@example.com")
+    await stand.work()
+
+    assert stand.mailed() == ["ada"]
+    assert (await stand.look(first)).counts.delivered == 1
+    assert (await stand.look(second)).counts.duplicate == 1
+
+
+async def test_who_was_refused_at_an_old_address_gets_it_at_the_new_one(stand: Stand) -> None:
+    first, people = await in_hand(stand, "ada")
+    await settle(stand, first, Refused(550, "nobody", "RCPT"))
+    await stand.change(people[0], email="ada.new@example.com")
+    await stand.add(await stand.open(), people)
+    await stand.work()
+    assert stand.mailed() == ["ada.new"]
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+async def test_what_nobody_knows_of_an_old_address_is_waited_for(
+    stand: Stand, *, accepted: bool
+) -> None:
+    first, people = await in_hand(stand, "ada")
+    await stand.change(people[0], email="ada.new@example.com")
+    second = await stand.open()
+    with pytest.raises(Unavailable, match="being cancelled"):
+        await stand.add(second, people)
+    await settle(stand, first, Ambiguous("it broke"))
+    with pytest.raises(Unavailable, match=r"Of 1 messages .* /delivery/v1/reconciliations"):
+        await stand.add(second, people)
+    ada = (await stand.messages(first))["ada"]
+    async with stand.service() as service:
+        log = [ada.id] if accepted else []
+        await service.reconcile(log, since=START, until=stand.clock.now())
+    await stand.add(second, people)
+    await stand.work()
+    assert stand.mailed() == ([] if accepted else ["ada.new"])
 
 
 async def test_whose_mail_could_not_be_made_gets_the_next_ones(stand: Stand) -> None:

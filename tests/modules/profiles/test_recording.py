@@ -227,7 +227,9 @@ async def test_what_is_told_of_consent_beside_a_merge_is_what_holds(host: Host) 
     assert (last.profile_id, last.status) == (kept, "denied")
 
 
-async def test_a_consent_is_told_when_something_else_holds_than_before(host: Host) -> None:
+async def test_a_consent_is_told_when_something_else_holds_than_before_or_it_is_said_anew(
+    host: Host,
+) -> None:
     await track(host, TENANT, [item(1, user="ada")])
     ada = await person(host, "ada")
     hours = [(9, "granted"), (10, "granted"), (8, "denied"), (11, "denied")]
@@ -237,7 +239,7 @@ async def test_a_consent_is_told_when_something_else_holds_than_before(host: Hos
             held = await people.record_consent(ada.id, "email", status, source="call", at=at)
     assert (held.status, held.at.hour) == ("denied", 11)
     changes = [(c.profile_id, c.status, c.at.hour) for c in await told(host, ConsentChanged)]
-    assert changes == [(ada.id, "granted", 9), (ada.id, "denied", 11)]
+    assert changes == [(ada.id, "granted", 9), (ada.id, "granted", 10), (ada.id, "denied", 11)]
 
 
 async def test_many_consents_are_recorded_in_order_and_nobodys_are_passed_over(

@@ -65,15 +65,15 @@ class Counts(View, frozen=True, kw_only=True):
     """Could not be made, or were deferred to the end."""
 
     suppressed: int = 0
-    """Left out when their turn came: unsubscribed, bounced before, suppressed by hand, or of denied
-    consent."""
+    """Left out when their turn came: unsubscribed, bounced before, suppressed by hand, of denied
+    consent (they, or somebody else with their address), or of another address by then."""
 
     unreachable: int = 0
     """Left out: they have no address."""
 
     duplicate: int = 0
-    """Left out: their address is another's in the audience, or was sent the mail by an earlier
-    launch that failed."""
+    """Left out: their address is another's in the audience, or they were sent the mail by an
+    earlier launch that failed."""
 
     cancelled: int = 0
     opened: int = 0

@@ -52,15 +52,17 @@ class Counts(View, frozen=True, kw_only=True):
     """Could not be made (a template that does not render), or deferred to the end."""
 
     suppressed: int = 0
-    """Unsubscribed, bounced before, suppressed by hand or of denied consent, at the moment of the
-    claim. Who never spoke of consent may be written to."""
+    """Unsubscribed, bounced before, suppressed by hand, of denied consent (of anybody with the same
+    address), or of another address by now, at the moment of the claim. Who never spoke of consent
+    may be written to."""
 
     unreachable: int = 0
     """Nobody of that id, or without an address."""
 
     duplicate: int = 0
     """The address is somebody else's in the same audience, or another send with this source,
-    occasion and step has its message: it was sent there, or that send was not cancelled."""
+    occasion and step has its message, or one to an earlier address of that person: it was sent
+    there, or that send was not cancelled."""
 
     cancelled: int = 0
     """Not sent, for the send was. Whom a later send of the same source, occasion and step takes
@@ -148,7 +150,8 @@ class Messages(View, frozen=True, kw_only=True):
 
 
 class Suppression(View, frozen=True, kw_only=True):
-    """An address that nothing is sent to."""
+    """An address that nothing is sent to. Who unsubscribed is back once they, and whoever else has
+    that address, have granted consent since; the rest is lifted by hand."""
 
     address: str
     reason: Reason

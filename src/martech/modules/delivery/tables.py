@@ -60,6 +60,7 @@ sends = Table(
         )
     ),
     Index(None, "tenant", "opened_at", "id"),
+    Index(None, "tenant", "source", "occasion"),
 )
 
 messages = Table(
@@ -91,7 +92,7 @@ messages = Table(
         *("tenant", "source", "occasion", "step", "channel", "address"), name="uq_messages_ledger"
     ),
     Index(None, "tenant", "send_id", "id"),
-    Index(None, "tenant", "profile_id"),
+    Index(None, "tenant", "profile_id", "send_id"),
 )
 for _name, _columns, _only in (
     ("due", ("send_id", "due_at"), messages.c.due_at.is_not(None)),
@@ -125,7 +126,9 @@ recipients = Table(
     Column("identity_kind", String),  # user_id or anonymous_id: by which tracking knows them
     Column("identity_value", String),
     Column("consent", String),  # granted, denied, or nothing was ever said
+    Column("consent_at", UtcDateTime),  # when that was said, where it is known
     Column("merged_into", Id),
+    Index(None, "tenant", "address"),
 )
 _merged = recipients.c.merged_into.is_not(None)
 Index(
@@ -158,6 +161,7 @@ suppressions = Table(
     Column("reason", String, primary_key=True),  # unsubscribed, bounced, manual
     Column("since", UtcDateTime, nullable=False),
     Column("source", String, nullable=False),
+    Column("profile_id", Id),  # who unsubscribed, as the mail was addressed
 )
 
 links = Table(  # a click is sent on to one of these and to nowhere else

@@ -156,7 +156,7 @@ class ProfilesMerged(Event, frozen=True, kw_only=True):
 
 
 class ConsentChanged(Event, frozen=True, kw_only=True):
-    """What holds for a person on a channel is not what held before."""
+    """What holds for a person on a channel is not what held before, or was said anew."""
 
     SUBJECT: ClassVar[str] = "profile_id"
 

@@ -4,8 +4,11 @@ from martech.modules.campaigns.contract import Counts, Rates, Status
 
 LEFT_OUT = (
     ("unreachable", "without an address"),
-    ("suppressed", "unsubscribed, bounced before, suppressed by hand or of denied consent"),
-    ("duplicate", "whose address is another's in the audience or was sent this mail before"),
+    (
+        "suppressed",
+        "unsubscribed, bounced before, suppressed by hand, of denied consent or moved since",
+    ),
+    ("duplicate", "whose address is another's in the audience or who were sent this mail before"),
 )
 
 

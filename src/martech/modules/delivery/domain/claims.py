@@ -1,15 +1,16 @@
 """What a lane is given to send."""
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 import msgspec
 
+from martech.modules.delivery.contract import Reason
 from martech.modules.delivery.domain.writing import Person, Texts
-from martech.modules.profiles.contract import Status
 
-Forbidden = Literal["unsubscribed", "bounced", "manual", "no consent"]
+Forbidden = Reason | Literal["no consent", "address changed"]
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):
@@ -33,11 +34,20 @@ class Claim(msgspec.Struct, frozen=True):
     """Whether as much was due as was asked for, so that others may find work too."""
 
 
-def forbidden(consent: Status | None, reason: Forbidden | None) -> Forbidden | None:
-    """Why nothing may be sent: the address is suppressed for *reason*, or the person said no."""
-    if reason is not None:
-        return reason
-    return "no consent" if consent == "denied" else None
+def forbidden(
+    address: str,
+    today: str | None,
+    *,
+    suppressed: Mapping[str, Reason],
+    denied: Collection[str],
+) -> Forbidden | None:
+    """Why nothing may be sent to *address*: it is suppressed, somebody whose it is said no, or the
+    person has another one *today*, or none."""
+    if address in suppressed:
+        return suppressed[address]
+    if address in denied:
+        return "no consent"
+    return None if address == today else "address changed"
 
 
 def feedback(source: str, send_id: UUID, tenant: UUID) -> str:

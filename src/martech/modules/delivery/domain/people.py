@@ -1,6 +1,6 @@
 """Our own copy of people: what a mail says about them, where it goes, what they allow. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -18,6 +18,7 @@ from martech.modules.profiles.contract import (
 )
 
 CHANNEL = "email"
+UNWANTED = "unsubscribed"
 MOST_TRAITS: Final = 1000
 NULL = msgspec.Raw(b"null")
 
@@ -25,6 +26,14 @@ known_address = lru_cache(10_000)(address)
 """`address`, which takes a while, once for each."""
 
 Heard = ProfileChange | ProfilesMerged | ConsentChanged
+
+
+class Consent(NamedTuple):
+    """What somebody last said of mails."""
+
+    status: Status
+    at: datetime | None
+    """None where it was heard before times were kept."""
 
 
 class Recipient(msgspec.Struct):
@@ -37,21 +46,24 @@ class Recipient(msgspec.Struct):
     identity: Identity | None = None
     """By which tracking knows them."""
 
-    consent: Status | None = None
+    consent: Consent | None = None
     merged_into: UUID | None = None
 
 
-class Granted(NamedTuple):
-    """An address that may be written to again, if what forbade it was said before *at*."""
+class Left(NamedTuple):
+    """Somebody wanted no more mails to an address."""
 
     address: str
-    at: datetime
+    profile_id: UUID | None
+    """As the mail was addressed; None where it was said before that was kept."""
+
+    since: datetime
 
 
-def hear(people: dict[UUID, Recipient], heard: Iterable[Heard]) -> list[Granted]:
+def hear(people: dict[UUID, Recipient], heard: Iterable[Heard]) -> set[str]:
     """Change *people*, who must hold everybody that is mentioned, and those who were merged into
-    them. Returns what they allow anew."""
-    granted: list[Granted] = []
+    them. Returns the addresses that somebody allows anew."""
+    granted: set[str] = set()
     for fact in heard:
         match fact:
             case ProfileChange():
@@ -60,10 +72,24 @@ def hear(people: dict[UUID, Recipient], heard: Iterable[Heard]) -> list[Granted]
                 _merge(people, fact)
             case ConsentChanged() if fact.channel == CHANNEL:
                 person = people[fact.profile_id]
-                person.consent = fact.status
-                if fact.status == "granted" and person.address is not None:
-                    granted.append(Granted(person.address, fact.at))
+                said = Consent(fact.status, fact.at)
+                timed = person.consent is not None and person.consent.at is not None
+                person.consent = _holding(person.consent, said) if timed else said
+                if person.consent == ("granted", fact.at) and person.address is not None:
+                    granted.add(person.address)
     return granted
+
+
+def taken_back(left: Left, consents: Collection[Consent | None]) -> bool:
+    """Whether all whom it concerns have allowed it since: who said it, and whoever has that address
+    today."""
+    return bool(consents) and all(
+        each is not None
+        and each.status == "granted"
+        and each.at is not None
+        and each.at > left.since
+        for each in consents
+    )
 
 
 def _change(person: Recipient, change: ProfileChange) -> None:
@@ -82,13 +108,23 @@ def _change(person: Recipient, change: ProfileChange) -> None:
 
 
 def _merge(people: dict[UUID, Recipient], merge: ProfilesMerged) -> None:
-    gone = people[merge.merged]
+    gone, kept = people[merge.merged], people[merge.kept]
     if gone.identity is not None:
-        people[merge.kept].identity = _stronger(people[merge.kept].identity, gone.identity)
+        kept.identity = _stronger(kept.identity, gone.identity)
+    kept.consent = _holding(kept.consent, gone.consent)
     for person in people.values():
         if person.merged_into == merge.merged:
             person.merged_into = merge.kept
     people[merge.merged] = Recipient(merged_into=merge.kept)
+
+
+def _holding(one: Consent | None, other: Consent | None) -> Consent | None:
+    """What was said later; at the same time, or nobody knows when, the denial."""
+    if one is None or other is None:
+        return one or other
+    if one.at is None or other.at is None or one.at == other.at:
+        return one if one.status == "denied" else other
+    return one if one.at > other.at else other
 
 
 def _stronger(one: Identity | None, other: Identity) -> Identity | None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, func, select, update
 
+from martech.modules.delivery.contract import Reason
 from martech.modules.delivery.domain.claims import Claim, Claimed, Forbidden, feedback, forbidden
 from martech.modules.delivery.domain.commands import Deliver
 from martech.modules.delivery.domain.ledger import Kept
@@ -16,7 +17,6 @@ from martech.modules.delivery.domain.sends import WITHDRAWN, Held
 from martech.modules.delivery.domain.writing import Person, Texts
 from martech.modules.delivery.service.rows import Rows
 from martech.modules.delivery.tables import contents, messages, recipients, suppressions
-from martech.modules.profiles.contract import Status
 
 NOTHING = Texts("", "", "")
 
@@ -31,11 +31,10 @@ class Due(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What a mail says of a person, and whether there may be one."""
+    """What a mail says of a person, and where it may go."""
 
     profile_id: UUID
     traits: bytes
-    consent: Status | None
     address: str | None
     merged_into: UUID | None
 
@@ -67,7 +66,7 @@ class Claiming(Rows):
         if allowed.most and not due:
             again_at = await self._next(held)
         claimed = [
-            Claimed(row.id, person_of(people.get(row.profile_id), row.profile_id, row.address))
+            Claimed(row.id, person_of(people[row.profile_id], row.profile_id, row.address))
             for row in taken
         ]
         more = 0 < allowed.most == len(due)
@@ -140,17 +139,29 @@ class Claiming(Rows):
         self, due: Sequence[Due], people: Mapping[UUID, Known]
     ) -> dict[UUID, Forbidden]:
         """Messages that must not be sent, and why."""
-        mine = select(suppressions.c.address, suppressions.c.reason).where(self._mine(suppressions))
         addresses = sorted({row.address for row in due})
-        rows = await self.tx.among(mine, suppressions.c.address, addresses)
-        reasons: dict[str, Forbidden] = {row.address: row.reason for row in rows}
+        suppressed, denied = await self._suppressed(addresses), await self._denied(addresses)
         barred = {}
         for row in due:
             person = people.get(row.profile_id)
-            consent = person.consent if person else None
-            if reason := forbidden(consent, reasons.get(row.address)):
+            today = person.address if person else None
+            if reason := forbidden(row.address, today, suppressed=suppressed, denied=denied):
                 barred[row.id] = reason
         return barred
+
+    async def _suppressed(self, addresses: Sequence[str]) -> dict[str, Reason]:
+        mine = select(suppressions.c.address, suppressions.c.reason).where(self._mine(suppressions))
+        rows = await self.tx.among(mine, suppressions.c.address, addresses)
+        return {row.address: row.reason for row in rows}
+
+    async def _denied(self, addresses: Sequence[str]) -> set[str]:
+        """Those of *addresses* that are somebody's who said no: people who share a mailbox share
+        what is said of it."""
+        mine = select(recipients.c.address).where(
+            self._mine(recipients), recipients.c.consent == "denied"
+        )
+        rows = await self.tx.among(mine, recipients.c.address, addresses)
+        return {row.address for row in rows}
 
     async def _suppress(
         self, held: Held, due: Sequence[Due], barred: Mapping[UUID, Forbidden]

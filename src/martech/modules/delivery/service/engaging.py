@@ -11,6 +11,7 @@ from martech.kernel.grouping import Groups
 from martech.modules.delivery.contract import LinkClicked, MessageOpened, Unsubscribed
 from martech.modules.delivery.domain import facts, telling
 from martech.modules.delivery.domain.links import Kind, Token
+from martech.modules.delivery.domain.people import UNWANTED
 from martech.modules.delivery.domain.sends import Held
 from martech.modules.delivery.service.settling import Settling
 from martech.modules.delivery.tables import links, messages, signing_keys, suppressions
@@ -140,18 +141,19 @@ class Engaging(Settling):
     ) -> None:
         """Nothing more for their addresses, from now on: an older consent of which we have yet to
         hear does not lift what was said after it."""
-        fixed = {"tenant": self.tx.tenant, "reason": "unsubscribed", "since": self.tx.now}
+        fixed = {"tenant": self.tx.tenant, "reason": UNWANTED, "since": self.tx.now}
         barred = {
-            rows[each.message_id].address: f"send:{held.id}"
+            row.address: {"source": f"send:{held.id}", "profile_id": row.profile_id}
             for held in sends
             for each in done[held.id]
             if each.kind == "u"
+            for row in [rows[each.message_id]]
         }
         await self.tx.upsert(
             suppressions,
-            [{**fixed, "address": a, "source": source} for a, source in sorted(barred.items())],
+            [{**fixed, "address": address, **more} for address, more in sorted(barred.items())],
             keys=["tenant", "address", "reason"],
-            update=["since", "source"],
+            update=["since", "source", "profile_id"],
         )
 
     async def _spread(

@@ -36,6 +36,16 @@ class Left(NamedTuple):
     state: Kept
 
 
+class Had(NamedTuple):
+    """A message that somebody has, or may yet get."""
+
+    profile_id: UUID
+    send_id: UUID
+    address: str
+    state: Kept
+
+
+HAD = tuple(messages.c[name] for name in Had._fields)
 LEFT = tuple(messages.c[name] for name in Left._fields)
 
 
@@ -48,31 +58,34 @@ class Gathering(Rows):
             )
         held = await self.hold(send_id)
         people = await self._people(profile_ids)
-        there = await self._there(send_id, profile_ids, people)
-        wanted = list(dict.fromkeys(id_ for id_ in profile_ids if id_ not in there))
+        family = await self._families(profile_ids, people)
+        there = await self._there(send_id, family)
+        wanted = list(dict.fromkeys(id_ for id_ in profile_ids if family[id_] not in there))
         if not wanted:
             return held.view()
         if held.sealed or held.status in ("completed", "cancelled"):
             raise Conflict(f"The send is {'sealed' if held.sealed else held.status}.")
         if not all(id_ in people for id_ in wanted) and self.tx.now - held.opened_at < PATIENCE:
             raise Unavailable("Some of these people were not heard of yet.", retry_after=1)
-        await self._add(held, wanted, people)
+        had = await self._elsewhere(held, family, dict(people.values()))
+        await self._add(held, wanted, people, {id_ for id_ in wanted if family[id_] in had})
         self._wake(held)
         return await self.finish(held)
 
-    async def _there(
-        self,
-        send_id: UUID,
-        ids: Sequence[UUID],
-        people: Mapping[UUID, tuple[UUID, Recipient]],
-    ) -> set[UUID]:
-        """Those of *ids* who are in the send, under whichever id they were asked for."""
+    async def _families(
+        self, ids: Sequence[UUID], people: Mapping[UUID, tuple[UUID, Recipient]]
+    ) -> dict[UUID, UUID]:
+        """Every id that those of *ids* ever had, and who that is today."""
         today = {id_: people[id_][0] if id_ in people else id_ for id_ in ids}
         family = {id_: id_ for id_ in [*ids, *today.values()]} | today
         merged = select(recipients.c.profile_id, recipients.c.merged_into)
         merged = merged.where(self._mine(recipients))
         for row in await self.tx.among(merged, recipients.c.merged_into, sorted(set(family))):
             family[row.profile_id] = row.merged_into
+        return family
+
+    async def _there(self, send_id: UUID, family: Mapping[UUID, UUID]) -> set[UUID]:
+        """Those who are in the send, under whichever id they were asked for."""
         names = sorted(family)
         asked = select(messages.c.profile_id).where(
             self._mine(messages), messages.c.send_id == send_id
@@ -82,14 +95,48 @@ class Gathering(Rows):
             self._mine(excluded), excluded.c.send_id == send_id
         )
         rows += await self.tx.among(left, excluded.c.profile_id, names)
-        present = {family[row.profile_id] for row in rows}
-        return {id_ for id_ in ids if today[id_] in present}
+        return {family[row.profile_id] for row in rows}
+
+    async def _elsewhere(
+        self, held: Held, family: Mapping[UUID, UUID], people: Mapping[UUID, Recipient]
+    ) -> set[UUID]:
+        """Those of *people* who have, or may yet get, the message of another send of the same key
+        under an address that is not theirs today: there the ledger does not know them. Raises
+        `Unavailable` until it is known of each."""
+        key = held.key
+        same = select(sends.c.id, sends.c.status).where(
+            self._mine(sends),
+            sends.c.source == key.source,
+            sends.c.occasion == key.occasion,
+            sends.c.step == key.step,
+            sends.c.channel == key.channel,
+            sends.c.id != held.id,
+        )
+        status = {row.id: row.status for row in await self.tx.execute(same)}
+        if not status:
+            return set()
+        had = select(*HAD).where(
+            self._mine(messages),
+            messages.c.send_id.in_(sorted(status)),
+            messages.c.state.not_in(("bounced", *UNSENT)),
+        )
+        found = await self.tx.among(had, messages.c.profile_id, sorted(family))
+        had_there = [
+            each
+            for each in map(Had._make, found)
+            if (person := people.get(family[each.profile_id])) is not None
+            and person.address not in (None, each.address)
+        ]
+        cancelled = [each for each in had_there if status[each.send_id] == "cancelled"]
+        _check_known(Counter(each.state for each in cancelled if each.state not in SENT))
+        return {family[each.profile_id] for each in had_there}
 
     async def _add(
         self,
         held: Held,
         wanted: Sequence[UUID],
         people: Mapping[UUID, tuple[UUID, Recipient]],
+        had: set[UUID],
     ) -> None:
         addresses: dict[str, UUID] = {}
         left: dict[UUID, str] = {}
@@ -97,7 +144,7 @@ class Gathering(Rows):
             address = people[id_][1].address if id_ in people else None
             if address is None:
                 left[id_] = "unreachable"
-            elif addresses.setdefault(address, id_) != id_:
+            elif id_ in had or addresses.setdefault(address, id_) != id_:
                 left[id_] = "duplicate"
         rows = [self._row(held, address, id_) for address, id_ in addresses.items()]
         rows.sort(key=lambda row: str(row["id"]))

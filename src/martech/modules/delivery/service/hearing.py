@@ -1,5 +1,6 @@
 """Our own copies of what others tell: people, and what is published."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
@@ -7,12 +8,21 @@ import msgspec
 from sqlalchemy import Row, bindparam, delete, select, update
 
 from martech.modules.content.contract import ContentPublished, ContentWithdrawn
-from martech.modules.delivery.domain.people import Granted, Heard, Recipient, hear
+from martech.modules.delivery.domain.people import (
+    UNWANTED,
+    Consent,
+    Heard,
+    Left,
+    Recipient,
+    hear,
+    taken_back,
+)
 from martech.modules.delivery.service.rows import COPIED, Copied, Rows, recipient
 from martech.modules.delivery.tables import contents, recipients, sends, suppressions
 from martech.modules.profiles.contract import ProfilesMerged
 
-WRITTEN = ("traits", "address", "identity_kind", "identity_value", "consent", "merged_into")
+WRITTEN = tuple(name for name in Copied._fields if name != "profile_id")
+LEFT = tuple(suppressions.c[name] for name in Left._fields)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -66,21 +76,43 @@ class Hearing(Rows):
             "address": person.address,
             "identity_kind": identity.kind if identity else None,
             "identity_value": identity.value if identity else None,
-            "consent": person.consent,
+            "consent": person.consent.status if person.consent else None,
+            "consent_at": person.consent.at if person.consent else None,
             "merged_into": person.merged_into,
         }
 
-    async def _lift(self, granted: Sequence[Granted]) -> None:
-        if granted:
-            await self.tx.execute(
-                delete(suppressions).where(
-                    self._mine(suppressions),
-                    suppressions.c.address == bindparam("b_address"),
-                    suppressions.c.reason == "unsubscribed",
-                    suppressions.c.since < bindparam("b_at"),
-                ),
-                [{"b_address": each.address, "b_at": each.at} for each in granted],
+    async def _lift(self, granted: Iterable[str]) -> None:
+        """Of the addresses that somebody allows, those that everybody does whom it concerns."""
+        mine = select(*LEFT).where(self._mine(suppressions), suppressions.c.reason == UNWANTED)
+        there = mine.with_for_update()
+        rows = await self.tx.among(there, suppressions.c.address, sorted(granted))
+        left = [Left._make(row) for row in rows]
+        theirs = await self._consents_at([each.address for each in left])
+        whose = {each.profile_id for each in left if each.profile_id is not None}
+        people = await self._people(whose)
+        for each in left:
+            if each.profile_id is not None:
+                _, person = people.get(each.profile_id, (None, Recipient()))
+                theirs[each.address].append(person.consent)
+        if back := [each.address for each in left if taken_back(each, theirs[each.address])]:
+            gone = delete(suppressions).where(
+                self._mine(suppressions),
+                suppressions.c.address == bindparam("b_address"),
+                suppressions.c.reason == UNWANTED,
             )
+            await self.tx.execute(gone, [{"b_address": address} for address in back])
+
+    async def _consents_at(
+        self, addresses: Sequence[str]
+    ) -> defaultdict[str, list[Consent | None]]:
+        """What those said who have these addresses today."""
+        mine = select(recipients.c.address, recipients.c.consent, recipients.c.consent_at)
+        mine = mine.where(self._mine(recipients))
+        theirs: defaultdict[str, list[Consent | None]] = defaultdict(list)
+        for row in await self.tx.among(mine, recipients.c.address, addresses):
+            said = Consent(row.consent, row.consent_at) if row.consent else None
+            theirs[row.address].append(said)
+        return theirs
 
     async def _go_on(self, content_ids: set[UUID]) -> None:
         """Sends that wait for them may go on, or find that they may not. They are held in the

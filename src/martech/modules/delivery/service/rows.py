@@ -13,7 +13,7 @@ from martech.kernel.errors import NotFound
 from martech.modules.delivery.contract import Channel, Send, Status
 from martech.modules.delivery.domain.commands import Deliver, lanes
 from martech.modules.delivery.domain.ledger import NUMBERS, Key
-from martech.modules.delivery.domain.people import Recipient
+from martech.modules.delivery.domain.people import Consent, Recipient
 from martech.modules.delivery.domain.sends import Held, Kind, Problem
 from martech.modules.delivery.tables import recipients, sends
 from martech.modules.profiles import contract as profiles
@@ -51,6 +51,7 @@ class Copied(NamedTuple):
     identity_kind: profiles.Kind | None
     identity_value: str
     consent: profiles.Status | None
+    consent_at: datetime | None
     merged_into: UUID | None
 
 
@@ -135,7 +136,8 @@ def recipient(row: Copied) -> Recipient:
     identity = (
         profiles.Identity(row.identity_kind, row.identity_value) if row.identity_kind else None
     )
-    return Recipient(_traits(row.traits), row.address, identity, row.consent, row.merged_into)
+    consent = Consent(row.consent, row.consent_at) if row.consent else None
+    return Recipient(_traits(row.traits), row.address, identity, consent, row.merged_into)
 
 
 def held_of(row: Opened, numbers: Sequence[int]) -> Held:

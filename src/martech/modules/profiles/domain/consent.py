@@ -27,12 +27,13 @@ def holding(facts: Iterable[Fact]) -> dict[str, Fact]:
 
 
 def differing(before: Iterable[Fact], after: Iterable[Fact]) -> list[Fact]:
-    """The facts by which something else holds than before."""
+    """The facts by which something else holds than before, or since another moment: whoever says
+    the same again may take back what others have heard of them meanwhile."""
     held = holding(before)
     return [
         fact
         for channel, fact in holding(after).items()
-        if channel not in held or held[channel].status != fact.status
+        if channel not in held or (held[channel].status, held[channel].at) != (fact.status, fact.at)
     ]
 
 
