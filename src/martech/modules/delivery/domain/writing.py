@@ -11,10 +11,11 @@ import msgspec
 from martech.kernel.templates import Template, TemplateError
 from martech.modules.delivery.domain.addresses import Mailbox
 from martech.modules.delivery.domain.dkim import Seal
-from martech.modules.delivery.domain.links import Signer, rewrite
+from martech.modules.delivery.domain.links import Signer
 from martech.modules.delivery.domain.mail import Letter, build
 from martech.modules.delivery.domain.outcomes import Posted
 from martech.modules.delivery.domain.people import known_address, traits_of
+from martech.modules.delivery.domain.rewriting import named, rewrite
 from martech.modules.delivery.domain.settling import Unmade
 
 parsed = lru_cache(24)(Template.parse)
@@ -80,7 +81,14 @@ def write(
         text = parsed(texts.text, html=False).render(values)
     except TemplateError as error:
         return Unmade(f"The template does not render: {error}")
-    made = rewrite(html, text, base=house.base, signer=signer, message_id=message_id)
+    made = rewrite(
+        html,
+        text,
+        origins=named(texts.html, texts.text),
+        base=house.base,
+        signer=signer,
+        message_id=message_id,
+    )
     letter = Letter(
         message_id=message_id,
         domain=house.sender.domain,
