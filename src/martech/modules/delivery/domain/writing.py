@@ -49,6 +49,8 @@ class House(msgspec.Struct, frozen=True):
     """Under which people reach us."""
 
     seal: Seal | None = None
+    one_click: bool = True
+    """Whether *base* may be called by mail programs: see `reach`."""
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -99,6 +101,7 @@ def write(
         text=made.text,
         date=at,
         unsubscribe_url=unsubscribe,
+        one_click=house.one_click,
         feedback=feedback,
     )
     data = build(letter, house.seal)
