@@ -145,7 +145,8 @@ def _cut(value: str, begin: str, end: str) -> str:
 
 @with_context
 def _date(value: object, wanted: object = None, *, context: Context) -> object:
-    """*value* in the format *wanted*. "now" is what the values say; without it, it stays a word."""
+    """*value* in the format *wanted*. "now" and "today" are what the values say is now; without
+    that, they stay words."""
     if value in ("now", "today"):
         value = context.resolve("now", default=value)
     moment = _moment(value)

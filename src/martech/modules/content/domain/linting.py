@@ -16,7 +16,7 @@ from martech.modules.content.domain.protecting import Protected, protected
 CLIPPED = 102 * 1024
 """Bytes of HTML, behind which Gmail shows nothing."""
 
-ROOTS = ("profile", "unsubscribe_url")
+ROOTS = ("profile", "unsubscribe_url", "now")
 
 _BEFORE_A_PATH = re.compile(r"\s*(?:https?://[^/?#]*)?", re.IGNORECASE)
 
@@ -88,7 +88,7 @@ def _unknown(template: Template, part: str, sample: Mapping[str, object]) -> Ite
 
 
 def _has(sample: Mapping[str, object], name: Name) -> bool:
-    if name.path in (("profile",), ("profile", "id"), ("unsubscribe_url",)):
+    if name.path in (("profile",), ("profile", "id"), ("unsubscribe_url",), ("now",)):
         return True
     value: object = sample
     for step in name.path:

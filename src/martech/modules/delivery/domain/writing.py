@@ -2,7 +2,7 @@
 both come through here, so what is shown is what is sent."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -76,7 +76,8 @@ def write(
     unsubscribe = signer.url(house.base, "u", message_id)
     traits = traits_of(person.traits)
     profile = {**traits, "id": person.id, "traits": traits}
-    values = {"profile": profile, "unsubscribe_url": unsubscribe}
+    now = at.astimezone(UTC).isoformat(timespec="seconds")  # as exact as its Date
+    values = {"profile": profile, "unsubscribe_url": unsubscribe, "now": now}
     try:
         subject = parsed(texts.subject, html=False).render(values)
         html = parsed(texts.html, html=True).render(values)
