@@ -65,7 +65,8 @@ def settings_of(env: Mapping[str, str]) -> Settings:
 def warnings(settings: Settings) -> list[str]:
     """What a person should know before the hosted modules begin, by their own settings."""
     own = [settings.of(module.settings) for module in hosted(settings) if module.settings]
-    return [warning for each in own if (warning := getattr(each, "warning", None))]
+    asked = [each.warning(settings.public) for each in own if hasattr(each, "warning")]
+    return [said for said in asked if said]
 
 
 def _warn(settings: Settings) -> None:

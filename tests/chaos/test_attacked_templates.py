@@ -68,6 +68,8 @@ WALKS = [
     "{{ profile | map: '__class__' }}",
     "{% for i in (1..2) %}{{ forloop.__init__.__globals__ }}{{ forloop.it }}{% endfor %}",
     "{{ '{0.secret}' | append: person }}{{ '%(secret)s' | replace: 'x', person }}",
+    "{% capture p %}{{ person }}{% endcapture %}{{ p }}{{ p.__liquid__ }}{{ p | escape }}",
+    "{% if person contains 'k' %}{{ person | replace_last: '', person }}{% endif %}",
     "{{ people | where: 'secret' }}{{ people | sort: 'secret' }}{{ people | uniq: 'secret' }}",
 ]
 NAMES = ("env", "ENV", "environ", "os.environ", "settings")
@@ -98,6 +100,10 @@ LOOPS = [
     "{{ (1..100000000) | join }}{{ (1..100000000) | size }}",
     "{{ profile.many | uniq | size }}",
     "{{ profile.bio | split: '' | sort_natural | uniq | join }}",
+    "{% capture b %}" + "{{ profile.bio }}" * 100 + "{% endcapture %}"
+    "{% if b == profile.bio or b contains '<' %}x{% endif %}" * 1_000,
+    ("{% capture b %}" + "{{ profile.bio }}" * 7 + "{% endcapture %}{% if b == 1 %}{% endif %}")
+    * 90,
     "{% assign n = 99999999 %}" + "{% assign n = n | times: n %}" * 60 + "{{ n }}",
     "{% assign l = profile.many %}" + "{% assign l = l | concat: l %}" * 30,
 ]
@@ -106,6 +112,8 @@ OUTPUT = [
     "{% for i in (1..99999) %}{{ profile.bio }}{% endfor %}",
     "{% capture s %}{{ profile.bio }}{% endcapture %}" + "{% assign s = s | append: s %}" * 20,
     "{{ profile.bio | replace: 'x', profile.bio }}",
+    "{{ profile.bio | replace: '<', profile.bio }}",
+    "{% capture b %}{{ profile.bio }}{% endcapture %}{{ b | replace: '<', b | replace: '>', b }}",
     "{{ profile.many | join: profile.bio }}",
     "{{ '2026-01-01' | date: '%50000000d' }}",
     "{% for i in (1..900) %}{% capture s %}{{ s }}{{ profile.bio }}{% endcapture %}{% endfor %}",

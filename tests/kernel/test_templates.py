@@ -1,6 +1,7 @@
 """Liquid: what it prints, what it refuses, and where it says the mistake is."""
 
 from datetime import UTC, datetime
+from html import unescape
 from uuid import UUID
 
 import pytest
@@ -96,6 +97,117 @@ def test_no_chain_of_filters_prints_a_value_as_html(
     except TemplateError:
         return
     assert "<" not in printed.replace("<br />\n", "")
+
+
+KEPT = (
+    "{% capture kept %}{{ value }}{% endcapture %}"
+    "{% capture bold %}<b>{{ value }}</b>{% endcapture %}"
+)
+
+
+@given(
+    value=st.text(st.sampled_from("&lt;#60amp<>'\"= b") | st.characters(exclude_categories=["Cs"])),
+    begun=st.sampled_from(["kept", "bold", "'<b>'", "'a' | append: kept", "'<b>' | append: value"]),
+    chain=st.lists(
+        st.tuples(
+            st.sampled_from(sorted(FILTERS)),
+            st.sampled_from(["", ": value", ": kept", ": '<b>'", ": '<', kept", ": 2, value"]),
+        ),
+        max_size=4,
+    ),
+)
+@example(value="&lt;script&gt;", begun="kept", chain=[("strip_html", ""), ("escape_once", "")])
+@example(value="", begun="bold", chain=[("strip_html", ""), ("append", ": '<b>'")])
+@example(value="", begun="'<b>' | append: value", chain=[("replace", ": '<', kept")])
+@example(value="", begun="bold", chain=[("truncatewords", ": 2, value"), ("append", ": '<b>'")])
+def test_no_chain_of_filters_frees_what_was_captured(
+    value: str, begun: str, chain: list[tuple[str, str]]
+) -> None:
+    """However the author's tags and a stranger's words are mixed."""
+    piped = "".join(f" | {name}{more}" for name, more in chain)
+    template = Template.parse(f"{KEPT}{{{{ {begun}{piped} }}}}", html=True)
+    try:
+        printed = template.render({"value": f"<script>{value}</script>"})
+    except TemplateError:
+        return
+    assert "<script" not in printed.lower()
+    assert "</script" not in printed.lower()
+
+
+LOOKING = [
+    *("upcase", "downcase", "capitalize", "append: '!'", 'prepend: "It\'s "', "size", "strip"),
+    *("truncate: 9", "truncate: 6, '…'", "truncatewords: 2", "slice: 1, 7", "url_encode", "squish"),
+    *("replace: \"'\", '-'", "replace: 'e', value", "replace_first: '&', \"'\"", "remove: ';'"),
+    *("replace_last: '#', '3'", "split: '3' | join: value", "split: ' ' | last", "append: value"),
+    *("base64_encode", "base64_url_safe_encode | base64_url_safe_decode", "strip_newlines"),
+    *(
+        'default: "It\'s"',
+        "remove_first: '&'",
+        "remove_last: 'a'",
+        "split: '' | reverse | join: ''",
+    ),
+]
+"""Filters that would find an entity where a text was escaped already."""
+
+NAMES = st.text(
+    st.sampled_from("O'Neill & \"<b>#39;amp") | st.characters(exclude_categories=["Cs"])
+)
+
+
+@given(NAMES, st.lists(st.sampled_from(LOOKING), max_size=4))
+@example("Sinéad O'Neill", ["truncatewords: 2"])
+@example("Tom & Jerry", ["url_encode"])
+@example("O'Neill", ["slice: 1, 7", "append: value", "size"])
+def test_readers_of_the_html_see_what_readers_of_the_text_see(
+    value: str, filters: list[str]
+) -> None:
+    piped = "".join(f" | {name}" for name in filters)
+    capture = "{% capture kept %}It's {{ value }}{% endcapture %}"
+    for source in (
+        f"{{{{ value{piped} }}}}",
+        f'{{{{ "It\'s "{piped} }}}}',
+        f"{{{{ kept{piped} }}}}",
+    ):
+        text, html = (
+            Template.parse(capture + source, html=html).render({"value": value})
+            for html in (False, True)
+        )
+        assert unescape(html) == text
+        assert not set(html) & set("<>")
+
+
+@pytest.mark.parametrize(
+    ("source", "printed"),
+    [
+        ("{% if kept == name %}same{% endif %}", "same"),
+        ("{% case kept %}{% when name %}same{% endcase %}", "same"),
+        ("{% if kept contains \"O'N\" and kept != '' %}there{% endif %}", "there"),
+        ("{{ bold | strip_html }}", "O&#39;Neill &amp; &lt;i&gt;"),
+        ("{{ bold | strip_html | size }}", "13"),
+        ("{{ bold | truncate: 99 }}", "<b>O&#39;Neill &amp; &lt;i&gt;</b>"),
+        ("{{ bold | truncatewords: 1 }}", "&lt;b&gt;O&#39;Neill..."),
+        ("{{ bold | replace: '&amp;', '+' }}", "<b>O&#39;Neill + &lt;i&gt;</b>"),
+        ("{{ bold | split: ' ' | first }}", "<b>O&#39;Neill"),
+        ("{{ name | replace: 'N', '<br>' }}", "O&#39;<br>eill &amp; &lt;i&gt;"),
+        ("{{ 'a' | append: 'b' | replace_first: 'b', '<br>' }}", "a<br>"),
+        ("{{ 'a' | append: 'b' | replace_last: 'a', '<br>' }}", "<br>b"),
+        ("{{ name | split: ' ' | join: '<br>' }}", "O&#39;Neill<br>&amp;<br>&lt;i&gt;"),
+        ("{{ '<br>' | append: name | remove: '<br>' }}", "O&#39;Neill &amp; &lt;i&gt;"),
+        ("{{ '?a=1&region=' | append: name }}", "?a=1&amp;region=O&#39;Neill &amp; &lt;i&gt;"),
+        ("{{ '&copy;&nbsp;&#169;' | append: '&notit;' }}", "©\xa0©&amp;notit;"),
+        ("{{ name | truncate: 3, '&hellip;' }}", "O&#39;…"),
+        ("{% assign kept = kept | escape %}{{ kept }}", "O&#39;Neill &amp; &lt;i&gt;"),
+        ("{{ name | newline_to_br | upcase }}", "O&#39;NEILL &amp; &lt;I&gt;"),
+        ("{% capture css %}a > b{c:'d'}{% endcapture %}{{ css }}", "a > b{c:'d'}"),
+    ],
+)
+def test_what_the_author_wrote_as_html_stays_html_and_all_else_is_text(
+    source: str, printed: str
+) -> None:
+    name = "O'Neill & <i>"
+    capture = "{% capture kept %}{{ name }}{% endcapture %}"
+    bold = "{% capture bold %}<b>{{ name }}</b>{% endcapture %}"
+    assert rendered(capture + bold + source, {"name": name}, html=True) == printed
 
 
 def test_a_template_s_text_inside_a_value_stays_text() -> None:

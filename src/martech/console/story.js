@@ -25,7 +25,7 @@ export function closed({ modules }) {
   ];
 }
 
-// That mails leave nowhere, where that is so: a server that takes them, and still a problem.
+// What is to be said of every mail: a server that takes them, and still a problem.
 export const printed = (server) => (server && server.reachable !== false && server.problem) || null;
 
 function people({ people, series, currency, errors }) {
@@ -54,8 +54,8 @@ function campaign(state) {
   const counts = status?.counts ?? {};
   const left = number(counts.delivered);
   const whole = number(Math.max(counts.audience ?? 0, status?.expected ?? 0));
-  const nowhere = printed(state.server);
-  const waits = state.server?.reachable === false || (status?.problem && !nowhere);
+  const nowhere = state.server?.server === "console:";
+  const waits = state.server?.reachable === false || (status?.problem && !printed(state.server));
   switch (shown.status) {
     case "draft":
       return [[...mail, " is a draft."]];

@@ -308,6 +308,23 @@ def test_lint_says_what_would_be_better_and_where() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("href", "said"),
+    [
+        *(("{{ profile.url }}", True), ("https://{{ profile.url }}/x", True)),
+        *(("https://shop.example{{ profile.url }}", True), ("https://{{ x }}.example", True)),
+        *(("https://shop.example/{{ profile.url }}", False), ("{{unsubscribe_url}}", False)),
+        *(("https://shop.example?q={{ profile.url }}", False), ("{{- unsubscribe_url }}", False)),
+        *(("mailto:{{ profile.url }}", False), ("#{{ profile.url }}", False)),
+    ],
+)
+def test_lint_says_which_clicks_may_not_be_counted(href: str, said: bool) -> None:
+    html = f'<p>{{{{ unsubscribe_url }}}}</p>\n<a href="{href}">x</a>'
+    sentence = "Its clicks are counted only if the template names the host"
+    found = findings(Texts(subject="x", html=html, text="x"), {})
+    assert (("warning", sentence, 2) in found) is said
+
+
 def test_letters_that_grow_in_lower_case_hide_no_tag() -> None:
     title = f"<head><title>{'İ' * 40}</title></head>"
     found = domain.lint(

@@ -1,6 +1,7 @@
 """What people do with their mails, from the link in the mail to what everybody hears of it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
@@ -54,6 +55,23 @@ async def test_a_link_leads_where_it_led_and_is_counted(people: Visitors) -> Non
     assert (await counts(people)).opened == 0
     tagged = await people.call("GET", f"{link}?utm_source=newsletter&fbclid=x")
     assert (tagged.status_code, tagged.headers["location"]) == (302, BOOTS)
+
+
+@pytest.mark.parametrize("name", ["https://evil.example/login", "you href=https://evil.example/2 "])
+async def test_who_calls_himself_a_link_gets_none_of_ours(people: Visitors, name: str) -> None:
+    """Anybody may say of himself what he likes; the sender's address stands for the sender."""
+    stand = people.stand
+    html = f"<a title='For {{{{ profile.traits.name }}}}' href='{BOOTS}'>boots</a>"
+    await stand.publish(html=html)
+    ids = await stand.people("mallory")
+    await stand.change(ids[0], name=name)
+    await stand.add(await stand.open(), ids)
+    await stand.work()
+    (mail,) = people.mails()
+    (link,) = mail.links
+    assert set(re.findall(r"https://\S+/c/[\w-]+", mail.plain + mail.html)) == {link}
+    assert (await people.call("GET", link)).headers["location"] == BOOTS
+    assert mail.plain.splitlines()[0] == f"Dear {name}: {link}"
 
 
 async def test_the_picture_tells_of_an_opening(people: Visitors) -> None:

@@ -2,19 +2,19 @@
 
 from html import escape
 from html.parser import HTMLParser
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from martech.modules.delivery.domain.links import (
-    Kind,
+from martech.kernel.templates import Template
+from martech.modules.delivery.domain.links import Kind, Signer, link_id, opened
+from martech.modules.delivery.domain.rewriting import (
     Rewritten,
-    Signer,
-    link_id,
+    named,
     normal,
-    opened,
     rewrite,
     unescape,
 )
@@ -26,8 +26,11 @@ SIGNER = Signer(KEY, TENANT)
 OUT = SIGNER.url(BASE, "u", MESSAGE)
 
 
-def rewritten(html: str, text: str = "") -> Rewritten:
-    return rewrite(html, text, base=BASE, signer=SIGNER, message_id=MESSAGE)
+def rewritten(html: str, text: str = "", *, origins: frozenset[str] | None = None) -> Rewritten:
+    """As if all of it stood in the template, unless it is said what does."""
+    if origins is None:
+        origins = named(html.replace("{", "("), text.replace("{", "("))
+    return rewrite(html, text, origins=origins, base=BASE, signer=SIGNER, message_id=MESSAGE)
 
 
 class Reader(HTMLParser):
@@ -156,6 +159,93 @@ def test_a_link_of_the_text_leads_through_us(text: str, url: str, rest: str) -> 
     assert leads_to(made, href) == url
 
 
+AUTHORS = (
+    "<p><a title='For {{ name }}' href='https://shop.example/boots?for={{ name }}'>{{ name }}</a>"
+    '<img src="https://pictures.example/x.png" title="{{ name }}"></p>'
+    '<a title="{{ name }}" href="https://shop.example/{{ name }}">all</a>'
+)
+PLAIN = "Dear {{ name }}, see https://shop.example/boots?for={{ name }} and {{ name }}."
+WISHES = (
+    *(
+        "https://evil.example/login",
+        "you href=https://evil.example/2",
+        "' href='https://evil.example",
+    ),
+    *(
+        "' href=https://evil.example ",
+        "><a href=https://evil.example>",
+        "https://pictures.example/x",
+    ),
+    *("https://shop.example.evil.example/", "https://shop.example@evil.example/"),
+    *(r"https://shop.example\@evil.example/", "https://shop.example:x@evil.example", "{{ name }}"),
+    *("https://shop.example%2F@evil.example", "https://shop.example\t.evil.example", "{}", "/"),
+    *("https://shop.example:444/", "http://shop.example/", "//evil.example", "https:evil.example"),
+    *("https://evil.example#https://shop.example/", "https://evil.example\\https://shop.example/"),
+)
+
+
+def filled(html: str, text: str, name: str) -> Rewritten:
+    """The mail of two templates to somebody of that *name*."""
+    values = {"name": name}
+    page = Template.parse(html, html=True).render(values)
+    plain = Template.parse(text, html=False).render(values)
+    return rewritten(page, plain, origins=named(html, text))
+
+
+@given(st.sampled_from(WISHES) | st.lists(st.sampled_from(WISHES), max_size=4).map("".join))
+@example("https://evil.example/login")
+def test_nobody_s_name_leads_anywhere_through_us(name: str) -> None:
+    made = filled(AUTHORS, PLAIN, name)
+    found = [leads_to(made, href) for href in Reader(made.html).hrefs]
+    assert len(found) == 2, "as many links as the author wrote"
+    for url in (*found, *made.links.values()):
+        assert urlsplit(url)[:2] == ("https", "shop.example")
+
+
+@pytest.mark.parametrize(
+    "href",
+    [
+        *(
+            "{{ name }}",
+            "https://{{ name }}/",
+            "https://shop.{{ name }}",
+            "https://{{ name }}.shop/",
+        ),
+        *("https://shop{{ name }}.example/", "https://shop.example{{ name }}", "htt{{ name }}"),
+        *("https://shop.example:{{ name }}/", "https://{{ name }}@shop.example/x", "{{ name }}/x"),
+    ],
+)
+@given(name=st.sampled_from(WISHES) | st.text(alphabet="/.:@{}\\example", max_size=12))
+def test_a_host_that_a_value_completes_is_nobody_s(href: str, name: str) -> None:
+    made = filled(f'<a href="{href}">x</a>', f"See {href} there", name)
+    assert made.links == {}
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ('<a href="{{ name }}">x</a>', "It is https://shop.example, really."),
+        ('<a href="{{ name }}">x</a><a href="https://shop.example">y</a>', ""),
+        ("<a href=\"{{ name | default: 'https://shop.example' }}\">x</a>", ""),
+        ('{% assign shop = "https://shop.example" %}<a href="{{ shop }}/boots">x</a>', ""),
+        ('<a href="{{ name }}">x</a><a href="HTTPS://Shop.Example?x={{ name }}">y</a>', ""),
+    ],
+)
+def test_a_host_that_the_template_names_is_followed_wherever_it_stands(
+    html: str, text: str
+) -> None:
+    made = filled(html, text, "https://shop.example/boots")
+    assert "https://shop.example/boots" in made.links.values()
+    assert leads_to(made, Reader(made.html).hrefs[0]) == "https://shop.example/boots"
+
+
+def test_what_is_quoted_in_a_tag_is_no_link() -> None:
+    other = "<a title=' href=https://shop.example/2 ' href='https://shop.example/1'>x</a>"
+    made = rewritten(f'<a title="a > b href=https://shop.example/2">x</a>{other}')
+    assert list(made.links.values()) == ["https://shop.example/1"]
+    assert "title=' href=https://shop.example/2 '" in made.html
+
+
 urls = st.builds(
     "{}://{}/{}".format,
     st.sampled_from(["http", "https"]),
@@ -186,7 +276,8 @@ def test_no_html_and_no_text_is_too_strange(html: str, text: str) -> None:
 def test_a_page_of_open_tags_is_read_in_time() -> None:
     """A backtracking expression would take years."""
     for piece in ("<a ", "<a href=", '<a href="', "<a href='x", "<a\thref", "<a/", "href=" * 5):
-        rewritten(piece * 100_000, "https://" + "(" * 100_000 + ")" * 20_000)
+        text = "https://" + "(" * 100_000 + ")" * 20_000
+        rewritten(piece * 100_000, text, origins=frozenset({"https://shop.example"}))
 
 
 @given(st.text(st.sampled_from("&#;=xXcopyamltgnq1 0"), max_size=30))

@@ -53,6 +53,11 @@ def test_a_mail_has_these_headers() -> None:
     assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
 
 
+def test_who_cannot_be_called_by_mail_programs_does_not_say_so() -> None:
+    mail = parsed(build(letter(one_click=False)))
+    assert list(mail.keys()) == [name for name in HEADERS if name != "List-Unsubscribe-Post"]
+
+
 def test_the_same_letter_is_the_same_bytes() -> None:
     assert build(letter()) == build(letter())
 

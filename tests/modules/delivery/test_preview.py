@@ -76,6 +76,21 @@ async def test_a_preview_is_the_bytes_that_are_sent_but_for_the_tokens(people: V
     assert undated.sub(b"", early) == undated.sub(b"", late), "as true before as after"
 
 
+async def test_now_is_when_the_mail_is_written_and_what_its_date_says(people: Visitors) -> None:
+    stand = people.stand
+    footer = "<p>&copy; {{ 'now' | date: '%Y' }}, {{ now }}</p>"
+    await stand.publish(html=footer, subject="{{ 'today' | date: '%d.%m.%Y %H:%M:%S.%f' }}")
+    (ada,) = await stand.people("ada")
+    send = await stand.add(await stand.open(), [ada])
+    await stand.work(later=0.7)
+    (mail,) = stand.sink.mails
+    date = parsedate_to_datetime(str(parsed(mail.bytes)["Date"]))
+    for data in (mail.bytes, await preview(people, send.id, ada, date.isoformat())):
+        shown = Received(data)
+        assert shown.mail["Subject"] == date.strftime("%d.%m.%Y %H:%M:%S.%f")
+        assert f"<p>&copy; {date.year}, {date.isoformat()}</p>" in shown.html
+
+
 async def test_no_token_of_a_preview_is_one_of_the_mail(people: Visitors) -> None:
     sent, _, late = await sent_and_shown(people)
     assert len(tokens(late)) == len(tokens(sent)) == 6

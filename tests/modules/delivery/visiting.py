@@ -87,14 +87,19 @@ class Visitors:
 
 @asynccontextmanager
 async def visitors(
-    url: str, sink: Sink, modules: Sequence[Module] = MODULES, **settings: Any
+    url: str,
+    sink: Sink,
+    modules: Sequence[Module] = MODULES,
+    *,
+    public: str = BASE,
+    **settings: Any,
 ) -> AsyncIterator[Visitors]:
     own = DeliverySettings(
         smtp_url=f"smtp://{sink.host}:{sink.port}?tls=none",
         sender="Shop <news@shop.example>",
         **settings,
     )
-    known = Settings(database_url=url, public_url=BASE, of_modules={DeliverySettings: own})
+    known = Settings(database_url=url, public_url=public, of_modules={DeliverySettings: own})
     async with serve(modules, known) as served:
         yield Visitors(served, Stand(served.host, sink, TestClock(START)))
 

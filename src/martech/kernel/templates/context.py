@@ -15,11 +15,12 @@ from liquid.undefined import UNDEFINED, Undefined
 from liquid.utils import ReadOnlyChainMap
 
 from martech.kernel.templates import limits
+from martech.kernel.templates.html import Captured
 from martech.kernel.templates.spending import Spent, Written, weight
 
 SINGLE = frozenset(
     {
-        *(NoneType, bool, int, float, str, Markup, date, datetime, UUID),
+        *(NoneType, bool, int, float, str, Markup, Captured, date, datetime, UUID),
         *(range, Undefined, for_tag.ForLoop, tablerow_tag.TableRow),
     }
 )

@@ -1,6 +1,7 @@
 """python-liquid as we use it: what it knows, and the guards that stand where it loops and keeps."""
 
 from collections.abc import Iterator, Mapping
+from io import StringIO
 from typing import Any, TextIO, cast
 
 import msgspec
@@ -39,6 +40,7 @@ from liquid.tag import Tag
 from martech.kernel.templates import limits
 from martech.kernel.templates.context import Context
 from martech.kernel.templates.filters import FILTERS
+from martech.kernel.templates.html import Captured
 
 
 class Rendering(BoundTemplate):
@@ -115,6 +117,17 @@ class _Turns(LoopExpression):
         return cast("Context", context).spent.counted(items), length
 
 
+class _Capturing(capture_tag.CaptureNode):
+    def _assign(self, context: RenderContext, buf: StringIO) -> None:
+        cast("Context", context).spent.check()
+        written = buf.getvalue()
+        context.assign(self.name, Captured(written) if context.autoescape else written)
+
+
+class _Capture(capture_tag.CaptureTag):
+    node_class = _Capturing
+
+
 class _For(for_tag.ForTag):
     def parse(self, stream: TokenStream) -> Node:
         node = cast("for_tag.ForNode", super().parse(stream))
@@ -133,7 +146,7 @@ TAGS: list[type[Tag]] = [
     *(content.Literal, _Output, illegal.Illegal, echo_tag.EchoTag, liquid_tag.LiquidTag),
     *(if_tag.IfTag, unless_tag.UnlessTag, case_tag.CaseTag, ifchanged_tag.IfChangedTag),
     *(_For, _TableRow, for_tag.BreakTag, for_tag.ContinueTag, cycle_tag.CycleTag),
-    *(assign_tag.AssignTag, capture_tag.CaptureTag),
+    *(assign_tag.AssignTag, _Capture),
     *(increment_tag.IncrementTag, decrement_tag.DecrementTag),
     *(comment_tag.CommentTag, inline_comment_tag.InlineCommentTag, doc_tag.DocTag),
 ]

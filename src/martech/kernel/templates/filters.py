@@ -6,7 +6,7 @@ read the machine's clock and time zone.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from inspect import Parameter, signature
@@ -21,9 +21,11 @@ from liquid.stringify import to_liquid_string
 from martech.kernel.templates import limits
 from martech.kernel.templates.context import Context
 from martech.kernel.templates.errors import Refused
+from martech.kernel.templates.html import as_it_is, said, unless_tagged
 from martech.kernel.templates.spending import weight
 
 Filter = Callable[..., Any]
+Reading = Callable[[Markup], str]
 
 UNUSABLE = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
 """What a filter raises over a value that it cannot be used on."""
@@ -33,8 +35,9 @@ _TAGS = re.compile(r"<[^<>]*>")
 _BLOCKS = [("<!--", "-->"), ("<script", "</script>"), ("<style", "</style>")]
 
 
-def bounded(function: Filter) -> Filter:
-    """*function* as `Context` calls it: with itself and the place first; never out of bounds."""
+def bounded(function: Filter, read: Reading = unless_tagged) -> Filter:
+    """*function* as `Context` calls it: with itself and the place first; never out of bounds.
+    *read* says how it sees what may be HTML."""
     wants_environment = getattr(function, "with_environment", False)
     wants_context = getattr(function, "with_context", False)
     least, most = _arguments(function)
@@ -56,7 +59,7 @@ def bounded(function: Filter) -> Filter:
                 named["environment"] = context.env
             if wants_context:
                 named["context"] = context
-            made = function(left, *args, **named)
+            made = function(*_read(left, args, read), **named)
             weight(made)
         except LiquidError as error:
             error.token = error.token or token
@@ -66,6 +69,17 @@ def bounded(function: Filter) -> Filter:
         return made
 
     return call
+
+
+def _read(left: object, args: Sequence[object], read: Reading) -> Iterator[object]:
+    """What goes into HTML may be HTML; what goes into text is text, unless there is a tag in it."""
+    first = read(left) if isinstance(left, Markup) else left
+    yield first
+    for value in args:
+        if isinstance(value, Markup) and not isinstance(first, Markup):
+            yield read(value)
+        else:
+            yield value
 
 
 def _arguments(function: Filter) -> tuple[int, int]:
@@ -84,7 +98,19 @@ def _replace(value: str, old: object, new: object = "") -> str:
     """Every *old* becomes *new*; how long that gets is known before."""
     seek, put = str(old), _same(value, new)
     _room(len(value) + value.count(seek) * len(put))
-    return value.replace(seek, put)
+    return put.join(value.split(seek)) if seek else value.replace(seek, put)
+
+
+@string_filter
+def _replace_first(value: str, old: object, new: object = "") -> str:
+    before, found, after = value.partition(str(old)) if str(old) else ("", "-", value)
+    return before + _same(value, new) + after if found else value
+
+
+@string_filter
+def _replace_last(value: str, old: object, new: object) -> str:
+    before, found, after = value.rpartition(str(old)) if str(old) else (value, "-", "")
+    return before + _same(value, new) + after if found else value
 
 
 def _map(items: object, key: object) -> list[object]:
@@ -124,9 +150,11 @@ def _uniq(items: object, key: object = None) -> list[object]:
 @string_filter
 def _strip_html(value: str) -> str:
     """Without tags, comments, scripts and styles. It is text then, and escaped when printed."""
+    bare = value
     for begin, end in _BLOCKS:
-        value = _cut(value, begin, end)
-    return _TAGS.sub("", value)
+        bare = _cut(bare, begin, end)
+    bare = _TAGS.sub("", bare)
+    return said(Markup(bare)) if isinstance(value, Markup) else bare
 
 
 def _cut(value: str, begin: str, end: str) -> str:
@@ -145,7 +173,8 @@ def _cut(value: str, begin: str, end: str) -> str:
 
 @with_context
 def _date(value: object, wanted: object = None, *, context: Context) -> object:
-    """*value* in the format *wanted*. "now" is what the values say; without it, it stays a word."""
+    """*value* in the format *wanted*. "now" and "today" are what the values say is now; without
+    that, they stay words."""
     if value in ("now", "today"):
         value = context.resolve("now", default=value)
     moment = _moment(value)
@@ -175,8 +204,10 @@ def _moment(value: object) -> datetime | None:
 
 
 def _same(value: str, other: object) -> str:
-    """*other* as what *value* is: escaped, if that is HTML."""
-    return escape(other) if isinstance(value, Markup) else str(other)
+    """*other* as what *value* is: escaped, if that is HTML. HTML stays what it is."""
+    if isinstance(value, Markup):
+        return escape(other)
+    return other if isinstance(other, str) else str(other)
 
 
 def _room(characters: int) -> None:
@@ -186,31 +217,38 @@ def _room(characters: int) -> None:
 
 _MATH = ["ceil", "divided_by", "floor", "minus", "plus", "times", "modulo", "at_most", "at_least"]
 _STRING = [
-    *("append", "base64_decode", "base64_encode", "base64_url_safe_decode"),
-    *("base64_url_safe_encode", "capitalize", "downcase", "escape", "escape_once", "lstrip"),
-    *("newline_to_br", "prepend", "remove", "remove_first", "remove_last", "replace_first"),
-    *("replace_last", "rstrip", "squish", "strip", "strip_newlines", "truncate", "truncatewords"),
-    *("upcase", "url_decode", "url_encode"),
+    *("append", "capitalize", "downcase", "escape", "escape_once", "lstrip", "newline_to_br"),
+    *("prepend", "remove", "remove_first", "remove_last", "rstrip", "strip", "strip_newlines"),
+    *("truncate", "upcase"),
 ]
+_TEXT = [
+    *("base64_decode", "base64_encode", "base64_url_safe_decode", "base64_url_safe_encode"),
+    *("squish", "truncatewords", "url_decode", "url_encode"),
+]
+"""They make text of whatever they are given."""
+
 _ARRAY = ["compact", "concat", "find", "find_index", "first", "has", "last", "reject", "reverse"]
 _ARRAY += ["sort", "sort_natural", "where"]
 
 FILTERS: dict[str, Filter] = {
     **{name: bounded(getattr(math, name)) for name in _MATH},
     **{name: bounded(getattr(string, name)) for name in _STRING},
+    **{name: bounded(getattr(string, name), said) for name in _TEXT},
     **{name: bounded(getattr(array, name)) for name in _ARRAY},
     "abs": bounded(math.abs_),
     "round": bounded(math.round_),
     "slice": bounded(string.slice_),
     "map": bounded(_map),
     "sum": bounded(array.sum_),
-    "default": bounded(misc.default),
-    "size": bounded(misc.size),
-    "escapejs": bounded(extra.escapejs),
+    "default": bounded(misc.default, as_it_is),
+    "size": bounded(misc.size, said),
+    "escapejs": bounded(extra.escapejs, said),
     "replace": bounded(_replace),
+    "replace_first": bounded(_replace_first),
+    "replace_last": bounded(_replace_last),
     "join": bounded(_join),
     "split": bounded(_split),
     "date": bounded(_date),
     "uniq": bounded(_uniq),
-    "strip_html": bounded(_strip_html),
+    "strip_html": bounded(_strip_html, as_it_is),
 }

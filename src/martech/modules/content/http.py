@@ -118,7 +118,7 @@ class TemplateController(Controller):
     ) -> Findings:
         """What is wrong with the draft: errors keep it from being published."""
         template = await watch.first(lambda content: content.template(content_id))
-        return await press.lint(service.tx.tenant, template)
+        return await press.lint(service.tx.tenant, template, service.tx.now)
 
     @post(
         "/{content_id:uuid}/preview",
@@ -135,7 +135,7 @@ class TemplateController(Controller):
         press: Pressing,
     ) -> Preview:
         template = await watch.first(lambda content: content.template(content_id))
-        return await press.preview(service.tx.tenant, template, data.sample)
+        return await press.preview(service.tx.tenant, template, service.tx.now, data.sample)
 
     @post(
         "/{content_id:uuid}/publish",

@@ -1,6 +1,7 @@
 """What content does. Every public method is one use case."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -212,17 +213,19 @@ class Press:
         attempt = await self.aside.do(tenant, domain.attempt_compiled, _texts(template))
         return domain.outcome(attempt)
 
-    async def lint(self, tenant: UUID, template: Template) -> Findings:
-        found = await self.aside.do(tenant, domain.lint, _texts(template), template.sample)
+    async def lint(self, tenant: UUID, template: Template, at: datetime) -> Findings:
+        values = domain.sampled(template.sample, at)
+        found = await self.aside.do(tenant, domain.lint, _texts(template), values)
         return Findings(data=found)
 
     async def preview(
-        self, tenant: UUID, template: Template, sample: Sample | None = None
+        self, tenant: UUID, template: Template, at: datetime, sample: Sample | None = None
     ) -> Preview:
-        """The draft, filled in with *sample* or with its own. Raises `TemplateError`."""
+        """The draft, filled in with *sample* or with its own, as if sent at *at*. Raises
+        `TemplateError`."""
         if sample is not None:
             domain.check_sample(sample)
-        values = template.sample if sample is None else sample
+        values = domain.sampled(template.sample if sample is None else sample, at)
         attempt = await self.aside.do(tenant, domain.attempt_preview, _texts(template), values)
         return domain.outcome(attempt)
 

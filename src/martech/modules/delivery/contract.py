@@ -193,7 +193,8 @@ class ServerStatus(View, frozen=True, kw_only=True):
     error: str | None
     since: datetime | None
     problem: str | None = None
-    """What a person should see to, if no mail leaves; null when all is well."""
+    """What a person should see to: no mail leaves, or none that leads back here. Null when all is
+    well."""
 
 
 class MessageFact(Item, frozen=True, kw_only=True):

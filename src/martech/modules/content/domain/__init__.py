@@ -4,7 +4,7 @@ from martech.modules.content.domain.attempting import attempt_compiled, attempt_
 from martech.modules.content.domain.compiling import Compiled, compiled
 from martech.modules.content.domain.drafts import Texts, check, check_sample
 from martech.modules.content.domain.linting import lint
-from martech.modules.content.domain.previewing import preview
+from martech.modules.content.domain.previewing import preview, sampled
 
 __all__ = [
     "Compiled",
@@ -17,4 +17,5 @@ __all__ = [
     "lint",
     "outcome",
     "preview",
+    "sampled",
 ]

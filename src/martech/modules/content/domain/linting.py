@@ -1,5 +1,6 @@
 """What is wrong with a draft, and what would be better, before anybody gets it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Literal
@@ -15,7 +16,9 @@ from martech.modules.content.domain.protecting import Protected, protected
 CLIPPED = 102 * 1024
 """Bytes of HTML, behind which Gmail shows nothing."""
 
-ROOTS = ("profile", "unsubscribe_url")
+ROOTS = ("profile", "unsubscribe_url", "now")
+
+_BEFORE_A_PATH = re.compile(r"\s*(?:https?://[^/?#]*)?", re.IGNORECASE)
 
 Level = Literal["error", "warning"]
 
@@ -85,7 +88,7 @@ def _unknown(template: Template, part: str, sample: Mapping[str, object]) -> Ite
 
 
 def _has(sample: Mapping[str, object], name: Name) -> bool:
-    if name.path in (("profile",), ("profile", "id"), ("unsubscribe_url",)):
+    if name.path in (("profile",), ("profile", "id"), ("unsubscribe_url",), ("now",)):
         return True
     value: object = sample
     for step in name.path:
@@ -125,9 +128,25 @@ def _tag(page: Protected, tag: Tag, part: str) -> Iterator[Finding]:
     if tag.name in ("img", "mj-image") and tag.attribute("alt") is None:
         error = page.wrong(tag.start, "Where images are blocked, this says nothing. Add alt.", part)
         yield _warning(error.what, part, error.line, error.column)
-    if (tag.attribute("href") or "").lower().startswith("http:"):
+    href = tag.attribute("href") or ""
+    if href.lower().startswith("http:"):
         error = page.wrong(tag.start, "This link is not encrypted. Write https.", part)
         yield _warning(error.what, part, error.line, error.column)
+    if _leads_wherever(page, href):
+        sentence = (
+            "Its clicks are counted only if the template names the host. Write https://host/ "
+            "before the Liquid."
+        )
+        error = page.wrong(tag.start, sentence, part)
+        yield _warning(error.what, part, error.line, error.column)
+
+
+def _leads_wherever(page: Protected, href: str) -> bool:
+    """Whether Liquid prints its host, or goes on with it."""
+    first = page.pattern.search(href)
+    if first is None or not _BEFORE_A_PATH.fullmatch(href[: first.start()]):
+        return False
+    return page.words[int(first[1])].liquid.strip("{-}").split()[:1] != ["unsubscribe_url"]
 
 
 def _end(source: str) -> tuple[int, int]:

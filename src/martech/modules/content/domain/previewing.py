@@ -1,6 +1,7 @@
 """A draft as somebody would get it."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from martech.kernel.templates import TemplateError
 from martech.modules.content.contract import Preview
@@ -11,6 +12,11 @@ from martech.modules.content.domain.drafts import UNSUBSCRIBE, Texts
 def values_of(sample: Mapping[str, object]) -> dict[str, object]:
     """What a mail knows: the sample, and a link where it has none."""
     return {"profile": {}, "unsubscribe_url": UNSUBSCRIBE, **sample}
+
+
+def sampled(sample: Mapping[str, object], at: datetime) -> dict[str, object]:
+    """*sample*, with the moment at which a mail would be written if it says none."""
+    return {"now": at.astimezone(UTC).isoformat(timespec="seconds"), **sample}
 
 
 def preview(texts: Texts, sample: Mapping[str, object]) -> Preview:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from martech.modules.delivery.adapters.mails import Tell
 from martech.modules.delivery.domain.outcomes import Accepted, Posted, Reachability
-from martech.modules.delivery.domain.server import PRINTED
 
 log = logging.getLogger(__name__)
 
@@ -18,9 +17,7 @@ class Console:
             tell(letter.id, Accepted("250 written to the log"))
 
     def status(self) -> Reachability:
-        return Reachability(
-            server="console:", reachable=True, error=None, retry_in=None, warning=PRINTED
-        )
+        return Reachability(server="console:", reachable=True, error=None, retry_in=None)
 
     async def close(self) -> None:
         """There is nothing to close."""

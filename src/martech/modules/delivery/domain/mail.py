@@ -55,7 +55,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     date: datetime
     unsubscribe_url: str
-    """Answers to a POST (RFC 8058)."""
+    one_click: bool = True
+    """Whether a POST to it unsubscribes (RFC 8058)."""
 
     feedback: str = ""
     """What complaints are counted by: up to four words with ``:`` between them."""
@@ -84,8 +85,9 @@ def _headers(letter: Letter) -> list[Header]:
         ("Message-ID", f"<{letter.message_id}@{letter.domain}>"),
         ("Subject", _unstructured(one_line(letter.subject)[:SUBJECT].rstrip())),
         ("List-Unsubscribe", f"<{_UNSAFE_URL.sub('', letter.unsubscribe_url)}>"),
-        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
     ]
+    if letter.one_click:
+        headers.append(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
     if feedback := _UNSAFE_FEEDBACK.sub("", letter.feedback):
         headers.append(("Feedback-ID", feedback[:200]))
     return headers

@@ -88,6 +88,3 @@ class Reachability(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     retry_in: float | None
     """Seconds until it is tried again; until then everything is `NotTried` at once."""
-
-    warning: str | None = None
-    """What its word for a mail is worth, if that is not what one would think."""

@@ -10,7 +10,8 @@ from martech.modules.delivery.contract import Channel, Send, SendProgressed, Sta
 from martech.modules.delivery.domain.ledger import Key, counts, status_after
 
 Kind = Literal["server", "content", "printed"]
-"""*printed* keeps nothing from going on, and is said even when it is over: no mail has left."""
+"""*printed* keeps nothing from going on, and is said even when it is over: no mail has left, or
+none that leads back to us."""
 
 WITHDRAWN = "The content was withdrawn. Publish it again, or cancel this send."
 RATES = (0.001, 100_000.0)

@@ -11,9 +11,6 @@ FORM = (
 )
 PORTS = {"smtp": 25, "smtps": 465}
 TLS = ("starttls", "none")
-PRINTED = (
-    "Mails are printed to the log, none leave: set MARTECH_DELIVERY_SMTP_URL to your mail server."
-)
 
 Security = Literal["offered", "starttls", "none", "tls"]
 
@@ -30,11 +27,6 @@ class MailServer(msgspec.Struct, frozen=True, kw_only=True):
     password: str = ""
     ca: str = ""
     """A file of certificates to trust in place of the system's."""
-
-    @property
-    def warning(self) -> str | None:
-        """What a person should know before anything is sent."""
-        return PRINTED if self.kind == "console" else None
 
     @property
     def shown(self) -> str:

@@ -3,6 +3,7 @@
 import msgspec
 
 from martech.modules.delivery.domain.addresses import mailbox
+from martech.modules.delivery.domain.reach import warning_at_start
 from martech.modules.delivery.domain.server import mail_server
 
 
@@ -26,10 +27,9 @@ class DeliverySettings(msgspec.Struct, frozen=True, kw_only=True):
     dkim_selector: str = ""
     dkim_domain: str = ""
 
-    @property
-    def warning(self) -> str | None:
-        """Said when the process starts."""
-        return mail_server(self.smtp_url).warning
+    def warning(self, public: str) -> str | None:
+        """Said when a process starts that is reached at *public*."""
+        return warning_at_start(public, mail_server(self.smtp_url))
 
     def __post_init__(self) -> None:
         mail_server(self.smtp_url)

@@ -2,7 +2,7 @@
 both come through here, so what is shown is what is sent."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -11,10 +11,11 @@ import msgspec
 from martech.kernel.templates import Template, TemplateError
 from martech.modules.delivery.domain.addresses import Mailbox
 from martech.modules.delivery.domain.dkim import Seal
-from martech.modules.delivery.domain.links import Signer, rewrite
+from martech.modules.delivery.domain.links import Signer
 from martech.modules.delivery.domain.mail import Letter, build
 from martech.modules.delivery.domain.outcomes import Posted
 from martech.modules.delivery.domain.people import known_address, traits_of
+from martech.modules.delivery.domain.rewriting import named, rewrite
 from martech.modules.delivery.domain.settling import Unmade
 
 parsed = lru_cache(24)(Template.parse)
@@ -48,6 +49,8 @@ class House(msgspec.Struct, frozen=True):
     """Under which people reach us."""
 
     seal: Seal | None = None
+    one_click: bool = True
+    """Whether *base* may be called by mail programs: see `reach`."""
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -73,14 +76,22 @@ def write(
     unsubscribe = signer.url(house.base, "u", message_id)
     traits = traits_of(person.traits)
     profile = {**traits, "id": person.id, "traits": traits}
-    values = {"profile": profile, "unsubscribe_url": unsubscribe}
+    now = at.astimezone(UTC).isoformat(timespec="seconds")  # as exact as its Date
+    values = {"profile": profile, "unsubscribe_url": unsubscribe, "now": now}
     try:
         subject = parsed(texts.subject, html=False).render(values)
         html = parsed(texts.html, html=True).render(values)
         text = parsed(texts.text, html=False).render(values)
     except TemplateError as error:
         return Unmade(f"The template does not render: {error}")
-    made = rewrite(html, text, base=house.base, signer=signer, message_id=message_id)
+    made = rewrite(
+        html,
+        text,
+        origins=named(texts.html, texts.text),
+        base=house.base,
+        signer=signer,
+        message_id=message_id,
+    )
     letter = Letter(
         message_id=message_id,
         domain=house.sender.domain,
@@ -91,6 +102,7 @@ def write(
         text=made.text,
         date=at,
         unsubscribe_url=unsubscribe,
+        one_click=house.one_click,
         feedback=feedback,
     )
     data = build(letter, house.seal)

@@ -108,4 +108,4 @@ class StatusController(Controller):
     @get(operation_id="getDeliveryStatus", opt=READ)
     async def status(self, service: Service, writer: Scribe) -> ServerStatus:
         """The mail server, as the last attempts for this tenant found it."""
-        return await service.server(writer.server)
+        return await service.server(writer.server, writer.warning)

@@ -153,7 +153,7 @@ class Lane:
         if found.reachable is False:
             service.obstruct(held, unreachable(found.server, found.error))
             return min(found.retry_in or REST, AWAY)
-        service.clear(held, found.warning)
+        service.clear(held, self._writer.warning)
         return None
 
     async def _carry(self, claim: Claim, signer: Signer) -> None:

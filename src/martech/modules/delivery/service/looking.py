@@ -145,8 +145,9 @@ class Looking(Claiming):
         )
         return [Entry._make(row) for row in rows]
 
-    async def server(self, server: MailServer) -> ServerStatus:
-        """The mail *server* as it was found, if anybody tried."""
+    async def server(self, server: MailServer, warning: str | None = None) -> ServerStatus:
+        """The mail *server* as it was found, if anybody tried; and what else is to be said of all
+        mails."""
         mine = select(servers).where(self._mine(servers), servers.c.server == server.shown)
         row = (await self.tx.execute(mine)).one_or_none()
         away = row is not None and not row.reachable
@@ -155,7 +156,7 @@ class Looking(Claiming):
             reachable=row and row.reachable,
             error=row and row.error,
             since=row and row.since,
-            problem=unreachable(server.shown, row and row.error) if away else server.warning,
+            problem=unreachable(server.shown, row and row.error) if away else warning,
         )
 
     async def draft(self, send_id: UUID, profile_id: UUID) -> Claim:

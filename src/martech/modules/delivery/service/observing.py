@@ -36,8 +36,8 @@ class Observing(Rows):
         held.obstruct("server", text, self.tx.now)
 
     def clear(self, held: Held, warning: str | None) -> None:
-        """The mail server takes mails; if it did not before, all lanes go on. A *warning* about it
-        is one about the send."""
+        """The mail server takes mails; if it did not before, all lanes go on. A *warning* about all
+        mails is one about the send."""
         if held.problem is not None and held.problem.kind == "server":
             held.clear("server")
             self._wake(held)

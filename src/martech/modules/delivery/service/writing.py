@@ -9,6 +9,7 @@ from martech.kernel.settings import Settings
 from martech.modules.delivery.domain.addresses import mailbox
 from martech.modules.delivery.domain.dkim import Seal
 from martech.modules.delivery.domain.links import Signer
+from martech.modules.delivery.domain.reach import one_click, warning
 from martech.modules.delivery.domain.server import mail_server
 from martech.modules.delivery.domain.settings import DeliverySettings
 from martech.modules.delivery.domain.settling import Unmade
@@ -25,8 +26,15 @@ class Writer:
         seal = None
         if own.dkim_key:
             seal = Seal(secret(own.dkim_key), own.dkim_selector, own.dkim_domain)
-        self.house = House(mailbox(own.sender), settings.public, seal)
         self.server = mail_server(own.smtp_url)
+        self.warning = warning(settings.public, self.server)
+        """What a person should know of every mail that is written here."""
+        self.house = House(
+            mailbox(own.sender),
+            settings.public,
+            seal,
+            one_click=one_click(settings.public, self.server),
+        )
         self.retry = timedelta(seconds=own.retry_seconds)
         self._stored: set[tuple[UUID, str]] = set()
 
