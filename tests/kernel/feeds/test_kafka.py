@@ -32,8 +32,8 @@ SOLD, PRICE = "shop.sold.v1", "shop.price_changed.v1"
 @pytest.fixture(params=["mock", "tansu"])
 async def url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
     if request.param == "mock":
-        mock = MockKafka()
-        yield mock.url
+        cluster = MockKafka()
+        yield cluster.url
     else:
         tansu = Tansu()
         await tansu.start()
