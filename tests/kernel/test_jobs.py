@@ -14,7 +14,7 @@ import redis
 
 from martech.kernel import telemetry
 from martech.kernel.clock import TestClock
-from martech.kernel.commands import ATTEMPTS, LEASE, RESEND
+from martech.kernel.commands import ATTEMPTS, RESEND
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.jobs import AT_ONCE, Carrier, Jobs, Queue
@@ -181,37 +181,6 @@ async def test_what_changes_after_a_job_has_looked_is_looked_at_again(
         street(other).clear.set()
         await counting
     assert await log(host) == ["new", "saw 0", "saw 2"]
-
-
-async def test_a_holder_that_was_taken_over_commits_nothing(hosts: Open, clock: TestClock) -> None:
-    paused, other = await hosts(), await hosts()
-    street(paused).clear.clear()
-    await order(paused, Deliver(number=1))
-    holding = asyncio.create_task(Jobs(paused).settle())
-    await street(paused).underway.get()
-    clock.move(LEASE)
-    await Jobs(other).settle()
-    street(paused).clear.set()
-    await holding
-    assert (await log(other)).count("delivered 1") == 1
-    assert [row["fence"] for row in await rows(other)] == [2]
-
-
-async def test_a_lease_is_renewed_while_the_job_lasts(hosts: Open, clock: TestClock) -> None:
-    slow, other = await hosts(), await hosts()
-    street(slow).clear.clear()
-    await order(slow, Deliver(number=1))
-    carrier = Carrier(slow, "kitchen")
-    (id_,), _ = await carrier.sweep(1)
-    holding = asyncio.create_task(carrier.carry_out(id_))
-    await street(slow).underway.get()
-    clock.move(LEASE * 0.9)
-    await carrier.renew()
-    clock.move(LEASE * 0.9)
-    assert not await Jobs(other).settle()
-    street(slow).clear.set()
-    await holding
-    assert (await log(other)).count("delivered 1") == 1
 
 
 async def noted(what: str) -> None:
