@@ -12,6 +12,7 @@ a later `due_at`. A lease carries a fence, one higher each time: whoever was tak
 old fence and can neither settle nor commit anything.
 
 rows     the table, and how a command comes into it
+turns    whose go out next
 leases   who may carry out which, and what became of it
 """
 

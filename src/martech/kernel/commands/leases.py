@@ -22,7 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.dml import Update
 
-from martech.kernel.commands.rows import Unit, is_open
+from martech.kernel.commands.rows import Unit, is_open, is_unfinished
+from martech.kernel.commands.turns import Turns
 from martech.kernel.errors import Conflict, NotFound
 from martech.kernel.outbox import Origin
 
@@ -71,31 +72,33 @@ class Commands:
     def __init__(self, metadata: MetaData, resend: timedelta = RESEND) -> None:
         self.table = metadata.tables[f"{metadata.schema}.commands"]
         self.open = is_open(self.table)
+        self.unfinished = is_unfinished(self.table)
+        self.turns = Turns(self.table)
         self.resend = resend
 
     async def next_due(self, unit: Unit) -> datetime | None:
         """When the next command is to be handed out, now or later; None if there is none."""
         c = self.table.c
-        free = select(c.due_at).where(self._free(unit.now)).order_by(c.due_at).limit(1)
+        free = select(c.due_at).where(self.open, self._free(unit.now)).order_by(c.due_at).limit(1)
         moment: datetime | None = (await unit.across(free)).scalar_one_or_none()
         return moment
 
     async def due(self, unit: Unit, window: int) -> list[UUID]:
-        """Commands for the broker, oldest first, noted as sent; so many that *window* are on
-        their way. One that is on its way is not among them until *resend* has passed."""
+        """Commands for the broker, noted as sent; so many that *window* are on their way. The
+        oldest first, or if more are due than that, the tenants in turn. One that is on its way is
+        not among them until *resend* has passed."""
         c, now = self.table.c, unit.now
         brought = and_(c.sent_at > now - self.resend, c.sent_at <= now)
         on_their_way = await unit.across(select(func.count()).where(brought))
-        waiting = (
-            select(c.id)
-            .where(self._free(now), c.due_at <= now)
-            .order_by(c.due_at, c.id)
-            .limit(max(0, window - on_their_way.scalar_one()))
-            .with_for_update(skip_locked=True)
-        )
-        sent = update(self.table).where(c.id.in_(waiting)).values(sent_at=now)
-        rows = (await unit.across(sent.returning(c.due_at, c.id))).all()
-        return [id_ for _, id_ in sorted((row.due_at, row.id) for row in rows)]
+        room, ready = window - on_their_way.scalar_one(), and_(self._free(now), c.due_at <= now)
+        if room <= 0:
+            return []
+        chosen = await self.turns.choose(unit, and_(self.open, ready), room)
+        these = select(c.id).where(c.id.in_(chosen), self.unfinished, ready)
+        mine = these.with_for_update(skip_locked=True)
+        sent = update(self.table).where(c.id.in_(mine)).values(sent_at=now)
+        taken = set((await unit.across(sent.returning(c.id))).scalars())
+        return [id_ for id_ in chosen if id_ in taken]
 
     async def recall(self, unit: Unit, ids: Sequence[UUID] | None = None) -> None:
         """Take back that they were sent, or that any was."""
@@ -131,7 +134,7 @@ class Commands:
         resting = and_(last, c.again_at.is_not(None))
         return (
             update(self.table)
-            .where(c.id == id_, self.open, c.due_at <= now, free)
+            .where(c.id == id_, self.unfinished, c.due_at <= now, free)
             .values(
                 fence=c.fence + 1,
                 attempts=case((or_(anew, resting), 0), (lost, c.attempts + 1), else_=c.attempts),
@@ -233,18 +236,18 @@ class Commands:
         return gone.rowcount >= limit
 
     def _free(self, now: datetime) -> ColumnElement[bool]:
-        """Open, in nobody's hands, and not on its way. (Nobody has sent it later than now: then the
+        """In nobody's hands, and not on its way. (Nobody has sent it later than now: then the
         clock was set back.)"""
         c = self.table.c
         return and_(
-            self.open,
             or_(c.lease_until.is_(None), c.lease_until <= now),
             or_(c.sent_at.is_(None), c.sent_at <= now - self.resend, c.sent_at > now),
         )
 
     def _held(self, lease: Lease) -> ColumnElement[bool]:
         c = self.table.c
-        return and_(c.id == lease.id, c.fence == lease.fence, c.lease_until.is_not(None), self.open)
+        mine = and_(c.id == lease.id, c.fence == lease.fence)
+        return and_(mine, c.lease_until.is_not(None), self.unfinished)
 
     async def _change(self, unit: Unit, lease: Lease, **values: Any) -> Row[Any]:
         changing = update(self.table).where(self._held(lease)).values(**values)

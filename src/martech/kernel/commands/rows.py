@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     and_,
     case,
+    func,
     or_,
     select,
     true,
@@ -76,18 +77,14 @@ def commands_table(metadata: MetaData) -> Table:
         Column("parked_at", UtcDateTime),
         Column("error", String),
     )
-    only = is_open(table)
-    Index(None, table.c.due_at, sqlite_where=only, postgresql_where=only)
-    Index(
-        None,
-        *(table.c.tenant, table.c.type, table.c.key),
-        unique=True,
-        sqlite_where=only,
-        postgresql_where=only,
-    )
-    Index(None, table.c.done_at)
-    sent = table.c.sent_at.is_not(None)
-    Index(None, table.c.sent_at, sqlite_where=sent, postgresql_where=sent)
+    c, only, one = table.c, is_open(table), _one_a_key(table)
+    for oldest in ((c.due_at, c.id), (c.tenant, c.due_at, c.id)):
+        Index(None, *oldest, sqlite_where=only, postgresql_where=only)
+    named = c.tenant, c.type, c.key
+    Index(None, *named, unique=True, sqlite_where=one, postgresql_where=one)
+    for when in (c.done_at, c.sent_at):  # nobody looks there for what has not been
+        there = when.is_not(None)
+        Index(None, when, sqlite_where=there, postgresql_where=there)
     return table
 
 
@@ -147,7 +144,19 @@ async def take_over(connection: AsyncConnection, metadata: MetaData, theirs: Tab
 
 
 def is_open(table: Table) -> ColumnElement[bool]:
-    """What the partial indexes cover."""
+    """For who looks for the oldest. It says what the two below say, each in words of its own: what
+    PostgreSQL takes for an empty partial index, for so it was when last counted, looks cheaper to
+    it than the right one. (With 300,000 commands in it each cost 140 ms.)"""
+    return func.coalesce(table.c.done_at, table.c.parked_at).is_(None)
+
+
+def is_unfinished(table: Table) -> ColumnElement[bool]:
+    """For who has ids: no partial index covers that."""
+    return func.coalesce(table.c.parked_at, table.c.done_at).is_(None)
+
+
+def _one_a_key(table: Table) -> ColumnElement[bool]:
+    """Of what the keys are unique."""
     return and_(table.c.done_at.is_(None), table.c.parked_at.is_(None))
 
 
@@ -158,7 +167,7 @@ def _insert_or_ask_again(
     running = c.lease_until.is_not(None)
     return insert.on_conflict_do_update(
         index_elements=["tenant", "type", "key"],
-        index_where=is_open(table),
+        index_where=_one_a_key(table),
         set_={
             "again_at": case(
                 (and_(running, or_(c.again_at.is_(None), asked < c.again_at)), asked),
