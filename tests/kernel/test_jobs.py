@@ -239,7 +239,7 @@ async def test_a_broker_that_forgets_everything_loses_nothing(
     host = await hosts(redis_url=url)
     await order(host, *(Deliver(number=n) for n in range(20)))
     ids, _ = await Carrier(host, "kitchen").sweep(100)
-    queue = Queue("kitchen", url)
+    queue = Queue("kitchen", url, host.settings.database_url)
     await queue.send(ids)
     await queue.close(1)
     with redis.Redis.from_url(url) as client:
@@ -256,7 +256,7 @@ async def test_a_broker_that_is_away_is_waited_for(hosts: Open) -> None:
     away, back = await hosts(redis_url="redis://127.0.0.1:1"), await hosts()
     await order(away, Deliver(number=1))
     with pytest.raises(Unavailable, match="does not answer"):
-        await Queue("kitchen", away.settings.redis_url).send([UUID(int=1)])
+        await Queue("kitchen", away.settings.redis_url, "sqlite:///x").send([UUID(int=1)])
     async with running(Jobs(away)):
         await noted("the commands of kitchen wait")
     assert (await rows(back))[0]["sent_at"] is None

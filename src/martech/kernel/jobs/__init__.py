@@ -74,14 +74,15 @@ class Jobs:
         return moved
 
     async def _serve(self, carrier: Carrier) -> None:
-        queue = Queue(carrier.name, self.host.settings.redis_url)
+        settings = self.host.settings
+        queue = Queue(carrier.name, settings.redis_url, settings.database_of(carrier.name))
         queue.open(carrier.carry_out, AT_ONCE)
         keeping = asyncio.create_task(_keep(carrier))
         try:
             await self._sweep(carrier, queue)
         finally:
             try:  # what is finished meanwhile is ours until it is: nobody may take it over
-                left = await queue.close(self.host.settings.drain_seconds)
+                left = await queue.close(settings.drain_seconds)
             finally:
                 keeping.cancel()
             await carrier.give_back(left)
@@ -92,17 +93,18 @@ class Jobs:
         with self.host.process.signals.listening(topic) as news:
             while True:
                 news.clear()
-                wait = await self._hand_out(carrier, queue, trouble)
+                wait = await self.hand_out(carrier, queue, trouble)
                 try:
                     async with asyncio.timeout(wait):
                         await news.wait()
                 except TimeoutError:
                     continue
 
-    async def _hand_out(self, carrier: Carrier, queue: Queue, trouble: Trouble) -> float:
+    async def hand_out(self, carrier: Carrier, queue: Queue, trouble: Trouble) -> float:
         """One sweep; returns the seconds until the next."""
         try:
-            await queue.reach()
+            if await queue.waiting() >= WINDOW:  # late, and not forgotten: not once more
+                return BUSY
             ids, coming = await _swept(carrier)
             if ids:
                 await _send(carrier, queue, ids)
