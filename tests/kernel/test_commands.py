@@ -16,7 +16,6 @@ from martech.kernel.commands import (
     LOST,
     RESEND,
     Commands,
-    Lease,
     Stale,
     backoff,
 )
@@ -25,6 +24,7 @@ from martech.kernel.host import Host
 from martech.kernel.jobs import Jobs
 from martech.kernel.settings import Settings
 from tests import databases
+from tests.commanding import due, fail, held, lease, settle
 from tests.kitchen import OTHER, TENANT, order, rows
 from tests.sample.kitchen.domain import Bake, Deliver
 
@@ -49,32 +49,6 @@ async def host(sample_url: str, clock: TestClock) -> AsyncIterator[Host]:
 @pytest.fixture
 def commands(host: Host) -> Commands:
     return Commands(host.databases["kitchen"].metadata)
-
-
-async def lease(host: Host, commands: Commands, id_: UUID | None = None) -> Lease | None:
-    async with host.databases["kitchen"].unit() as unit:
-        return await commands.lease(unit, id_ or (await rows(host))[0]["id"])
-
-
-async def held(host: Host, commands: Commands, id_: UUID | None = None) -> Lease:
-    taken = await lease(host, commands, id_)
-    assert taken is not None
-    return taken
-
-
-async def due(host: Host, commands: Commands, window: int = 100) -> list[UUID]:
-    async with host.databases["kitchen"].unit() as unit:
-        return await commands.due(unit, window)
-
-
-async def settle(host: Host, commands: Commands, lease: Lease) -> None:
-    async with host.databases["kitchen"].unit() as unit:
-        await commands.settle(unit, lease)
-
-
-async def fail(host: Host, commands: Commands, lease: Lease) -> bool:
-    async with host.databases["kitchen"].unit() as unit:
-        return await commands.fail(unit, lease, "no flour")
 
 
 async def test_a_command_is_written_with_the_transaction_or_not_at_all(host: Host) -> None:
@@ -297,74 +271,6 @@ async def test_of_one_key_and_type_one_command_is_open(host: Host, commands: Com
     assert len(await rows(host)) == 6
 
 
-async def test_asked_for_again_while_it_is_carried_out_it_runs_once_more(
-    host: Host, commands: Commands
-) -> None:
-    await order(host, Bake(number=1), key="bread")
-    running = await held(host, commands)
-    await order(host, Bake(number=1), key="bread")
-    await order(host, Bake(number=1), key="bread")
-    await settle(host, commands, running)
-    (row,) = await rows(host)
-    assert (row["done_at"], row["attempts"]) == (None, 0)
-    await settle(host, commands, await held(host, commands))
-    assert (await rows(host))[0]["done_at"] == NOON
-
-
-async def test_asked_for_again_for_an_earlier_time_it_comes_earlier(host: Host) -> None:
-    for minutes, due in ((9, 9), (5, 5), (7, 5)):
-        await order(host, Bake(number=1), at=NOON + minutes * MINUTE, key="bread")
-        assert [row["due_at"] for row in await rows(host)] == [NOON + due * MINUTE]
-
-
-async def test_while_it_is_carried_out_the_earliest_time_asked_for_counts(
-    host: Host, commands: Commands
-) -> None:
-    await order(host, Bake(number=1), key="bread")
-    running = await held(host, commands)
-    for minutes in (7, 3, 5):
-        await order(host, Bake(number=1), at=NOON + minutes * MINUTE, key="bread")
-    await settle(host, commands, running)
-    assert [row["due_at"] for row in await rows(host)] == [NOON + 3 * MINUTE]
-
-
-async def test_asked_for_again_during_its_last_attempt_it_is_not_parked(
-    host: Host, commands: Commands, clock: TestClock
-) -> None:
-    await order(host, Bake(number=1), key="bread")
-    for attempt in range(1, ATTEMPTS + 1):
-        running = await held(host, commands)
-        if attempt == ATTEMPTS:
-            await order(host, Bake(number=1), key="bread")
-        assert not await fail(host, commands, running)
-        clock.move(2 * backoff(attempt, running.id))
-    (row,) = await rows(host)
-    assert (row["parked_at"], row["attempts"]) == (None, 0)
-
-
-async def test_asked_for_again_before_the_last_of_its_processes_died_it_is_not_parked(
-    host: Host, commands: Commands, clock: TestClock
-) -> None:
-    await order(host, Bake(number=1), key="bread")
-    for _ in range(ATTEMPTS):
-        await held(host, commands)
-        clock.move(LEASE)
-    await order(host, Bake(number=1), key="bread")
-    assert (await held(host, commands)).attempts == 0
-
-
-@pytest.mark.parametrize("asked", [timedelta(days=1), SECOND])
-async def test_asked_for_again_for_later_it_is_not_tried_again_any_later(
-    host: Host, commands: Commands, asked: timedelta
-) -> None:
-    await order(host, Bake(number=1), key="bread")
-    running = await held(host, commands)
-    await order(host, Bake(number=1), at=NOON + asked, key="bread")
-    await fail(host, commands, running)
-    (row,) = await rows(host)
-    assert row["due_at"] == NOON + min(asked, backoff(1, running.id))
-
-
 async def test_while_a_subscription_replays_nothing_outward_is_written(host: Host) -> None:
     database = host.databases["kitchen"]
     async with database.unit(replaying=True) as unit:
@@ -400,3 +306,48 @@ async def test_however_much_was_done_long_ago_it_is_forgotten(
     monkeypatch.setattr(carrier.commands, "forget", partial(carrier.commands.forget, limit=2))
     await carrier.forget()
     assert await rows(host) == []
+
+
+async def test_two_who_enqueue_the_same_keys_in_another_order_do_not_block_each_other(
+    host: Host,
+) -> None:
+    keys = [f"key {number:03}" for number in range(200)]
+
+    async def ask(names: list[str]) -> None:
+        async with host.databases["kitchen"].transaction(TENANT) as tx:
+            for name in names:
+                tx.enqueue(Bake(number=1), key=name)
+
+    await asyncio.gather(*(ask(keys if n % 2 else keys[::-1]) for n in range(6)))
+    assert {row["key"] for row in await rows(host)} == set(keys)
+
+
+async def test_ids_are_in_the_order_of_enqueueing(host: Host) -> None:
+    async with host.databases["kitchen"].transaction(TENANT) as tx:
+        for name in ("c", "a", None, "b"):
+            tx.enqueue(Bake(number=1), key=name)
+    assert [row["key"] for row in await rows(host)] == ["c", "a", None, "b"]
+
+
+async def test_a_clock_that_is_set_back_holds_up_nothing_new(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    await order(host, Bake(number=1), Bake(number=2))
+    before = await due(host, commands, window=2)
+    clock.move(-MINUTE)
+    await order(host, Bake(number=3), tenant=OTHER)
+    (new,) = await due(host, commands, window=2)
+    assert new not in before
+    await settle(host, commands, await held(host, commands, new))
+
+
+async def test_what_was_brought_before_its_time_is_on_its_way_no_longer(
+    host: Host, commands: Commands, clock: TestClock
+) -> None:
+    """Its time is ahead again where the clock was set back, and then it goes out at once."""
+    await order(host, Bake(number=1))
+    sent = await due(host, commands)
+    clock.move(-MINUTE)
+    assert await lease(host, commands) is None
+    clock.move(MINUTE)
+    assert await due(host, commands) == sent

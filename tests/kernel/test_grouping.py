@@ -167,6 +167,21 @@ async def test_who_comes_when_it_is_full_is_refused(groups: Groups, gate: Gate) 
     assert await asyncio.gather(first, *waiting) == [1, 1, 1]
 
 
+async def test_one_tenant_keeps_nobody_else_out(groups: Groups, gate: Gate) -> None:
+    group = groups.of(ShopService.sell_each, limit=32)
+    coming = [asyncio.create_task(group.submit(TENANT, 0))]
+    await gate.reached.wait()
+    many = [*[TENANT] * 25, *[OTHER] * 3, *(uuid4() for _ in range(8))]
+    coming += [asyncio.create_task(group.submit(tenant, 1)) for tenant in many]
+    await asyncio.sleep(0)
+    gate.open.set()
+    answers = await asyncio.gather(*coming, return_exceptions=True)
+    refused = [isinstance(answer, TooMany) for answer in answers[1:]]
+    assert refused[:25] == [False] * 24 + [True]
+    assert refused[25:28] == [False] * 2 + [True], "who has few finds room"
+    assert refused[28:] == [False] * 6 + [True] * 2, "and all together have an end"
+
+
 async def test_whoever_leaves_holds_up_nobody(host: Host, groups: Groups, gate: Gate) -> None:
     group = groups.of(ShopService.sell_each)
     leaves = asyncio.create_task(group.submit(TENANT, 1))

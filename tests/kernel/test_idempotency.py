@@ -12,8 +12,10 @@ from martech.kernel import idempotency
 from martech.kernel.columns import table
 from martech.kernel.errors import Conflict, Malformed
 from martech.kernel.idempotency import KEPT, Answer, Sent
+from martech.kernel.jobs import Jobs, forgetting
 from martech.kernel.settings import Settings
 from tests import databases
+from tests.kitchen import running
 from tests.serving import Served, serve
 
 pytestmark = pytest.mark.anyio
@@ -163,6 +165,50 @@ async def test_after_a_day_a_key_is_free_again(served: Served) -> None:
     async with database.transaction(tenant, write=False) as tx:
         assert await idempotency.first_answer(tx, database.metadata, request) == answer
     assert len(await kept(served)) == 1
+
+
+async def keep_long_ago(served: Served, tenant: UUID, number: int) -> None:
+    database = served.host.databases["shop"]
+    async with database.transaction(tenant) as tx:
+        tx.unit.now -= KEPT + timedelta(seconds=1)
+        for one in range(number):
+            request = Sent(f"old {one}", b"f" * 32)
+            await idempotency.keep(tx, database.metadata, request, Answer(200, [], b""))
+
+
+async def test_no_request_waits_for_what_others_left_behind(served: Served) -> None:
+    database, tenant = served.host.databases["shop"], uuid4()
+    await keep_long_ago(served, tenant, 5)
+    async with database.transaction(tenant) as tx:
+        for key in ("old 0", "new"):
+            await idempotency.keep(
+                tx, database.metadata, Sent(key, b"f" * 32), Answer(200, [], b"")
+            )
+    assert len(await kept(served)) == 6, "its own key only is free again"
+
+
+async def test_after_a_day_answers_are_forgotten_by_portions_whosever_they_are(
+    served: Served,
+) -> None:
+    database = served.host.databases["shop"]
+    await keep_long_ago(served, uuid4(), 3)
+    await keep_long_ago(served, uuid4(), 2)
+    await served.client.put(PRICE, headers=served.headers(idempotency_key="young"))
+    for expected, left in ((True, 4), (True, 2), (False, 1)):
+        async with database.unit() as unit:
+            assert await idempotency.forget(unit, database.metadata, limit=2) is expected
+        assert len(await kept(served)) == left
+
+
+async def test_who_carries_out_jobs_forgets_answers_of_all_modules(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shop has no jobs."""
+    monkeypatch.setattr(forgetting, "PAUSE", 0.01)
+    await keep_long_ago(served, uuid4(), 3)
+    async with running(Jobs(served.host)), asyncio.timeout(10):
+        while await kept(served):
+            pass
 
 
 async def test_a_second_keeper_is_turned_back(served: Served) -> None:

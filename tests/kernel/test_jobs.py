@@ -14,7 +14,7 @@ import redis
 
 from martech.kernel import telemetry
 from martech.kernel.clock import TestClock
-from martech.kernel.commands import ATTEMPTS, LEASE, RESEND
+from martech.kernel.commands import ATTEMPTS, RESEND
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.jobs import AT_ONCE, Carrier, Jobs, Queue
@@ -183,37 +183,6 @@ async def test_what_changes_after_a_job_has_looked_is_looked_at_again(
     assert await log(host) == ["new", "saw 0", "saw 2"]
 
 
-async def test_a_holder_that_was_taken_over_commits_nothing(hosts: Open, clock: TestClock) -> None:
-    paused, other = await hosts(), await hosts()
-    street(paused).clear.clear()
-    await order(paused, Deliver(number=1))
-    holding = asyncio.create_task(Jobs(paused).settle())
-    await street(paused).underway.get()
-    clock.move(LEASE)
-    await Jobs(other).settle()
-    street(paused).clear.set()
-    await holding
-    assert (await log(other)).count("delivered 1") == 1
-    assert [row["fence"] for row in await rows(other)] == [2]
-
-
-async def test_a_lease_is_renewed_while_the_job_lasts(hosts: Open, clock: TestClock) -> None:
-    slow, other = await hosts(), await hosts()
-    street(slow).clear.clear()
-    await order(slow, Deliver(number=1))
-    carrier = Carrier(slow, "kitchen")
-    (id_,), _ = await carrier.sweep(1)
-    holding = asyncio.create_task(carrier.carry_out(id_))
-    await street(slow).underway.get()
-    clock.move(LEASE * 0.9)
-    await carrier.renew()
-    clock.move(LEASE * 0.9)
-    assert not await Jobs(other).settle()
-    street(slow).clear.set()
-    await holding
-    assert (await log(other)).count("delivered 1") == 1
-
-
 async def noted(what: str) -> None:
     """Wait until *what* is in the log."""
     found = asyncio.Event()
@@ -270,7 +239,7 @@ async def test_a_broker_that_forgets_everything_loses_nothing(
     host = await hosts(redis_url=url)
     await order(host, *(Deliver(number=n) for n in range(20)))
     ids, _ = await Carrier(host, "kitchen").sweep(100)
-    queue = Queue("kitchen", url)
+    queue = Queue("kitchen", url, host.settings.database_url)
     await queue.send(ids)
     await queue.close(1)
     with redis.Redis.from_url(url) as client:
@@ -287,7 +256,7 @@ async def test_a_broker_that_is_away_is_waited_for(hosts: Open) -> None:
     away, back = await hosts(redis_url="redis://127.0.0.1:1"), await hosts()
     await order(away, Deliver(number=1))
     with pytest.raises(Unavailable, match="does not answer"):
-        await Queue("kitchen", away.settings.redis_url).send([UUID(int=1)])
+        await Queue("kitchen", away.settings.redis_url, "sqlite:///x").send([UUID(int=1)])
     async with running(Jobs(away)):
         await noted("the commands of kitchen wait")
     assert (await rows(back))[0]["sent_at"] is None

@@ -3,14 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from litestar.response import Stream
 
-from martech.kernel.errors import NotFound
+from martech.kernel.errors import NotFound, TooMany
 from martech.kernel.http import watching
 from martech.kernel.http.watching import MOST, Looks, Watch
 from martech.kernel.settings import Settings
@@ -192,7 +192,8 @@ async def test_who_leaves_takes_the_answer_from_nobody_else() -> None:
 
 
 async def test_streams_have_an_end_in_number_too(served: Served) -> None:
-    served.host.process.streams = MOST
+    for _ in range(MOST):
+        served.host.process.streams[uuid4()] += 1
     async with listening(served, "/shop/v1/stock/0/changes") as listener:
         refused = await listener.chunks.get()
     assert (listener.status, b"Too many streams" in (refused or b"")) == (429, True)
@@ -202,15 +203,31 @@ async def test_streams_have_an_end_in_number_too(served: Served) -> None:
 async def test_streams_have_an_end_in_number_however_many_ask_at_once(
     served: Served, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "MOST", 3)
+    monkeypatch.setattr(watching, "MOST", 6)
     async with AsyncExitStack() as stack:
         asking = (listening(served, path, accept="text/event-stream") for _ in range(10))
         listeners = [await stack.enter_async_context(each) for each in asking]
         while not all(each.status for each in listeners):  # noqa: ASYNC110 - a turn of the loop
             await asyncio.sleep(0)
         assert Counter(each.status for each in listeners) == {200: 3, 429: 7}
-        assert served.host.process.streams == 3
-    assert served.host.process.streams == 0
+        assert served.host.process.streams.total() == 3
+    assert not served.host.process.streams
+
+
+async def test_one_tenant_has_half_of_the_places_and_keeps_nobody_else_out(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "MOST", 4)
+    process, one, two, three = served.host.process, uuid4(), uuid4(), uuid4()
+    with ExitStack() as held:
+        for tenant in (one, one, two, three):
+            held.enter_context(watching.place(process, tenant))
+            if process.streams[one] == 2:
+                with pytest.raises(TooMany), watching.place(process, one):
+                    pass
+        with pytest.raises(TooMany), watching.place(process, uuid4()):
+            pass
+    assert not process.streams
 
 
 async def test_a_place_is_given_back_by_who_is_refused_and_who_never_listens(
@@ -224,9 +241,9 @@ async def test_a_place_is_given_back_by_who_is_refused_and_who_never_listens(
 
     with pytest.raises(NotFound):
         await watch.events(gone, over=lambda _: False)
-    assert served.host.process.streams == 0
+    assert not served.host.process.streams
     answer = await watch.events(ShopService.stock, over=lambda _: False)
-    assert served.host.process.streams == 1
+    assert served.host.process.streams.total() == 1
     del answer
     async with asyncio.timeout(10):
         while served.host.process.streams:  # noqa: ASYNC110 - the loop closes what nobody holds

@@ -5,6 +5,7 @@ SQLite). So requests hand over what they have, and wait for the commit that hold
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
@@ -47,14 +48,19 @@ class Grouping(Generic[S, T, R]):
         limit: int = 4096,
     ) -> None:
         """At most *most* items a commit; *linger* is how many seconds the first one waits for
-        company; with *limit* items waiting, further ones are refused."""
+        company; with *limit* items waiting, further ones are refused. The last quarter of these
+        places is for tenants that have few: what one sends keeps nobody else out."""
         self._database = database
         self._service = service
         self._use_case = use_case
         self._most = most
         self._linger = linger
         self._limit = limit
+        self._few = max(1, limit // 16)
         self._waiting: list[Waiting[T, R]] = []
+        self._of: Counter[UUID] = Counter()
+        """How many of those who wait are whose."""
+
         self._since = 0.0  # when the first of those who wait came
         self._full = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
@@ -62,18 +68,23 @@ class Grouping(Generic[S, T, R]):
     async def submit(self, tenant: UUID, item: T) -> R:
         """The result for *item*, after the commit that holds it. Raises `TooMany` when full and
         `Unavailable` when nothing was committed."""
-        if len(self._waiting) >= self._limit:
+        if self._is_full_for(tenant):
             raise TooMany("More is coming in than can be written; try again.", retry_after=1)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[R] = loop.create_future()
         if not self._waiting:
             self._since = loop.time()
         self._waiting.append(Waiting(tenant, item, answer, current.get()))
+        self._of[tenant] += 1
         if len(self._waiting) >= self._most:
             self._full.set()
         if self._flusher is None:
             self._flusher = asyncio.create_task(self._flush())
         return await answer
+
+    def _is_full_for(self, tenant: UUID) -> bool:
+        left = self._limit - len(self._waiting)
+        return left <= 0 or (left <= self._limit // 4 and self._of[tenant] >= self._few)
 
     async def close(self) -> None:
         """Commit what waits."""
@@ -85,6 +96,7 @@ class Grouping(Generic[S, T, R]):
             while self._waiting:
                 await self._company()
                 group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                self._of = Counter(waiting.tenant for waiting in self._waiting)
                 await self._commit(group)
         finally:
             self._flusher = None

@@ -33,13 +33,14 @@ from sqlalchemy import (
     Table,
     delete,
     select,
+    tuple_,
 )
 
 from martech.kernel.columns import UtcDateTime, table, tenant_column
 from martech.kernel.errors import Conflict, Invalid, Malformed
 
 KEPT = timedelta(days=1)
-"""How long an answer is kept, counted from the first request."""
+"""How long an answer is kept, counted from the first request; then `forget` removes it."""
 
 LONGEST = 255
 
@@ -92,6 +93,15 @@ class Transaction(Protocol):
     ) -> Sequence[Row[Any]]: ...
 
 
+class Unit(Protocol):
+    """A unit of work of the kernel's, over all tenants (`db.Unit`)."""
+
+    @property
+    def now(self) -> datetime: ...
+
+    async def across(self, statement: Executable, /) -> "CursorResult[Any]": ...
+
+
 def idempotency_table(metadata: MetaData) -> Table:
     return Table(
         "idempotency",
@@ -101,7 +111,7 @@ def idempotency_table(metadata: MetaData) -> Table:
         Column("fingerprint", LargeBinary(32), nullable=False),
         Column("answer", LargeBinary, nullable=False),
         Column("created", UtcDateTime, nullable=False),
-        Index(None, "tenant", "created"),
+        Index(None, "created"),
     )
 
 
@@ -146,15 +156,24 @@ async def first_answer(tx: Transaction, metadata: MetaData, request: Sent) -> An
 async def keep(tx: Transaction, metadata: MetaData, request: Sent, answer: Answer) -> None:
     """Keep *answer* if this transaction commits; `Conflict` if another request was first."""
     kept = table(metadata, "idempotency")
-    await tx.execute(
-        delete(kept).where(kept.c.tenant == tx.tenant, kept.c.created <= tx.now - KEPT)
-    )
+    name = request.name()
+    mine = kept.c.tenant == tx.tenant, kept.c.key == name
+    await tx.execute(delete(kept).where(*mine, kept.c.created <= tx.now - KEPT))
     row = {
         "tenant": tx.tenant,
-        "key": request.name(),
+        "key": name,
         "fingerprint": request.fingerprint,
         "answer": request.seal(answer),
         "created": tx.now,
     }
     if not await tx.insert_new(kept, [row], returning=["key"]):
         raise Conflict("A request with this Idempotency-Key is being processed. Send it again.")
+
+
+async def forget(unit: Unit, metadata: MetaData, limit: int = 500) -> bool:
+    """Remove up to *limit* answers whose day is over, of all tenants; True if so many were."""
+    kept = table(metadata, "idempotency")
+    key = kept.c.tenant, kept.c.key
+    old = select(*key).where(kept.c.created <= unit.now - KEPT).order_by(kept.c.created)
+    gone = await unit.across(delete(kept).where(tuple_(*key).in_(old.limit(limit))))
+    return gone.rowcount >= limit

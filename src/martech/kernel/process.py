@@ -8,9 +8,10 @@ here may be used from either loop.
 import asyncio
 import contextlib
 import threading
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from uuid import UUID
 
 from martech.kernel.remote import Calls
 from martech.kernel.store import Stores
@@ -122,8 +123,8 @@ class Process:
         self.asked = 0
         """Requests so far. The HTTP loop counts; the bus looks whether it grows."""
 
-        self.streams = 0
-        """Answers that go on, at this moment. The HTTP loop counts."""
+        self.streams: Counter[UUID] = Counter()
+        """Answers that go on, at this moment, of each tenant. The HTTP loop counts."""
 
         self._ending = False
         self._lock = threading.Lock()

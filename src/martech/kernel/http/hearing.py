@@ -140,7 +140,7 @@ class Hearing:
             events = await self.look(asked)
             if events or not wait:
                 return events
-            with watching.place(self._process):
+            with watching.place(self._process, asked.tenant):
                 until = loop.time() + wait
                 while not events and loop.time() < until:
                     if await self._over(news, looked, min(looked + LOOK, until)):
@@ -157,7 +157,8 @@ class Hearing:
     async def _chunks(self, asked: Asked) -> AsyncIterator[bytes]:
         """Until the reader has to ask again, with a key that must still hold."""
         loop = asyncio.get_running_loop()
-        with watching.place(self._process), self._process.signals.listening(self._name) as news:
+        held = watching.place(self._process, asked.tenant)
+        with held, self._process.signals.listening(self._name) as news:
             began = said = looked = loop.time()
             events = await self.look(asked)
             yield watching.BEGUN

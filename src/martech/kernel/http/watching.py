@@ -26,8 +26,8 @@ V = TypeVar("V", bound=View)
 
 LOOK = 0.25  # seconds between looks
 MOST = 128
-"""Streams of a process at once: each looks four times a second, and holds a place among the
-requests in progress."""
+"""Streams of a process at once, half of them of one tenant: each looks four times a second, and
+holds a place among the requests in progress."""
 
 HEARTBEAT = 15.0  # seconds after which a silent stream says that it is there
 LONGEST = 600.0  # seconds; then the client asks again, with a key that must still hold
@@ -98,14 +98,14 @@ class Watch(Generic[S]):
     ) -> Response[Any]:
         """``text/event-stream``: the view as JSON in ``data``, at once and whenever it changes,
         until it is *over* or gone. Raises what *question* raises at the first look, and `TooMany`
-        when the process has `MOST` of them."""
+        when there is no `place`."""
         return await begun(self._chunks(question, over))
 
     async def _chunks(
         self, question: Callable[[S], Awaitable[V]], over: Callable[[V], bool]
     ) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
-        with place(self._host.process):
+        with place(self._host.process, self._principal.tenant):
             view = await self.first(question)
             yield BEGUN
             began = said = loop.time()
@@ -135,16 +135,19 @@ BEGUN = b""
 
 
 @contextmanager
-def place(process: Process) -> Iterator[None]:
+def place(process: Process, tenant: UUID) -> Iterator[None]:
     """Among the answers that go on, while the block runs. Raises `TooMany` when the process has
-    `MOST` of them."""
-    if process.streams >= MOST:
+    `MOST` of them, or the tenant half of that: so it keeps nobody else out."""
+    streams = process.streams
+    if streams.total() >= MOST or streams[tenant] >= MOST // 2:
         raise TooMany("Too many streams are open; ask for the status itself.", retry_after=5)
-    process.streams += 1
+    streams[tenant] += 1
     try:
         yield
     finally:
-        process.streams -= 1
+        streams[tenant] -= 1
+        if not streams[tenant]:
+            del streams[tenant]
 
 
 async def begun(chunks: AsyncIterator[bytes]) -> Response[Any]:

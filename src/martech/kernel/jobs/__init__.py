@@ -14,6 +14,7 @@ from martech.kernel.commands import LEASE, RESEND, Commands
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.jobs.carrier import DEADLINE, Carrier
+from martech.kernel.jobs.forgetting import forget_answers
 from martech.kernel.jobs.queue import Queue
 from martech.kernel.trouble import Trouble
 
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 POLL = 1.0  # seconds between looks, when nobody wakes us and no timer goes off
 BUSY = 0.05  # and when there was something to hand out
 AWAY = 2.0  # and when the database or the broker is away
-WINDOW = 256  # commands of a module on their way at once; the others wait in the table
+WINDOW = 128  # commands of a module on their way at once; the others wait in the table
 AT_ONCE = 8  # commands of a module carried out at once in this process
 
 
@@ -51,7 +52,8 @@ class Jobs:
         }
 
     async def run(self, alone: Collection[str] = ()) -> None:
-        """Carry out what is due until cancelled; then finish what has begun.
+        """Carry out what is due until cancelled; then finish what has begun. Meanwhile what is kept
+        for a time is forgotten when that is over.
 
         *alone* are modules for which nobody else works: what was on its way there died with whoever
         was to carry it out, and is handed out again at once. What had begun waits for its lease to
@@ -62,6 +64,7 @@ class Jobs:
                 if name in alone:
                     await _recall_all(carrier)
                 tasks.create_task(self._serve(carrier), name=f"jobs of {name}")
+            tasks.create_task(forget_answers(self.host), name="old answers")
 
     async def settle(self) -> bool:
         """Carry out what is due, one after the other, until nothing is. False if nothing was."""
@@ -71,14 +74,15 @@ class Jobs:
         return moved
 
     async def _serve(self, carrier: Carrier) -> None:
-        queue = Queue(carrier.name, self.host.settings.redis_url)
+        settings = self.host.settings
+        queue = Queue(carrier.name, settings.redis_url, settings.database_of(carrier.name))
         queue.open(carrier.carry_out, AT_ONCE)
         keeping = asyncio.create_task(_keep(carrier))
         try:
             await self._sweep(carrier, queue)
         finally:
             try:  # what is finished meanwhile is ours until it is: nobody may take it over
-                left = await queue.close(self.host.settings.drain_seconds)
+                left = await queue.close(settings.drain_seconds)
             finally:
                 keeping.cancel()
             await carrier.give_back(left)
@@ -89,17 +93,18 @@ class Jobs:
         with self.host.process.signals.listening(topic) as news:
             while True:
                 news.clear()
-                wait = await self._hand_out(carrier, queue, trouble)
+                wait = await self.hand_out(carrier, queue, trouble)
                 try:
                     async with asyncio.timeout(wait):
                         await news.wait()
                 except TimeoutError:
                     continue
 
-    async def _hand_out(self, carrier: Carrier, queue: Queue, trouble: Trouble) -> float:
+    async def hand_out(self, carrier: Carrier, queue: Queue, trouble: Trouble) -> float:
         """One sweep; returns the seconds until the next."""
         try:
-            await queue.reach()
+            if await queue.waiting() >= WINDOW:  # late, and not forgotten: not once more
+                return BUSY
             ids, coming = await _swept(carrier)
             if ids:
                 await _send(carrier, queue, ids)

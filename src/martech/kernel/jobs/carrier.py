@@ -115,7 +115,7 @@ class Carrier:
         except Stale:
             log.warning("%s: %s was taken over, nothing was committed", self.name, id_)
         finally:
-            self.held.pop(lease.id, None)
+            self._let_go(lease)
         return True
 
     async def renew(self) -> None:
@@ -125,7 +125,12 @@ class Carrier:
                 async with self.database.unit() as unit:
                     await self.commands.renew(unit, lease, self.lease)
             except Stale:
-                self.held.pop(lease.id, None)
+                self._let_go(lease)
+
+    def _let_go(self, lease: Lease) -> None:
+        """It may have been taken over here: what is held under a newer lease is held on to."""
+        if self.held.get(lease.id) is lease:
+            del self.held[lease.id]
 
     async def give_back(self, untaken: Sequence[UUID] = ()) -> None:
         """Let somebody else carry out at once what this process no longer can; *untaken* is what

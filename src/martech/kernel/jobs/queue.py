@@ -1,13 +1,19 @@
 """How commands travel from the sweeper to those who carry them out: dramatiq, and only ids.
 
 With Redis they travel between processes, without it inside this one. A queue may forget
-everything, deliver late or twice: the `commands` table is the record.
+everything, deliver late or twice: the `commands` table is the record. Its name in Redis follows
+from where that table is: whoever works on it shares the queue, and no other installation does.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import CancelledError
+from hashlib import sha256
+from pathlib import Path
+from socket import gethostname
+from typing import TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import dramatiq
@@ -16,6 +22,7 @@ from dramatiq.brokers.stub import StubBroker
 from dramatiq.errors import BrokerConnectionError
 from redis.exceptions import RedisError
 
+from martech.kernel.db.engines import is_sqlite
 from martech.kernel.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -25,15 +32,16 @@ MAINTENANCE = 1_000_000  # in a million: look after dead processes' messages at 
 GLANCE = 200  # milliseconds between looks at an empty queue in Redis
 IDLE = 500  # milliseconds until a thread without work looks whether it is to stop
 
+A = TypeVar("A")
 CarryOut = Callable[[UUID], Awaitable[bool]]
 
 
 class Queue:
     """One module's queue, with a broker and threads of its own: a slow module holds up nobody."""
 
-    def __init__(self, name: str, redis_url: str | None) -> None:
+    def __init__(self, name: str, redis_url: str | None, database_url: str) -> None:
         self.name = name
-        self.broker = _broker(redis_url)
+        self.broker = _broker(redis_url, namespace(database_url))
         declare = dramatiq.actor(actor_name=f"{name}.command", queue_name=name, broker=self.broker)
         self._actor = declare(self._deliver)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -49,25 +57,28 @@ class Queue:
         self._worker = dramatiq.Worker(self.broker, worker_threads=at_once, worker_timeout=glance)
         self._worker.start()
 
-    async def reach(self) -> None:
-        """Raise `Unavailable` when the broker is away."""
+    async def waiting(self) -> int:
+        """How many nobody has taken yet. Raises `Unavailable` when the broker is away."""
         if isinstance(self.broker, RedisBroker):
-            await self._asked(self.broker.client.ping)
+            client, full = self.broker.client, f"{self.broker.namespace}:{self.name}"
+            return int(await self._asked(lambda: client.llen(full)))
+        return len(self._waiting)
 
     async def send(self, ids: Sequence[UUID]) -> None:
         """Hand *ids* over. Raises `Unavailable` when the broker is away; some may be there."""
-        if isinstance(self.broker, StubBroker):
-            self._waiting.update(ids)
+        new = [id_ for id_ in ids if id_ not in self._waiting]
+        if isinstance(self.broker, StubBroker):  # it forgets nothing
+            self._waiting.update(new)
 
         def send() -> None:
-            for id_ in ids:
+            for id_ in new:
                 self._actor.send(str(id_))
 
         await self._asked(send)
 
-    async def _asked(self, question: Callable[[], object]) -> None:
+    async def _asked(self, question: Callable[[], A]) -> A:
         try:
-            await asyncio.to_thread(question)
+            return await asyncio.to_thread(question)
         except (BrokerConnectionError, RedisError) as exc:
             raise Unavailable(f"The broker of {self.name} does not answer: {exc}") from exc
 
@@ -100,14 +111,23 @@ async def _awaited(carry_out: CarryOut, id_: str) -> bool:
     return await carry_out(UUID(id_))
 
 
-def _broker(redis_url: str | None) -> dramatiq.Broker:
+def namespace(database_url: str) -> str:
+    """What the queues of those who work on that database are called by. Nobody can read in it
+    where that is; a SQLite file is this machine's."""
+    place = database_url.rpartition("@")[2]
+    if is_sqlite(database_url):
+        place = f"{gethostname()}:{Path(urlsplit(database_url).path[1:]).resolve()}"
+    return f"martech:{sha256(place.encode()).hexdigest()[:16]}"
+
+
+def _broker(redis_url: str | None, called: str) -> dramatiq.Broker:
     # no middleware: attempts, time limits and delays are the table's and the carrier's business
     if redis_url is None:
         return StubBroker(middleware=[])
     return RedisBroker(  # type: ignore[no-untyped-call]  # dramatiq's constructor has no types
         url=redis_url,
         middleware=[],
-        namespace="martech",
+        namespace=called,
         heartbeat_timeout=HEARTBEAT,
         maintenance_chance=MAINTENANCE,
     )

@@ -1,0 +1,95 @@
+"""Who holds a command, and whoever takes it over, on both databases."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+import pytest
+
+from martech.kernel.clock import TestClock
+from martech.kernel.commands import LEASE
+from martech.kernel.host import Host
+from martech.kernel.jobs import Carrier, Jobs
+from martech.kernel.settings import Settings
+from tests import databases
+from tests.kitchen import log, order, rows, street
+from tests.sample.kitchen.domain import Deliver
+
+pytestmark = pytest.mark.anyio
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+Open = Callable[[], Awaitable[Host]]
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    return TestClock(NOON)
+
+
+@pytest.fixture
+async def hosts(sample_url: str, clock: TestClock) -> AsyncIterator[Open]:
+    """Opens hosts of the sample on one database, each as if in a process of its own."""
+    async with AsyncExitStack() as stack:
+
+        async def open_host() -> Host:
+            host = Host(databases.SAMPLE, Settings(database_url=sample_url), clock=clock)
+            return await stack.enter_async_context(host)
+
+        yield open_host
+
+
+async def test_a_holder_that_was_taken_over_commits_nothing(hosts: Open, clock: TestClock) -> None:
+    paused, other = await hosts(), await hosts()
+    street(paused).clear.clear()
+    await order(paused, Deliver(number=1))
+    holding = asyncio.create_task(Jobs(paused).settle())
+    await street(paused).underway.get()
+    clock.move(LEASE)
+    await Jobs(other).settle()
+    street(paused).clear.set()
+    await holding
+    assert (await log(other)).count("delivered 1") == 1
+    assert [row["fence"] for row in await rows(other)] == [2]
+
+
+async def test_a_lease_is_renewed_while_the_job_lasts(hosts: Open, clock: TestClock) -> None:
+    slow, other = await hosts(), await hosts()
+    street(slow).clear.clear()
+    await order(slow, Deliver(number=1))
+    carrier = Carrier(slow, "kitchen")
+    (id_,), _ = await carrier.sweep(1)
+    holding = asyncio.create_task(carrier.carry_out(id_))
+    await street(slow).underway.get()
+    clock.move(LEASE * 0.9)
+    await carrier.renew()
+    clock.move(LEASE * 0.9)
+    assert not await Jobs(other).settle()
+    street(slow).clear.set()
+    await holding
+    assert (await log(other)).count("delivered 1") == 1
+
+
+async def test_who_was_taken_over_in_its_own_process_leaves_the_other_its_lease(
+    hosts: Open, clock: TestClock
+) -> None:
+    host = await hosts()
+    street(host).clear.clear()
+    await order(host, Deliver(number=1))
+    carrier = Carrier(host, "kitchen")
+    (id_,), _ = await carrier.sweep(1)
+    stale = asyncio.create_task(carrier.carry_out(id_))
+    await street(host).underway.get()
+    clock.move(LEASE)
+    holding = asyncio.create_task(carrier.carry_out(id_))
+    await street(host).underway.get()
+    stale.cancel()
+    await asyncio.wait([stale])
+    clock.move(LEASE * 0.9)
+    await carrier.renew()
+    clock.move(LEASE * 0.9)
+    assert not await Jobs(await hosts()).settle()
+    street(host).clear.set()
+    await holding
+    assert [row["fence"] for row in await rows(host)] == [2]
