@@ -129,17 +129,6 @@ async def test_a_preview_fills_the_draft_in(desk: Desk) -> None:
     assert "https://example.com/unsubscribe" in other.json()["text"]
 
 
-async def test_now_in_a_preview_is_now_unless_the_sample_says_another(desk: Desk) -> None:
-    path = await desk.made(subject="{{ 'now' | date: '%Y' }} {{ now | date: '%Y' }}")
-    shown = await desk.call("POST", f"{path}/preview", {})
-    later = await desk.call("POST", f"{path}/preview", {"sample": {"now": "2031-05-06T07:08:09Z"}})
-
-    year, same = shown.json()["subject"].split()
-    assert int(year) == int(same) >= 2026
-    assert later.json()["subject"] == "2031 2031"
-    assert (await desk.call("POST", f"{path}/lint")).json()["data"] == []
-
-
 INCLUDE = MJML.replace("<mj-image", "<mj-include path='/etc/passwd' /><mj-image")
 NO_TEXT = MJML.replace("<mj-image", "<mj-divider>{{ x }}</mj-divider><mj-image")
 BROKEN = [

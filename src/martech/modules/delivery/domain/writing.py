@@ -74,23 +74,16 @@ def write(
     if to is None:
         return Unmade(f"{person.address} is no address that mail can be sent to.")
     unsubscribe = signer.url(house.base, "u", message_id)
-    traits = traits_of(person.traits)
-    profile = {**traits, "id": person.id, "traits": traits}
-    now = at.astimezone(UTC).isoformat(timespec="seconds")  # as exact as its Date
-    values = {"profile": profile, "unsubscribe_url": unsubscribe, "now": now}
+    values = _values(person, unsubscribe, at)
     try:
         subject = parsed(texts.subject, html=False).render(values)
         html = parsed(texts.html, html=True).render(values)
         text = parsed(texts.text, html=False).render(values)
     except TemplateError as error:
         return Unmade(f"The template does not render: {error}")
+    origins = named(texts.html, texts.text)
     made = rewrite(
-        html,
-        text,
-        origins=named(texts.html, texts.text),
-        base=house.base,
-        signer=signer,
-        message_id=message_id,
+        html, text, origins=origins, base=house.base, signer=signer, message_id=message_id
     )
     letter = Letter(
         message_id=message_id,
@@ -108,3 +101,11 @@ def write(
     data = build(letter, house.seal)
     posted = Posted(id=message_id, envelope_from=house.sender.address, to=to.envelope, data=data)
     return Written(posted, made.links)
+
+
+def _values(person: Person, unsubscribe: str, at: datetime) -> dict[str, object]:
+    """What the templates see. The moment is as exact as the mail's Date."""
+    traits = traits_of(person.traits)
+    profile = {**traits, "id": person.id, "traits": traits}
+    now = at.astimezone(UTC).isoformat(timespec="seconds")
+    return {"profile": profile, "unsubscribe_url": unsubscribe, "now": now}
