@@ -1,7 +1,7 @@
 """What access does. Every public method is one use case.
 
-Nobody hands out more than they have: neither a role nor a key may exceed the scopes of the
-key that asks for it. The command line asks without a key and may do everything.
+Nobody hands out, or takes away, more than they have: neither a role nor a key may exceed the
+scopes of the key that asks for it. The command line asks without a key and may do everything.
 """
 
 from collections.abc import Iterable, Sequence
@@ -202,6 +202,7 @@ class AccessService(Access):
     async def revoke(self, key_id: UUID) -> Key:
         """The key stops working everywhere within seconds. Revoking twice is harmless."""
         key = await self.key(key_id)
+        self._may_take_away(frozenset(key.scopes))
         if key.status == "revoked":
             return key
         await self._revoke([key_id])
@@ -336,6 +337,13 @@ class AccessService(Access):
     def _may_hand_out(self, scopes: Scopes) -> None:
         if not self._covers(scopes):
             raise Forbidden("A key cannot hand out more than it has. Ask for fewer scopes.")
+
+    def _may_take_away(self, scopes: Scopes) -> None:
+        if not self._covers(scopes):
+            raise Forbidden(
+                "This key may not revoke one that may more. Use that key itself, an owner's, or "
+                "`martech key revoke`."
+            )
 
     def _covers(self, scopes: Scopes) -> bool:
         return self.tx.principal is None or within(scopes, self.tx.principal.scopes)
