@@ -49,7 +49,6 @@ def test_a_blank_message_id_is_replaced(blank: str | None) -> None:
     assert accepted(item(messageId=blank)).message_id == "r-0000"
 
 
-
 def test_the_items_of_a_request_came_in_the_order_of_their_places() -> None:
     places = (0, 1, 9, 10, 99, 100, 2499)
     items = [accepted(item(), place=place) for place in places]
@@ -112,6 +111,9 @@ def test_an_item_says_better_than_its_batch_when_it_was_sent() -> None:
         (item(userId=1.5), "userId"),
         (item(userId=True), "userId"),
         (item(messageId=[]), "messageId"),
+        (item(timestamp="yesterday"), "timestamp"),
+        (item(timestamp=True), "timestamp"),
+        (item(timestamp="2026-11-21T10:00:00Z", originalTimestamp={}), "originalTimestamp"),
         (item(properties=[1]), "properties"),
         (item(properties="x"), "properties"),
         (item(context=3), "context"),

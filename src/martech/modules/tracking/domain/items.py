@@ -8,7 +8,7 @@ from msgspec import Raw
 from martech.modules.tracking.contract import EMPTY, KINDS, Kind, Occurrence, TrackedEvent
 from martech.modules.tracking.domain.complaints import refused
 from martech.modules.tracking.domain.free import Refused, inspect
-from martech.modules.tracking.domain.instants import happened_at
+from martech.modules.tracking.domain.instants import READABLE, Unreadable, happened_at
 
 EVENT_BYTES = 32 * 1024
 ID_LENGTH = 512
@@ -106,12 +106,7 @@ def _accept(item: bytes, arrival: Arrival, number: int) -> TrackedEvent:
         message_id=_text(told.message_id, "messageId") or arrival.message_id(number),
         type=kind,
         person_key=f"user:{user_id}" if user_id else f"anonymous:{anonymous_id}",
-        timestamp=happened_at(
-            told.timestamp if told.original_timestamp is None else told.original_timestamp,
-            arrival.sent_at if told.sent_at is None else told.sent_at,
-            arrival.received_at,
-            behind,
-        ),
+        timestamp=_timestamp(told, arrival, behind),
         received_at=arrival.received_at + behind,
         user_id=user_id,
         anonymous_id=anonymous_id,
@@ -124,6 +119,17 @@ def _accept(item: bytes, arrival: Arrival, number: int) -> TrackedEvent:
     )
     _check_complete(event)
     return event
+
+
+def _timestamp(told: _Told, arrival: Arrival, behind: timedelta) -> datetime:
+    name, original = "originalTimestamp", told.original_timestamp
+    if original is None:
+        name, original = "timestamp", told.timestamp
+    sent_at = arrival.sent_at if told.sent_at is None else told.sent_at
+    try:
+        return happened_at(original, sent_at, arrival.received_at, behind)
+    except Unreadable:
+        raise Refused(f"{name} cannot be read. {READABLE}", name) from None
 
 
 def _read(item: bytes) -> tuple[_Told, dict[str, object]]:
