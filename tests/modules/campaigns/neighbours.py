@@ -289,6 +289,10 @@ class PostOffice(Delivery):
         await self._ask(row, "trouble", problem=problem)
         await self._tell(send_id)
 
+    async def opened(self, send_id: UUID, opens: int) -> None:
+        """So many open their mail of that send."""
+        await self._tell(send_id, opens=opens)
+
     async def sent(self) -> list[UUID]:
         mine = select(people.c.profile_id).where(
             people.c.tenant == self.tx.tenant, people.c.status == "delivered"

@@ -365,6 +365,38 @@ def test_rates_are_of_those_who_could(counts: Counts) -> None:
         assert rates.clicked == pytest.approx(counts.clicked / counts.delivered, abs=1e-4)
 
 
+NUMBERS = st.integers(0, 20)
+SHARES = (
+    *("pending", "deferred", "ambiguous", "delivered", "bounced", "failed"),
+    *("suppressed", "unreachable", "duplicate", "cancelled"),
+)
+
+
+def launch_came_to(**given: int) -> Counts:
+    sent = given.get("delivered", 0) + given.get("bounced", 0)
+    return Counts(audience=sum(given.values()), sent=sent, **given)
+
+
+came_to = st.fixed_dictionaries(dict.fromkeys(SHARES, NUMBERS)).map(
+    lambda given: launch_came_to(**given)
+)
+
+
+@given(came_to, st.lists(came_to, max_size=3))
+def test_what_all_launches_came_to_sums_up_as_one_does(last: Counts, earlier: list[Counts]) -> None:
+    whole = figures.altogether(last, earlier)
+    assert whole.audience == sum(getattr(whole, name) for name in SHARES)
+    assert whole.sent == whole.delivered + whole.bounced
+    assert whole.delivered == sum(one.delivered for one in (last, *earlier))
+    assert min(getattr(whole, name) for name in SHARES) >= 0
+
+
+def test_whom_an_earlier_launch_reached_is_no_duplicate_of_the_last() -> None:
+    first = launch_came_to(delivered=4, bounced=1, cancelled=15)
+    last = launch_came_to(delivered=14, duplicate=6)
+    assert figures.altogether(last, [first]) == launch_came_to(delivered=18, bounced=1, duplicate=1)
+
+
 def test_who_was_left_out_is_said_with_the_reasons() -> None:
     counts = Counts(audience=1300, unreachable=1200, suppressed=3, delivered=97, sent=97)
     assert figures.remark(counts, "sending") == (

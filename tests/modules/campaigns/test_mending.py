@@ -246,6 +246,32 @@ async def test_what_an_earlier_launch_left_is_heard_no_more(ready: Desk) -> None
     assert (status["status"], status["problem"]) == ("sending", None)
 
 
+async def test_what_every_launch_came_to_is_counted_whenever_it_is_heard(ready: Desk) -> None:
+    async def some_leave() -> None:
+        await ready.deliver(400)
+        await lose(ready)
+
+    campaign = await interrupted(ready, "add_recipients", some_leave)
+    failed = (await ready.status(campaign))["counts"]
+    first = (await ready.do("GET", f"/{campaign}"))["send_id"]
+    await ready.gather(range(5000, 5100), segment=OTHER)
+    await ready.do("PATCH", f"/{campaign}", {"segment_id": str(OTHER)})
+    draft = (await ready.status(campaign))["counts"]
+    await ready.order(campaign, "launch")
+    await completed(ready, campaign)
+    async with ready.module("delivery") as office:
+        await office.opened(UUID(first), 40)
+    await ready.settle()
+    done = await ready.status(campaign)
+
+    assert (failed["audience"], failed["delivered"]) == (1000, 400)
+    assert (draft["audience"], draft["delivered"]) == (400, 400)
+    assert (done["counts"]["audience"], done["counts"]["delivered"]) == (500, 500)
+    assert (done["counts"]["opened"], done["rates"]["opened"]) == (40, 0.08)
+    (told,) = await ready.told("campaign_completed")
+    assert (told["audience"], told["delivered"]) == (500, 500)
+
+
 async def test_only_what_was_never_launched_is_deleted(ready: Desk) -> None:
     never = await ready.plan(content_id=str(OTHER))
     await ready.order(never, "launch")

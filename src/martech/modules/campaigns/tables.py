@@ -33,4 +33,5 @@ campaigns = Table(
     Column("send_status", String),  # as delivery last told, likewise the next two
     Column("send_problem", String),
     Column("counts", LargeBinary),  # contract.Counts as JSON
+    Column("earlier", LargeBinary),  # those of launches that failed, by their numbers
 )

@@ -42,6 +42,12 @@ def send_of(campaign_id: UUID, launch: int = 0) -> UUID:
     return uuid5(campaign_id, f"{OCCASION} {launch}" if launch else OCCASION)
 
 
+def launch_of(campaign_id: UUID, send_id: UUID, last: int) -> int | None:
+    """Which launch that send is of, the *last* or one before it."""
+    launches = range(last, -1, -1)
+    return next((each for each in launches if send_of(campaign_id, each) == send_id), None)
+
+
 def title(name: str) -> str:
     """A campaign's name, as lists show it and events tell it: in one line. Raises `Invalid`."""
     shown = name.strip()
