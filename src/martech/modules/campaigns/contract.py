@@ -28,7 +28,8 @@ class Campaign(View, frozen=True, kw_only=True):
     launched_at: datetime | None
     completed_at: datetime | None
     problem: str | None
-    """What keeps it from going on, or made it fail, for a person to read; null when all is well."""
+    """What keeps it from going on, made it fail or miss its time, for a person to read; null when
+    all is well."""
 
     send_id: UUID
     """What it is called in delivery once it is launched; another after each launch that failed."""

@@ -13,7 +13,7 @@ from martech.modules.personalization.contract import Personalization
 
 @job(Start, inward=True)
 async def start(command: Start, service: CampaignService) -> None:
-    """Launch what was scheduled for now."""
+    """Launch what was scheduled for now, unless that was missed."""
     await service.start(command)
 
 

@@ -34,7 +34,8 @@ _ONWARD: dict[Stage, Step] = {"new": "fix", "fixed": "open", "opened": "page", "
 
 
 class Start(Command, frozen=True, kw_only=True):
-    """Launch a scheduled campaign, if it is still scheduled for this very time."""
+    """Launch a scheduled campaign, if it is still scheduled for this very time, and that is not
+    long ago."""
 
     campaign_id: UUID
     at: datetime
