@@ -26,6 +26,7 @@ DRAFT = Standing(
     status="draft",
     launch=0,
     stage="new",
+    segment_version=None,
     page=None,
     ordered=0,
     settled=0,

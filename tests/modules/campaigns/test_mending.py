@@ -215,6 +215,24 @@ async def test_what_failed_half_way_is_launched_again_in_a_send_of_its_own(ready
     assert counts["audience"] == 1200
 
 
+async def test_who_is_picked_in_two_ways_is_not_sent_to(ready: Desk) -> None:
+    """The segment means something else on its second page; launched again, it means one thing."""
+
+    async def redefine() -> None:
+        async with ready.module("personalization") as crowd:
+            await crowd.redefine(SEGMENT)
+
+    campaign = await interrupted(ready, "add_recipients", redefine)
+    failed, asked = await ready.status(campaign), await ready.asked(campaign)
+    await ready.order(campaign, "launch")
+    counts = await completed(ready, campaign)
+
+    assert failed["status"] == "failed"
+    assert failed["problem"].startswith("The segment was changed while its people were being read")
+    assert asked == ["open", "add 1000", "cancel"]
+    assert counts["delivered"] == 2500
+
+
 async def test_a_launch_waits_until_the_failed_one_is_stopped_in_delivery(
     ready: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

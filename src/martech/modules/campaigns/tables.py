@@ -26,6 +26,7 @@ campaigns = Table(
     Column("problem", String),  # of ours: a neighbour that is away, or why it failed
     Column("launch", Integer, nullable=False, server_default="0"),  # which send of its is meant
     Column("stage", String, nullable=False),
+    Column("segment_version", Integer),  # by which its people are picked
     Column("page", String),  # where the next page of the segment begins
     Column("expected", BigInteger),
     Column("ordered", Integer, nullable=False),  # the number of the last order

@@ -10,7 +10,8 @@
                    └─────▶ paused ──────┘◀─┘  pause
                               │
     launching, sending, paused ── cancel, here or in delivery ──▶ cancelled
-    launching, paused ── no such segment or content ────────────▶ failed
+    launching, paused ── no such segment or content, or a
+                        segment that means something else now ──▶ failed
     failed ── change ──▶ draft, schedule ──▶ scheduled, launch ──▶ launching
 
 *Launching* is: the audience is being read. The first messages leave meanwhile, and *sending* is:
