@@ -202,7 +202,8 @@ class AccessService(Access):
     async def revoke(self, key_id: UUID) -> Key:
         """The key stops working everywhere within seconds. Revoking twice is harmless."""
         key = await self.key(key_id)
-        self._may_take_away(frozenset(key.scopes))
+        if not self._covers(frozenset(key.scopes)):
+            raise Forbidden("This key may not revoke one that may do more. Use an owner's.")
         if key.status == "revoked":
             return key
         await self._revoke([key_id])
@@ -337,13 +338,6 @@ class AccessService(Access):
     def _may_hand_out(self, scopes: Scopes) -> None:
         if not self._covers(scopes):
             raise Forbidden("A key cannot hand out more than it has. Ask for fewer scopes.")
-
-    def _may_take_away(self, scopes: Scopes) -> None:
-        if not self._covers(scopes):
-            raise Forbidden(
-                "This key may not revoke one that may more. Use that key itself, an owner's, or "
-                "`martech key revoke`."
-            )
 
     def _covers(self, scopes: Scopes) -> bool:
         return self.tx.principal is None or within(scopes, self.tx.principal.scopes)
