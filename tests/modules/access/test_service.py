@@ -180,9 +180,11 @@ async def test_nobody_hands_out_more_than_they_have(office: Office) -> None:
             access.issue("secret", name="x", scopes=["*:*"]),
             access.issue("secret", name="x", user_id=owner.id),
             access.rotate(strong.key.id),
+            access.revoke(strong.key.id),
         ):
             with pytest.raises(Forbidden):
                 await attempt
+        assert (await access.key(strong.key.id)).status == "active"
 
 
 async def test_a_rotated_key_and_its_successor_overlap(office: Office, clock: TestClock) -> None:

@@ -34,7 +34,7 @@ async def world(url: str, tmp_path: Path) -> AsyncIterator[World]:
 
 NUMBER = """
     CASE WHEN json_type({0}) IN ('BIGINT', 'UBIGINT', 'DOUBLE', 'HUGEINT')
-        AND abs(CAST({0} AS DOUBLE)) < 1e12 THEN CAST({0}->>'$' AS DECIMAL(30, 6)) END
+        AND abs(CAST({0} AS DOUBLE)) <= 1e12 THEN CAST({0}->>'$' AS DECIMAL(30, 6)) END
 """
 TEXT = """
     CASE WHEN json_type({0}) IN ('VARCHAR', 'BOOLEAN', 'BIGINT', 'UBIGINT', 'DOUBLE')

@@ -109,6 +109,21 @@ async def test_a_property_is_data_and_never_sql(counter: Counter) -> None:
         assert await counter.get("kept") == {"events": len(HOSTILE), "messages": 0}
 
 
+async def test_numbers_count_up_to_a_trillion_as_in_segments(counter: Counter) -> None:
+    amounts = {"a": 10**12, "b": -(10**12), "c": 10**12 + 1, "d": 1e15, "e": 1e300, "f": 2**63}
+    for number, (group, amount) in enumerate(amounts.items()):
+        lines = [{"total": amount}, {"total": 0.25}]
+        told = {"group": group, "revenue": amount, "products": lines}
+        await counter.record(did(number, "ada", properties=told))
+    for property, more in (("revenue", 0.0), ("products.total", 0.25)):
+        found = await counter.get("breakdown", by="group", measure="sum", property=property)
+        assert dict(values(found, "group", "value")) == {  # type: ignore[call-overload]
+            "a": 10**12 + more,
+            "b": -(10**12) + more,
+            **dict.fromkeys("cdef", more),
+        }
+
+
 async def test_every_question_sees_one_tenant_only(counter: Counter) -> None:
     """The same people, sources, names and properties on both sides of the wall."""
     for tenant, times in (("acme", 1), ("globex", 3)):

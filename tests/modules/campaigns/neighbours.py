@@ -78,6 +78,7 @@ segments = Table(
     tenant_column(primary_key=True),
     Column("id", Id, primary_key=True),
     Column("ready", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
 )
 members = Table(
     "members",
@@ -94,13 +95,19 @@ class Crowd(Personalization):
 
     async def gather(self, segment_id: UUID, people: Sequence[UUID], *, ready: bool = True) -> None:
         """Whoever comes to a segment; the first time it is made."""
-        row = {"tenant": self.tx.tenant, "id": segment_id, "ready": ready}
+        row = {"tenant": self.tx.tenant, "id": segment_id, "ready": ready, "version": 1}
         await self.tx.upsert(segments, [row], keys=["tenant", "id"], update=["ready"])
         rows = [
             {"tenant": self.tx.tenant, "segment_id": segment_id, "profile_id": person}
             for person in people
         ]
         await self.tx.insert_new(members, rows, returning=["profile_id"])
+
+    async def redefine(self, segment_id: UUID) -> None:
+        """Another condition; for the sake of brevity the same people."""
+        mine = segments.c.tenant == self.tx.tenant, segments.c.id == segment_id
+        changed = update(segments).where(*mine).values(version=segments.c.version + 1)
+        await self.tx.execute(changed)
 
     async def lose(self, segment_id: UUID) -> None:
         """There is no such segment any more."""
@@ -119,7 +126,7 @@ class Crowd(Personalization):
             id=segment_id,
             name="A segment",
             condition=msgspec.Raw(b"{}"),
-            version=1,
+            version=await self._version(segment_id),
             ready=await self._ready(segment_id),
             progress=1.0,
             size=size,
@@ -142,7 +149,13 @@ class Crowd(Personalization):
         ).scalars()
         page = list(found)
         more = cursor(page[limit - 1]) if len(page) > limit else None
-        return Members(data=page[:limit], next=more)
+        version = await self._version(segment_id)
+        return Members(data=page[:limit], next=more, version=version)
+
+    async def _version(self, segment_id: UUID) -> int:
+        mine = segments.c.tenant == self.tx.tenant, segments.c.id == segment_id
+        found = await self.tx.execute(select(segments.c.version).where(*mine))
+        return found.scalar_one_or_none() or 0
 
     async def _ready(self, segment_id: UUID) -> bool:
         mine = segments.c.tenant == self.tx.tenant, segments.c.id == segment_id
@@ -288,6 +301,10 @@ class PostOffice(Delivery):
         row = await self._row(send_id)
         await self._ask(row, "trouble", problem=problem)
         await self._tell(send_id)
+
+    async def opened(self, send_id: UUID, opens: int) -> None:
+        """So many open their mail of that send."""
+        await self._tell(send_id, opens=opens)
 
     async def sent(self) -> list[UUID]:
         mine = select(people.c.profile_id).where(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from martech.kernel.errors import Conflict, Invalid
 from martech.modules.campaigns import domain
-from martech.modules.campaigns.contract import Counts, Status
-from martech.modules.campaigns.domain import figures, states, steering
+from martech.modules.campaigns.contract import Status
+from martech.modules.campaigns.domain import states, steering
 from martech.modules.campaigns.domain.states import Fact, Order
 from martech.modules.campaigns.domain.steering import Outcome, Standing, Step
 
@@ -26,6 +26,7 @@ DRAFT = Standing(
     status="draft",
     launch=0,
     stage="new",
+    segment_version=None,
     page=None,
     ordered=0,
     settled=0,
@@ -354,33 +355,3 @@ def test_a_campaign_is_scheduled_for_a_time_to_come() -> None:
             domain.moment(at, NOON)
     with pytest.raises(Invalid, match="days ahead"):
         domain.moment(datetime.max.replace(tzinfo=UTC), NOON)
-
-
-@given(st.builds(Counts, **dict.fromkeys(Counts.__struct_fields__, st.integers(0, 10**6))))
-def test_rates_are_of_those_who_could(counts: Counts) -> None:
-    rates = figures.rates(counts)
-    assert (rates.delivered is None) == (counts.sent == 0)
-    assert (rates.opened is None) == (counts.delivered == 0)
-    if counts.delivered:
-        assert rates.clicked == pytest.approx(counts.clicked / counts.delivered, abs=1e-4)
-
-
-def test_who_was_left_out_is_said_with_the_reasons() -> None:
-    counts = Counts(audience=1300, unreachable=1200, suppressed=3, delivered=97, sent=97)
-    assert figures.remark(counts, "sending") == (
-        "Left out: 1,200 without an address, 3 unsubscribed, bounced before, suppressed by hand, "
-        "of denied consent or moved since."
-    )
-    assert figures.remark(Counts(audience=5, delivered=5, sent=5), "completed") is None
-    assert figures.remark(Counts(), "sending") is None, "delivery has not told of it yet"
-    assert "nobody" in (figures.remark(Counts(), "completed") or "")
-
-
-def test_progress_does_not_reach_the_end_before_the_audience_is_complete() -> None:
-    half = Counts(audience=1000, delivered=1000, sent=1000)
-    assert figures.progress(half, 2000, "launching", sealed=False) == 0.5
-    assert figures.progress(half, 2000, "sending", sealed=True) == 1.0
-    unclear = Counts(audience=10, ambiguous=1, deferred=1, pending=3, delivered=5, sent=5)
-    assert figures.progress(unclear, 10, "sending", sealed=True) == 0.5
-    assert figures.progress(Counts(), None, "draft", sealed=False) == 0.0
-    assert figures.progress(Counts(), 0, "completed", sealed=True) == 1.0

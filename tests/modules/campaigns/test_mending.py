@@ -215,6 +215,24 @@ async def test_what_failed_half_way_is_launched_again_in_a_send_of_its_own(ready
     assert counts["audience"] == 1200
 
 
+async def test_who_is_picked_in_two_ways_is_not_sent_to(ready: Desk) -> None:
+    """The segment means something else on its second page; launched again, it means one thing."""
+
+    async def redefine() -> None:
+        async with ready.module("personalization") as crowd:
+            await crowd.redefine(SEGMENT)
+
+    campaign = await interrupted(ready, "add_recipients", redefine)
+    failed, asked = await ready.status(campaign), await ready.asked(campaign)
+    await ready.order(campaign, "launch")
+    counts = await completed(ready, campaign)
+
+    assert failed["status"] == "failed"
+    assert failed["problem"].startswith("The segment was changed while its people were being read")
+    assert asked == ["open", "add 1000", "cancel"]
+    assert counts["delivered"] == 2500
+
+
 async def test_a_launch_waits_until_the_failed_one_is_stopped_in_delivery(
     ready: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +262,32 @@ async def test_what_an_earlier_launch_left_is_heard_no_more(ready: Desk) -> None
     await ready.settle()
     status = await ready.status(campaign)
     assert (status["status"], status["problem"]) == ("sending", None)
+
+
+async def test_what_every_launch_came_to_is_counted_whenever_it_is_heard(ready: Desk) -> None:
+    async def some_leave() -> None:
+        await ready.deliver(400)
+        await lose(ready)
+
+    campaign = await interrupted(ready, "add_recipients", some_leave)
+    failed = (await ready.status(campaign))["counts"]
+    first = (await ready.do("GET", f"/{campaign}"))["send_id"]
+    await ready.gather(range(5000, 5100), segment=OTHER)
+    await ready.do("PATCH", f"/{campaign}", {"segment_id": str(OTHER)})
+    draft = (await ready.status(campaign))["counts"]
+    await ready.order(campaign, "launch")
+    await completed(ready, campaign)
+    async with ready.module("delivery") as office:
+        await office.opened(UUID(first), 40)
+    await ready.settle()
+    done = await ready.status(campaign)
+
+    assert (failed["audience"], failed["delivered"]) == (1000, 400)
+    assert (draft["audience"], draft["delivered"]) == (400, 400)
+    assert (done["counts"]["audience"], done["counts"]["delivered"]) == (500, 500)
+    assert (done["counts"]["opened"], done["rates"]["opened"]) == (40, 0.08)
+    (told,) = await ready.told("campaign_completed")
+    assert (told["audience"], told["delivered"]) == (500, 500)
 
 
 async def test_only_what_was_never_launched_is_deleted(ready: Desk) -> None:

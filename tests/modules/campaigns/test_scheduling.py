@@ -99,6 +99,40 @@ async def test_what_was_cancelled_deleted_or_launched_meanwhile_is_left_alone(
     assert len(await ready.told("campaign_launched")) == (order == "launch")
 
 
+@pytest.mark.parametrize("order", ["launch", "schedule"])
+async def test_what_was_missed_by_more_than_an_hour_waits_for_somebody(
+    ready: Desk, clock: TestClock, order: str
+) -> None:
+    campaign = await ready.plan()
+    await schedule(ready, campaign, NOON + HOUR)
+    clock.move(6 * HOUR)
+    missed = await stand(ready, campaign)
+    status = await ready.status(campaign)
+    told = await ready.told("campaign_launched")
+    if order == "launch":
+        await ready.order(campaign, "launch")
+        again = await ready.status(campaign)
+    else:
+        await schedule(ready, campaign, clock.now() + HOUR)
+        again = await ready.status(campaign)
+        clock.move(HOUR)
+
+    assert (missed, status["scheduled_at"], told) == ("draft", None, [])
+    assert status["problem"] == (
+        "It was to start at 2026-11-27 13:00 UTC, and did not within an hour. Launch it now, or "
+        "schedule it for another time."
+    )
+    assert again["problem"] is None
+    assert await stand(ready, campaign) == "sending"
+
+
+async def test_what_is_late_by_an_hour_starts(ready: Desk, clock: TestClock) -> None:
+    campaign = await ready.plan()
+    await schedule(ready, campaign, NOON + HOUR)
+    clock.move(2 * HOUR)
+    assert await stand(ready, campaign) == "sending"
+
+
 async def test_a_time_with_another_offset_is_that_moment(ready: Desk) -> None:
     campaign = await ready.plan()
     sent = await ready.do("POST", f"/{campaign}/schedule", {"at": "2026-11-27T15:30:00+02:00"})

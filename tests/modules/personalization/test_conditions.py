@@ -245,3 +245,9 @@ def test_of_what_was_done_the_plain_properties_are_kept() -> None:
     }
     kept = scalars(msgspec.Raw(msgspec.json.encode(told)))
     assert values(kept) == {"order_id": "1", "revenue": 5.25, "first": True}
+
+
+def test_of_many_properties_none_is_passed_over() -> None:
+    """Which a segment will ask for nobody knows when it is heard."""
+    told = {f"a{number:03}": number for number in range(1000)} | {"revenue": 500}
+    assert values(scalars(msgspec.Raw(msgspec.json.encode(told)))) == told

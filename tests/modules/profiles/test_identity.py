@@ -221,11 +221,12 @@ def test_who_follows_what_is_told_knows_names_and_traits(
 
 
 writes = st.builds(
-    lambda minute, by, value: domain.Written(
-        item(0, minute=minute).timestamp, by, msgspec.Raw(str(value).encode())
+    lambda minute, by, value, late: domain.Written(
+        item(0, minute=minute).timestamp, by, msgspec.Raw(str(value).encode()), late=late
     ),
     st.integers(0, 2),
     st.sampled_from("ab"),
+    st.integers(0, 2),
     st.integers(0, 2),
 )
 written = st.dictionaries(st.sampled_from("xyz"), writes)

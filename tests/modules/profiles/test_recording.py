@@ -163,6 +163,13 @@ async def test_nothing_is_told_of_a_profile_that_did_not_change(host: Host) -> N
     assert (await person(host, "ada")).traits["plan"] == msgspec.Raw(b'"pro"')
 
 
+async def test_of_what_was_said_of_one_moment_the_last_to_come_in_holds(host: Host) -> None:
+    first = item(2, "identify", "ada", received=1, traits={"plan": "first"})
+    second = item(1, "identify", "ada", received=2, traits={"plan": "second"})
+    await track(host, TENANT, [first, second])
+    assert (await person(host, "ada")).traits["plan"] == msgspec.Raw(b'"second"')
+
+
 async def test_a_trait_set_to_null_is_gone_and_told_so(host: Host) -> None:
     await track(host, TENANT, [item(1, "identify", "ada", traits={"plan": "pro", "city": "Ulm"})])
     await track(host, TENANT, [item(2, "identify", "ada", minute=1, traits={"plan": None})])

@@ -17,12 +17,13 @@ from tests.modules.profiles.items import item
 NAMES = ["email", "a", "b", "c", "aa", "ab", "long name"]
 
 writes = st.builds(
-    lambda minute, by, value: domain.Written(
-        item(0, minute=minute).timestamp, by, msgspec.Raw(value)
+    lambda minute, by, value, late: domain.Written(
+        item(0, minute=minute).timestamp, by, msgspec.Raw(value), late=late
     ),
     st.integers(0, 3),
     st.sampled_from("ab"),
     st.sampled_from([b"null", b"1", b'"twelve bytes"', b'"twenty-four bytes of it"']),
+    st.integers(0, 2),
 )
 written = st.dictionaries(st.sampled_from(NAMES), writes, max_size=3)
 

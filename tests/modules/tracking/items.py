@@ -16,14 +16,18 @@ def item(**fields: object) -> dict[str, object]:
     return {"type": "track", "event": "Order Completed", "userId": "ada", **fields}
 
 
-def judged(told: object, *, kind: Kind | None = None, sent_at: object = None) -> Verdict:
+def judged(
+    told: object, *, kind: Kind | None = None, sent_at: object = None, place: int = 0
+) -> Verdict:
     raw = told if isinstance(told, bytes) else msgspec.json.encode(told)
     arrival = Arrival(received_at=NOON, request_id="r", kind=kind, sent_at=sent_at)
-    return judge(Raw(raw), arrival)
+    return judge(Raw(raw), arrival, place)
 
 
-def accepted(told: object, *, kind: Kind | None = None, sent_at: object = None) -> TrackedEvent:
-    verdict = judged(told, kind=kind, sent_at=sent_at)
+def accepted(
+    told: object, *, kind: Kind | None = None, sent_at: object = None, place: int = 0
+) -> TrackedEvent:
+    verdict = judged(told, kind=kind, sent_at=sent_at, place=place)
     assert isinstance(verdict, TrackedEvent), verdict
     return verdict
 

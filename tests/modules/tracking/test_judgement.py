@@ -41,12 +41,29 @@ def test_what_is_absent_may_be_null() -> None:
     )
     assert event.anonymous_id is None
     assert event.properties == EMPTY
-    assert event.message_id == "r-0"
+    assert event.message_id == "r-0000"
 
 
 @pytest.mark.parametrize("blank", [None, "", "  "])
 def test_a_blank_message_id_is_replaced(blank: str | None) -> None:
-    assert accepted(item(messageId=blank)).message_id == "r-0"
+    assert accepted(item(messageId=blank)).message_id == "r-0000"
+
+
+def test_the_items_of_a_request_came_in_the_order_of_their_places() -> None:
+    places = (0, 1, 9, 10, 99, 100, 2499)
+    items = [accepted(item(), place=place) for place in places]
+    assert [event.timestamp for event in items] == sorted({event.timestamp for event in items})
+    assert [event.message_id for event in items] == sorted({event.message_id for event in items})
+    assert all(event.timestamp == event.received_at for event in items)
+
+
+def test_a_place_does_not_change_when_it_happened() -> None:
+    told = item(timestamp="2026-11-21T10:00:00Z")
+    sent = {**told, "sentAt": "2026-11-21T11:00:00Z"}
+    for each, hours in ((told, 2), (sent, 1)):
+        first, last = accepted(each), accepted(each, place=7)
+        assert first.timestamp == last.timestamp == NOON - timedelta(hours=hours)
+        assert first.received_at < last.received_at
 
 
 def test_a_message_id_is_any_text() -> None:
@@ -94,6 +111,9 @@ def test_an_item_says_better_than_its_batch_when_it_was_sent() -> None:
         (item(userId=1.5), "userId"),
         (item(userId=True), "userId"),
         (item(messageId=[]), "messageId"),
+        (item(timestamp="yesterday"), "timestamp"),
+        (item(timestamp=True), "timestamp"),
+        (item(timestamp="2026-11-21T10:00:00Z", originalTimestamp={}), "originalTimestamp"),
         (item(properties=[1]), "properties"),
         (item(properties="x"), "properties"),
         (item(context=3), "context"),
@@ -119,7 +139,7 @@ def test_a_rejection_names_the_field_and_helps(told: object, field: str) -> None
 
 @pytest.mark.parametrize("told", [b"3", b'"x"', b"[]", b"null", b"{", b"", b'{"a":"\xff"}'])
 def test_what_is_no_object_is_rejected(told: bytes) -> None:
-    assert rejected(told).message_id == "r-0"
+    assert rejected(told).message_id == "r-0000"
 
 
 def test_a_rejection_is_found_by_its_message_id() -> None:

@@ -1,7 +1,7 @@
 """What access does. Every public method is one use case.
 
-Nobody hands out more than they have: neither a role nor a key may exceed the scopes of the
-key that asks for it. The command line asks without a key and may do everything.
+Nobody hands out, or takes away, more than they have: neither a role nor a key may exceed the
+scopes of the key that asks for it. The command line asks without a key and may do everything.
 """
 
 from collections.abc import Iterable, Sequence
@@ -202,6 +202,8 @@ class AccessService(Access):
     async def revoke(self, key_id: UUID) -> Key:
         """The key stops working everywhere within seconds. Revoking twice is harmless."""
         key = await self.key(key_id)
+        if not self._covers(frozenset(key.scopes)):
+            raise Forbidden("This key may not revoke one that may do more. Use an owner's.")
         if key.status == "revoked":
             return key
         await self._revoke([key_id])

@@ -28,7 +28,8 @@ class Campaign(View, frozen=True, kw_only=True):
     launched_at: datetime | None
     completed_at: datetime | None
     problem: str | None
-    """What keeps it from going on, or made it fail, for a person to read; null when all is well."""
+    """What keeps it from going on, made it fail or miss its time, for a person to read; null when
+    all is well."""
 
     send_id: UUID
     """What it is called in delivery once it is launched; another after each launch that failed."""
@@ -43,8 +44,9 @@ class CampaignPage(View, frozen=True, kw_only=True):
 
 
 class Counts(View, frozen=True, kw_only=True):
-    """As delivery counts them. ``audience`` is the sum of ``pending, deferred, ambiguous,
-    delivered, bounced, failed, suppressed, unreachable, duplicate, cancelled``."""
+    """As delivery counts them, of the last launch and of whom earlier ones, which failed, reached.
+    ``audience`` is the sum of ``pending, deferred, ambiguous, delivered, bounced, failed,
+    suppressed, unreachable, duplicate, cancelled``."""
 
     audience: int = 0
     pending: int = 0
@@ -72,8 +74,8 @@ class Counts(View, frozen=True, kw_only=True):
     """Left out: they have no address."""
 
     duplicate: int = 0
-    """Left out: their address is another's in the audience, or they were sent the mail by an
-    earlier launch that failed."""
+    """Left out: their address is another's in the audience. Whom an earlier launch reached counts
+    as that launch left them."""
 
     cancelled: int = 0
     opened: int = 0
@@ -109,7 +111,8 @@ class CampaignStatus(View, frozen=True, kw_only=True):
     launched_at: datetime | None
     completed_at: datetime | None
     expected: int | None
-    """How many the segment had when it was launched; ``counts.audience`` grows towards it."""
+    """How many the segment had when it was launched; ``counts.audience`` grows towards it, and
+    beyond if an earlier launch reached others."""
 
     sealed: bool
     """Whether the audience is complete."""

@@ -10,10 +10,15 @@ from martech.modules.content.contract import Content
 from martech.modules.delivery.contract import Delivery
 from martech.modules.personalization.contract import Personalization
 
+CHANGED = (
+    "The segment was changed while its people were being read: some would be picked by what it "
+    "was, others by what it is. Launch it again; whoever has had its mail is left out."
+)
+
 
 @job(Start, inward=True)
 async def start(command: Start, service: CampaignService) -> None:
-    """Launch what was scheduled for now."""
+    """Launch what was scheduled for now, unless that was missed."""
     await service.start(command)
 
 
@@ -94,7 +99,7 @@ async def _fix(standing: Standing, content: Content, personalization: Personaliz
         return steering.Failed(missing.detail)
     if not segment.ready:
         raise Unavailable("The segment is being computed; the launch waits for it.", retry_after=1)
-    return steering.Fixed(version=published.version, expected=segment.size)
+    return steering.Fixed(published.version, segment.size, segment.version)
 
 
 async def _page(
@@ -110,6 +115,8 @@ async def _page(
         if standing.page is None:
             raise
         return steering.Lost()
+    if members.version and standing.segment_version not in (None, members.version):
+        return steering.Failed(CHANGED)
     if members.data:
         await delivery.add_recipients(standing.send_id, members.data)
     return steering.Handed(members.next)

@@ -26,6 +26,7 @@ campaigns = Table(
     Column("problem", String),  # of ours: a neighbour that is away, or why it failed
     Column("launch", Integer, nullable=False, server_default="0"),  # which send of its is meant
     Column("stage", String, nullable=False),
+    Column("segment_version", Integer),  # by which its people are picked
     Column("page", String),  # where the next page of the segment begins
     Column("expected", BigInteger),
     Column("ordered", Integer, nullable=False),  # the number of the last order
@@ -33,4 +34,5 @@ campaigns = Table(
     Column("send_status", String),  # as delivery last told, likewise the next two
     Column("send_problem", String),
     Column("counts", LargeBinary),  # contract.Counts as JSON
+    Column("earlier", LargeBinary),  # those of launches that failed, by their numbers
 )

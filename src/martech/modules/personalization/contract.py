@@ -44,6 +44,10 @@ class Members(View, frozen=True, kw_only=True):
     next: str | None
     """Give it as ``after`` to go on; null on the last page."""
 
+    version: int = 0
+    """Of the segment's condition: where it is not that of the page before, these were picked in
+    another way. 0 where it is not said."""
+
 
 class Membership(View, frozen=True, kw_only=True):
     segment_id: UUID

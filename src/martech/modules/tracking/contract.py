@@ -33,6 +33,8 @@ class TrackedEvent(Item, frozen=True, kw_only=True, gc=False, omit_defaults=True
     """When it happened, by our clock: the sender's clock error is taken out."""
 
     received_at: datetime
+    """Of two items of one request that of the later place is the later one."""
+
     user_id: str | None = None
     anonymous_id: str | None = None
     previous_id: str | None = None

@@ -70,6 +70,9 @@ class Message(View, frozen=True, kw_only=True, rename="camel"):
     event: str | None = None
     name: str | None = None
     timestamp: datetime | None = None
+    """When it happened; seconds or milliseconds since 1970 are read as well. Absent, it happens
+    now; what cannot be read is refused."""
+
     sent_at: datetime | None = None
     traits: dict[str, Raw] | None = None
     properties: dict[str, Raw] | None = None

@@ -16,6 +16,9 @@ Bound = dict[str, object]
 PLAIN: Final = re.compile(r"[A-Za-z0-9_ -]+")
 """Names that mean nothing else in a JSONPath between quotes."""
 
+GREATEST: Final = 10**12
+NUMBER: Final = "DECIMAL(19, 6)"
+
 PEOPLE: Final = "events LEFT JOIN merges ON merges.merged = events.profile"
 PERSON: Final = "coalesce(merges.kept, events.profile)"
 
@@ -93,9 +96,11 @@ def _one(at: str) -> str:
 
 
 def number(line: str, path: Path, name: str, bound: Bound) -> str:
-    """The JSON number in a line, or NULL: a text is none, though it may look like one."""
+    """The JSON number in a line, or NULL: a text is none, though it may look like one, and one
+    beyond `GREATEST` adds nothing, as in segments."""
     bound[name] = path.leaf
-    return f"TRY_CAST(CAST(json_extract({line}, ${name}) AS VARCHAR) AS DECIMAL(18, 6))"
+    value = f"TRY_CAST(CAST(json_extract({line}, ${name}) AS VARCHAR) AS {NUMBER})"
+    return f"CASE WHEN {value} BETWEEN -{GREATEST} AND {GREATEST} THEN {value} END"
 
 
 def scalar(line: str, path: Path, name: str, bound: Bound) -> str:
@@ -112,7 +117,7 @@ def text(json: str) -> str:
 def amount(path: Path | None, name: str, bound: Bound) -> str:
     """What a property of an event adds up to, or NULL."""
     if path is None:
-        return "CAST(0 AS DECIMAL(18, 6))"
+        return f"CAST(0 AS {NUMBER})"
     if not path.lines:
         return number("properties", path, name, bound)
     each = number("line", path, name, bound)

@@ -17,6 +17,10 @@ SLOWEST, FASTEST = 0.01, 10_000.0
 FARTHEST: Final = timedelta(days=731)
 """How far ahead a campaign may be scheduled."""
 
+LATEST: Final = timedelta(hours=1)
+"""How long after its time a scheduled campaign starts by itself: a mail of Sunday evening is none
+of Wednesday night."""
+
 _SOURCE: Final = "campaign:"
 _BREAKS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -42,6 +46,12 @@ def send_of(campaign_id: UUID, launch: int = 0) -> UUID:
     return uuid5(campaign_id, f"{OCCASION} {launch}" if launch else OCCASION)
 
 
+def launch_of(campaign_id: UUID, send_id: UUID, last: int) -> int | None:
+    """Which launch that send is of, the *last* or one before it."""
+    launches = range(last, -1, -1)
+    return next((each for each in launches if send_of(campaign_id, each) == send_id), None)
+
+
 def title(name: str) -> str:
     """A campaign's name, as lists show it and events tell it: in one line. Raises `Invalid`."""
     shown = name.strip()
@@ -60,3 +70,14 @@ def moment(at: datetime, now: datetime) -> datetime:
         most = FARTHEST.days
         raise Invalid(f"This is more than {most} days ahead. Send an earlier time.", field="at")
     return at.astimezone(UTC)
+
+
+def missed(at: datetime, now: datetime) -> str | None:
+    """What to tell people of a campaign that was to start at *at*; None while it is not too late
+    for that."""
+    if now - at <= LATEST:
+        return None
+    return (
+        f"It was to start at {at:%Y-%m-%d %H:%M} UTC, and did not within an hour. Launch it now, "
+        "or schedule it for another time."
+    )

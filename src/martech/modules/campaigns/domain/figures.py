@@ -1,6 +1,13 @@
 """What the counts say. Pure."""
 
+from collections.abc import Collection
+
+import msgspec
+
 from martech.modules.campaigns.contract import Counts, Rates, Status
+
+REACHED = ("delivered", "bounced", "ambiguous")
+DONE = (*REACHED, "sent", "opened", "clicked", "unsubscribed")
 
 LEFT_OUT = (
     ("unreachable", "without an address"),
@@ -10,6 +17,19 @@ LEFT_OUT = (
     ),
     ("duplicate", "whose address is another's in the audience or who were sent this mail before"),
 )
+
+
+def altogether(counts: Counts, earlier: Collection[Counts]) -> Counts:
+    """What all launches came to, the last with its *counts* and those that failed before it. Whom
+    one of these reached counts there, and is none of the last one's duplicates."""
+    reached = sum(getattr(one, name) for one in earlier for name in REACHED)
+    again = min(reached, counts.duplicate)
+    return msgspec.structs.replace(
+        counts,
+        audience=counts.audience + reached - again,
+        duplicate=counts.duplicate - again,
+        **{name: sum(getattr(one, name) for one in (counts, *earlier)) for name in DONE},
+    )
 
 
 def rates(counts: Counts) -> Rates:

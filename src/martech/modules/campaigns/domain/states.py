@@ -1,6 +1,6 @@
 """Which state follows which. Pure.
 
-    draft ◀──────────▶ scheduled              schedule, unschedule
+    draft ◀──────────▶ scheduled              schedule; unschedule, its time was missed
       │                    │    └─ cancel ──▶ cancelled
       └──────── launch ────┴─ its time has come
                    ▼
@@ -10,7 +10,8 @@
                    └─────▶ paused ──────┘◀─┘  pause
                               │
     launching, sending, paused ── cancel, here or in delivery ──▶ cancelled
-    launching, paused ── no such segment or content ────────────▶ failed
+    launching, paused ── no such segment or content, or a
+                        segment that means something else now ──▶ failed
     failed ── change ──▶ draft, schedule ──▶ scheduled, launch ──▶ launching
 
 *Launching* is: the audience is being read. The first messages leave meanwhile, and *sending* is:
@@ -39,7 +40,7 @@ Order = Literal[
     "resume",
     "cancel",
 ]
-Fact = Literal["sealed", "completed", "cancelled", "failed"]
+Fact = Literal["missed", "sealed", "completed", "cancelled", "failed"]
 
 UNDER_WAY: Final[frozenset[Status]] = frozenset({"launching", "sending", "paused"})
 OVER: Final[frozenset[Status]] = frozenset({"completed", "cancelled", "failed"})
@@ -62,6 +63,7 @@ ORDERS: Final[Mapping[Order, Mapping[Status, Status]]] = {
     },
 }
 FACTS: Final[Mapping[Fact, Mapping[Status, Status]]] = {
+    "missed": {"scheduled": "draft"},
     "sealed": {"launching": "sending"},
     "completed": dict.fromkeys(("launching", "sending", "paused", "cancelled"), "completed"),
     "cancelled": dict.fromkeys(("launching", "sending", "paused"), "cancelled"),

@@ -27,14 +27,18 @@ Step = Literal["fix", "open", "page", "seal", "pause", "resume", "cancel"]
 STEPS = 50
 """What one command does; then another goes on, so that none takes for ever."""
 
-MOVING = ("status", "launch", "stage", "page", "content_version", "ordered", "settled")
+MOVING = (
+    *("status", "launch", "stage", "segment_version", "page", "content_version"),
+    *("ordered", "settled"),
+)
 """What of a `Standing` is not settled by its plan."""
 
 _ONWARD: dict[Stage, Step] = {"new": "fix", "fixed": "open", "opened": "page", "read": "seal"}
 
 
 class Start(Command, frozen=True, kw_only=True):
-    """Launch a scheduled campaign, if it is still scheduled for this very time."""
+    """Launch a scheduled campaign, if it is still scheduled for this very time, and that is not
+    long ago."""
 
     campaign_id: UUID
     at: datetime
@@ -69,6 +73,9 @@ class Standing(NamedTuple):
     """How many launches failed before this one; each has a send of its own."""
 
     stage: Stage
+    segment_version: int | None
+    """Of the segment's condition, by which all its people are to be picked."""
+
     page: str | None
     """Where the next page of the segment begins."""
 
@@ -86,10 +93,11 @@ class Standing(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """The content's version is settled, and how many are to be expected."""
+    """The versions of content and segment are settled, and how many are to be expected."""
 
     version: int
     expected: int
+    segment_version: int | None = None
 
 
 class Opened(NamedTuple):
@@ -162,9 +170,8 @@ def _afresh(now: Standing) -> Standing:
             "Delivery is still being told to stop what the failed launch gave it. Try again in a "
             "moment."
         )
-    return now._replace(
-        launch=now.launch + 1, stage="new", page=None, content_version=None, settled=now.ordered
-    )
+    planned = now._replace(stage="new", segment_version=None, page=None, content_version=None)
+    return planned._replace(launch=now.launch + 1, settled=now.ordered)
 
 
 def after(now: Standing, before: Standing, outcome: Outcome) -> Standing:
@@ -174,8 +181,8 @@ def after(now: Standing, before: Standing, outcome: Outcome) -> Standing:
     if now.launch != before.launch:
         return now  # it is about a launch that failed meanwhile
     match outcome:
-        case Fixed(version) if now.stage == "new" and now.status in states.UNDER_WAY:
-            then = now._replace(stage="fixed", content_version=version)
+        case Fixed(version, _, segment) if now.stage == "new" and now.status in states.UNDER_WAY:
+            then = now._replace(stage="fixed", content_version=version, segment_version=segment)
         case Opened(going) if now.stage == "fixed":
             then = now._replace(stage="opened", settled=settled if going else now.settled)
         case Handed(page) if now.stage == "opened" and now.page == before.page:

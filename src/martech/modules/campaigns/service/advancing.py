@@ -37,7 +37,7 @@ class Advancing(Rows):
                 changes["problem"] = reason
                 failed = CampaignFailed(campaign_id=row["id"], reason=reason, at=self.tx.now)
                 self.tx.publish(failed)
-        return standing(await self._move(now, then, **changes))
+        return standing(await self._move(row, then, **changes))
 
     async def note(self, campaign_id: UUID, error: Exception) -> None:
         """Say what keeps it from going on. Why it failed, or that it is complete, says more."""

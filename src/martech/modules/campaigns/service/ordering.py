@@ -14,19 +14,19 @@ from martech.modules.campaigns.service.rows import Rows, campaign, standing
 class Ordering(Rows):
     async def order(self, campaign_id: UUID, order: Order) -> Campaign:
         """Launch, pause, resume or cancel it. Raises `Conflict` with what can be done instead."""
-        before = standing(await self._row(campaign_id))
-        now = steering.obey(before, order)
-        changed = await self._move(before, now, problem=None)
+        row = await self._row(campaign_id)
+        now = steering.obey(standing(row), order)
+        changed = await self._move(row, now, problem=None)
         self._advance(campaign_id)
-        self.tx.audit(f"campaign.{order}", f"campaign:{campaign_id}", before=before.status)
+        self.tx.audit(f"campaign.{order}", f"campaign:{campaign_id}", before=row["status"])
         return campaign(changed)
 
     async def schedule(self, campaign_id: UUID, at: datetime) -> Campaign:
         """Have it launched at *at*, and not at any time that was said before."""
-        before = standing(await self._row(campaign_id))
-        now = steering.obey(before, "schedule")
+        row = await self._row(campaign_id)
+        now = steering.obey(standing(row), "schedule")
         start = Start(campaign_id=campaign_id, at=domain.moment(at, self.tx.now))
-        changed = await self._move(before, now, scheduled_at=start.at)
+        changed = await self._move(row, now, scheduled_at=start.at, problem=None)
         self.tx.enqueue(start, at=start.at, key=start.key)
         self.tx.audit("campaign.schedule", f"campaign:{campaign_id}", at=start.at)
         return campaign(changed)
@@ -38,7 +38,14 @@ class Ordering(Rows):
         return campaign(changed)
 
     async def start(self, command: Start) -> None:
-        """Its time has come. Whatever was scheduled anew meanwhile has a command of its own."""
+        """Its time has come, or has long gone by: then somebody has to want it still. Whatever was
+        scheduled anew meanwhile has a command of its own."""
         row = await self._there(command.campaign_id)
-        if row and row["status"] == "scheduled" and row["scheduled_at"] == command.at:
+        if not row or row["status"] != "scheduled" or row["scheduled_at"] != command.at:
+            return
+        if problem := domain.missed(command.at, self.tx.now):
+            status = states.learn("missed", row["status"])
+            await self._change(row["id"], status=status, scheduled_at=None, problem=problem)
+            self.tx.audit("campaign.miss", f"campaign:{row['id']}", at=command.at)
+        else:
             await self.order(command.campaign_id, "launch")

@@ -12,18 +12,19 @@ from martech.modules.campaigns import domain
 from martech.modules.campaigns.contract import Campaign, CampaignPage, CampaignStatus, Status
 from martech.modules.campaigns.domain import figures, states, steering
 from martech.modules.campaigns.service.rows import (
-    NOTHING,
     SHOWN,
     Rows,
     campaign,
-    counted,
+    counts,
+    earlier,
     not_found,
     problem,
     standing,
 )
 from martech.modules.campaigns.tables import campaigns
 
-STANDING = (*SHOWN, *(campaigns.c[name] for name in ("expected", "stage", "counts", "updated_at")))
+BESIDE = ("expected", "stage", "counts", "earlier", "updated_at")
+STANDING = (*SHOWN, *(campaigns.c[name] for name in BESIDE))
 
 
 class Planning(Rows):
@@ -74,22 +75,23 @@ class Planning(Rows):
         row = (await self.tx.execute(mine)).mappings().one_or_none()
         if row is None:
             raise not_found(campaign_id)
-        counts = NOTHING if row["counts"] is None else counted.decode(row["counts"])
+        last = counts(row)
+        whole = figures.altogether(last, earlier(row).values())
         sealed = row["stage"] == "sealed" or row["status"] == "completed"
         return CampaignStatus(
             id=campaign_id,
             name=row["name"],
             status=row["status"],
             problem=problem(row),
-            remark=figures.remark(counts, row["status"]),
+            remark=figures.remark(last, row["status"]),
             scheduled_at=row["scheduled_at"],
             launched_at=row["launched_at"],
             completed_at=row["completed_at"],
             expected=row["expected"],
             sealed=sealed,
-            counts=counts,
-            rates=figures.rates(counts),
-            progress=figures.progress(counts, row["expected"], row["status"], sealed=sealed),
+            counts=whole,
+            rates=figures.rates(whole),
+            progress=figures.progress(last, row["expected"], row["status"], sealed=sealed),
             updated_at=row["updated_at"],
         )
 
@@ -104,7 +106,8 @@ class Planning(Rows):
     ) -> Campaign:
         """Before it is launched: what people are being sent does not change under way. How fast
         may be changed until it is over. What failed is a draft again."""
-        before = standing(await self._row(campaign_id))
+        row = await self._row(campaign_id)
+        before = standing(row)
         shown = UNSET if name is UNSET else domain.title(name)
         given = {"name": shown, "segment_id": segment_id, "content_id": content_id, "rate": rate}
         changes = {key: value for key, value in given.items() if value is not UNSET}
@@ -114,7 +117,7 @@ class Planning(Rows):
             self.tx.audit("campaign.change_rate", f"campaign:{campaign_id}", rate=rate)
         else:
             now = steering.obey(before, "change")
-        return campaign(await self._move(before, now, **changes))
+        return campaign(await self._move(row, now, **changes))
 
     async def delete(self, campaign_id: UUID) -> None:
         """Only before it is launched: afterwards it is part of what people were sent."""

@@ -1,5 +1,6 @@
 """Rows and what they mean."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 import msgspec
@@ -20,8 +21,12 @@ HELD = "The send is paused in delivery. Resume the campaign."
 OF_A_LAUNCH = ("scheduled_at", "expected", "counts", "send_status", "send_problem")
 """What is no longer so when a failed campaign is taken up again."""
 
-counted = msgspec.json.Decoder(Counts)
-NOTHING = Counts()
+Launches = Mapping[int, Counts]
+"""What launches that failed came to, by their numbers."""
+
+_counted = msgspec.json.Decoder(Counts)
+_launches = msgspec.json.Decoder(dict[int, Counts])
+noted = msgspec.json.encode
 
 
 class Rows:
@@ -48,12 +53,14 @@ class Rows:
         changed = mine.values(updated_at=self.tx.now, **values).returning(campaigns)
         return (await self.tx.execute(changed)).mappings().one()
 
-    async def _move(self, before: Standing, now: Standing, **more: object) -> RowMapping:
+    async def _move(self, before: RowMapping, now: Standing, **more: object) -> RowMapping:
         """From *before* to *now*; the row as it is then."""
         values: dict[str, object] = {name: getattr(now, name) for name in MOVING}
-        if before.status == "failed" != now.status:
+        if before["status"] == "failed" != now.status:
             values |= dict.fromkeys((*OF_A_LAUNCH, "problem"))
-        return await self._change(before.campaign_id, **(values | more))
+            if before["counts"] is not None:
+                values["earlier"] = noted(earlier(before) | {before["launch"]: counts(before)})
+        return await self._change(now.campaign_id, **(values | more))
 
     def _advance(self, campaign_id: UUID) -> None:
         command = Advance(campaign_id=campaign_id)
@@ -69,6 +76,15 @@ def campaign(row: RowMapping) -> Campaign:
 def standing(row: RowMapping) -> Standing:
     told = {name: row[name] for name in Standing._fields if name != "campaign_id"}
     return Standing(campaign_id=row["id"], **told)
+
+
+def counts(row: RowMapping) -> Counts:
+    """Those of the last launch."""
+    return Counts() if row["counts"] is None else _counted.decode(row["counts"])
+
+
+def earlier(row: RowMapping) -> dict[int, Counts]:
+    return {} if row["earlier"] is None else _launches.decode(row["earlier"])
 
 
 def problem(row: RowMapping) -> str | None:

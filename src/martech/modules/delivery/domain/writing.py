@@ -76,9 +76,7 @@ def write(
     unsubscribe = signer.url(house.base, "u", message_id)
     values = _values(person, unsubscribe, at)
     try:
-        subject = parsed(texts.subject, html=False).render(values)
-        html = parsed(texts.html, html=True).render(values)
-        text = parsed(texts.text, html=False).render(values)
+        subject, html, text = _rendered(texts, values)
     except TemplateError as error:
         return Unmade(f"The template does not render: {error}")
     origins = named(texts.html, texts.text)
@@ -101,6 +99,14 @@ def write(
     data = build(letter, house.seal)
     posted = Posted(id=message_id, envelope_from=house.sender.address, to=to.envelope, data=data)
     return Written(posted, made.links)
+
+
+def _rendered(texts: Texts, values: dict[str, object]) -> tuple[str, str, str]:
+    return (
+        parsed(texts.subject, html=False).render(values),
+        parsed(texts.html, html=True).render(values),
+        parsed(texts.text, html=False).render(values),
+    )
 
 
 def _values(person: Person, unsubscribe: str, at: datetime) -> dict[str, object]:

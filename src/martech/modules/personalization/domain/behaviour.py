@@ -12,7 +12,6 @@ from martech.modules.personalization.domain.conditions import LONGEST_NAME, Meas
 from martech.modules.personalization.domain.values import MICRO, MISSING, micros, test_of
 from martech.modules.profiles.contract import EMPTY, Activity
 
-MOST_PROPERTIES: Final = 100
 LONGEST_VALUE: Final = 2000  # bytes of JSON
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -68,7 +67,8 @@ def instant(moment: datetime) -> int:
 
 
 def scalars(properties: msgspec.Raw) -> bytes:
-    """The top-level members that are no list and no object, nor too long or too many."""
+    """The top-level members that are no list and no object, nor too long. However many they are:
+    an event has 32 KB, and what a segment to come will ask for is not to be known now."""
     if properties == EMPTY:
         return b"{}"
     kept = {
@@ -76,8 +76,6 @@ def scalars(properties: msgspec.Raw) -> bytes:
         for name, value in _members.decode(properties).items()
         if (view := memoryview(value))[0] not in _NESTED and len(view) <= LONGEST_VALUE
     }
-    if len(kept) > MOST_PROPERTIES:
-        kept = {name: kept[name] for name in sorted(kept)[:MOST_PROPERTIES]}
     return _encode(kept)
 
 

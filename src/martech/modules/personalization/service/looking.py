@@ -76,7 +76,8 @@ class Looking(Rows):
             mine = mine.where(members.c.profile_id > place(after, tuple[UUID])[0])
         page = mine.order_by(members.c.profile_id).limit(limit + 1)
         ids = [row.profile_id for row in await self.tx.execute(page)]
-        return Members(data=ids[:limit], next=cursor(ids[limit - 1]) if len(ids) > limit else None)
+        more = cursor(ids[limit - 1]) if len(ids) > limit else None
+        return Members(data=ids[:limit], next=more, version=segment.version)
 
     async def memberships(self, profile_id: UUID) -> Memberships:
         """To what somebody belongs; whoever was merged is answered for by whom they were merged

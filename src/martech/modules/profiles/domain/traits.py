@@ -9,7 +9,7 @@ forward only, and what is within it now was within it always.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -35,10 +35,14 @@ class Written(msgspec.Struct, frozen=True, array_like=True):
     longest: int = 0
     """Bytes of the longest value there was before, if that was longer than this one."""
 
+    late: int = 0
+    """Microseconds from when it was true to when it came in."""
+
 
 def newer(one: Written, other: Written) -> Written:
-    """The one that holds. The value itself is only asked if a message contradicts itself."""
-    holds = max(one, other, key=lambda w: (w.at, w.by, bytes(w.value)))
+    """The one that holds: of two of one moment the last to come in. The value itself is only
+    asked if a message contradicts itself."""
+    holds = max(one, other, key=lambda w: (w.at, w.late, w.by, bytes(w.value)))
     return _of_length(holds, max(_length(one), _length(other)))
 
 
@@ -105,7 +109,9 @@ def traits_after(
         if spoken.traits:
             item, (_, person) = items[number], plan.came[number]
             at, by = moment(item), item.message_id
-            write(person.root(), {k: Written(at, by, v) for k, v in spoken.traits.items()})
+            late = (item.received_at - at) // timedelta(microseconds=1)
+            new = {k: Written(at, by, v, late=late) for k, v in spoken.traits.items()}
+            write(person.root(), new)
     for _, gone in plan.merges:
         after[gone.id] = {}
     return after

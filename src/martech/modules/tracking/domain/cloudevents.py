@@ -78,7 +78,7 @@ def judge_event(raw: Raw, arrival: Arrival, number: int = 0) -> Verdict:
         said = _read(bytes(raw))
         return judge(_item(_attributes(said), _data(said, raw)), arrival, number)
     except Refused as wrong:
-        message_id = f"{arrival.request_id}-{number}"
+        message_id = arrival.message_id(number)
         if isinstance(said.get("source"), str) and isinstance(said.get("id"), str):
             message_id = printable(f"{said['source']} {said['id']}", ID_LENGTH)
         kind = str(_kind(said["type"])) if isinstance(said.get("type"), str) else UNKNOWN

@@ -1,6 +1,6 @@
 """The verdict on one item."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Raw
@@ -8,11 +8,14 @@ from msgspec import Raw
 from martech.modules.tracking.contract import EMPTY, KINDS, Kind, Occurrence, TrackedEvent
 from martech.modules.tracking.domain.complaints import refused
 from martech.modules.tracking.domain.free import Refused, inspect
-from martech.modules.tracking.domain.instants import happened_at
+from martech.modules.tracking.domain.instants import READABLE, Unreadable, happened_at
 
 EVENT_BYTES = 32 * 1024
 ID_LENGTH = 512
 UNKNOWN = "unknown"
+PLACE = timedelta(microseconds=1)
+"""How much later than its neighbour an item came in: of two that say nothing of when they happened,
+or the same, the later place is the later word."""
 
 
 class Rejection(msgspec.Struct, frozen=True, gc=False):
@@ -32,13 +35,17 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
 
     received_at: datetime
     request_id: str
-    """Items without a messageId get one that begins with it."""
+    """Items without a messageId get one that begins with it, and sorts by their place."""
 
     kind: Kind | None = None
     """Said by the path; None where each item says its own."""
 
     sent_at: object = None
     context: Raw = EMPTY
+
+    def message_id(self, number: int) -> str:
+        """That of the item at place *number* which brings none."""
+        return f"{self.request_id}-{number:04}"
 
 
 class _Told(msgspec.Struct, rename="camel", gc=False):
@@ -94,16 +101,13 @@ def _accept(item: bytes, arrival: Arrival, number: int) -> TrackedEvent:
     kind = arrival.kind or _kind(told.type)
     user_id = _text(told.user_id, "userId")
     anonymous_id = _text(told.anonymous_id, "anonymousId")
+    behind = number * PLACE
     event = TrackedEvent(
-        message_id=_text(told.message_id, "messageId") or f"{arrival.request_id}-{number}",
+        message_id=_text(told.message_id, "messageId") or arrival.message_id(number),
         type=kind,
         person_key=f"user:{user_id}" if user_id else f"anonymous:{anonymous_id}",
-        timestamp=happened_at(
-            told.timestamp if told.original_timestamp is None else told.original_timestamp,
-            arrival.sent_at if told.sent_at is None else told.sent_at,
-            arrival.received_at,
-        ),
-        received_at=arrival.received_at,
+        timestamp=_timestamp(told, arrival, behind),
+        received_at=arrival.received_at + behind,
         user_id=user_id,
         anonymous_id=anonymous_id,
         previous_id=_text(told.previous_id, "previousId"),
@@ -115,6 +119,17 @@ def _accept(item: bytes, arrival: Arrival, number: int) -> TrackedEvent:
     )
     _check_complete(event)
     return event
+
+
+def _timestamp(told: _Told, arrival: Arrival, behind: timedelta) -> datetime:
+    name, original = "originalTimestamp", told.original_timestamp
+    if original is None:
+        name, original = "timestamp", told.timestamp
+    sent_at = arrival.sent_at if told.sent_at is None else told.sent_at
+    try:
+        return happened_at(original, sent_at, arrival.received_at, behind)
+    except Unreadable:
+        raise Refused(f"{name} cannot be read. {READABLE}", name) from None
 
 
 def _read(item: bytes) -> tuple[_Told, dict[str, object]]:
@@ -192,7 +207,7 @@ def _as_object(value: object) -> dict[str, object]:
 
 def _reject(item: bytes, arrival: Arrival, number: int, wrong: Refused) -> Rejection:
     """What can still be said of the item, so that its sender finds it."""
-    message_id, kind = f"{arrival.request_id}-{number}", str(arrival.kind or UNKNOWN)
+    message_id, kind = arrival.message_id(number), str(arrival.kind or UNKNOWN)
     try:
         told: object = msgspec.json.decode(item)
     except (ValueError, RecursionError):
