@@ -76,6 +76,7 @@ class Sending(Linking):
         if held.sealed:
             return held.view()
         held.sealed = True
+        self._wake(held)  # what was refused in a row may wait for just this
         return await self.finish(held)
 
     async def pause_send(self, send_id: UUID) -> Send:
@@ -93,6 +94,7 @@ class Sending(Linking):
             return held.view()
         _check_open(held)
         held.status = "open"
+        held.clear("refused")
         self._wake(held)
         self.tx.audit("send.resumed", str(send_id))
         return await self.finish(held)
