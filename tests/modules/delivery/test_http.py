@@ -163,6 +163,20 @@ async def test_a_send_is_paused_changed_resumed_and_cancelled(counter: Counter) 
     assert again.status_code == 409
 
 
+@pytest.mark.parametrize("order", ["completed", "cancelled"])
+async def test_a_send_that_is_over_keeps_its_rate(counter: Counter, order: str) -> None:
+    stand = counter.stand
+    send = await stand.to("ada")
+    if order == "completed":
+        await stand.work()
+    else:
+        await counter.call("POST", f"/sends/{send.id}/cancel")
+    changed = await counter.call("PATCH", f"/sends/{send.id}", {"rate": 2.5})
+    assert changed.status_code == 409
+    assert order in changed.json()["detail"]
+    assert (await counter.get(f"/sends/{send.id}"))["rate"] is None
+
+
 async def test_a_reconciliation_takes_what_stands_in_the_servers_log(
     counter: Counter,
 ) -> None:

@@ -44,7 +44,8 @@ class SuppressionController(Controller):
 
     @post(operation_id="suppress", opt=WRITE)
     async def suppress(self, data: JSONBody[Suppress], service: Service) -> Suppression:
-        """Nothing is sent there from the next claim on."""
+        """Nothing is sent there from the next claim on. The answer is what holds by hand, if it was
+        so already since then; that somebody unsubscribed or bounced holds beside it."""
         return await service.suppress(data.address, source=data.source)
 
     @delete("/{address:path}", operation_id="liftSuppression", opt=WRITE)

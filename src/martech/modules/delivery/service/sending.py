@@ -102,6 +102,7 @@ class Sending(Linking):
     async def change_rate(self, send_id: UUID, rate: float | None) -> Send:
         _check_rate(rate)
         held = await self.hold(send_id)
+        _check_open(held)
         held.rate, held.used_until = rate, None
         self._wake(held)
         self.tx.audit("send.rate_changed", str(send_id), rate=rate)
