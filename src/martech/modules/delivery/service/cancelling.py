@@ -25,7 +25,7 @@ class Cancelling(Rows):
         if held.status != "cancelled":
             held.status = "cancelled"  # whoever claims holds the send and reads this
             self.tx.audit("send.cancelled", str(send_id))
-            await self._free(held)
+        await self._free(held)
         await self._cancel(held)
         return await self.finish(held)
 
