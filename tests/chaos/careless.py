@@ -61,6 +61,13 @@ class LooksAtMessagesOnly(DeliveryService):
         return claim
 
 
+class CountsNoRefusals(DeliveryService):
+    """Who is refused is done with, however many were before them (E10)."""
+
+    def _waiting_on(self, held: Held, row: Mapping[UUID, Settled]) -> dict[UUID, Settled]:
+        return {}
+
+
 class CountsAtOnce(DeliveryService):
     """Counts messages as delivered when they are settled, whatever became of them (E17)."""
 

@@ -21,6 +21,7 @@ import msgspec
 from martech.app import load
 from martech.kernel import failpoints
 from martech.kernel.bus import Bus, Delivery
+from martech.kernel.errors import Conflict
 from martech.kernel.host import Host
 from martech.kernel.jobs import Jobs
 from martech.kernel.module import Module
@@ -176,6 +177,19 @@ class Mailing:
         async with self.host.unit("delivery", self.tenant) as service:
             await service.cancel_send(self.send_id)
         return datetime.now(UTC)
+
+    async def until_it_stops(self) -> Send:
+        """Wait until it is paused, or over."""
+        async with asyncio.timeout(PATIENCE):
+            while (send := await self.look()).status == "open":
+                await self.news()
+        return send
+
+    async def resume(self) -> None:
+        """If it is paused."""
+        with suppress(Conflict):
+            async with self.host.unit("delivery", self.tenant) as service:
+                await service.resume_send(self.send_id)
 
     async def claimed_after(self, moment: datetime) -> int:
         """Messages that somebody took into their hands later than that."""

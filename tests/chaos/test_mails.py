@@ -1,4 +1,4 @@
-"""E1, E2, E4, E5, E17: each mail once, whatever happens to those who send it."""
+"""E1, E2, E4, E5, E10, E17: each mail once, whatever happens to those who send it."""
 
 import os
 import signal
@@ -13,6 +13,7 @@ from tests import databases
 from tests.chaos.careless import (
     ChecksOffWhatItReads,
     CountsAtOnce,
+    CountsNoRefusals,
     LooksAtMessagesOnly,
     LooksOnce,
     SendsAgain,
@@ -156,6 +157,34 @@ async def test_a_sender_that_looks_at_messages_only_is_found_out(url: str, tmp_p
     async with mailing(url, tmp_path, delay=(5, 60), service=LooksAtMessagesOnly) as trial:
         with pytest.raises(GuaranteeBroken, match=r"[1-9][0-9]* messages were claimed after"):
             await called_off(trial, 8000, 0)
+
+
+async def turned_away(trial: Mailing, people: int) -> None:
+    """The server relays for nobody, until somebody mends it."""
+    await trial.begin(people)
+    child = await trial.child()
+    stopped = await trial.until_it_stops()
+    os.kill(child.pid, signal.SIGTERM)  # what is in hand is heard of before the server is mended
+    assert await child.ended() is not None
+    insist(faults=trial.sink.faults.struck, wanted=50, tried=people, planned=people)
+    if stopped.status == "paused" and "550" not in str(stopped.problem):
+        raise GuaranteeBroken(f"nobody is told why it stopped: {stopped.problem}")
+    trial.sink.faults.plant()
+    await trial.resume()
+    trial.judge(await trial.until_nothing_waits(await trial.child()))
+
+
+async def test_a_server_that_refuses_everybody_stops_the_send_and_nobody_is_lost(
+    url: str, tmp_path: Path, full: bool
+) -> None:
+    async with mailing(url, tmp_path, "rcpt:550") as trial:
+        await turned_away(trial, 10_000 if full else 300)
+
+
+async def test_a_sender_that_counts_no_refusals_is_found_out(url: str, tmp_path: Path) -> None:
+    async with mailing(url, tmp_path, "rcpt:550", service=CountsNoRefusals) as trial:
+        with pytest.raises(GuaranteeBroken, match=r"[1-9][0-9]* lost"):
+            await turned_away(trial, 300)
 
 
 async def refused(trial: Mailing, people: int) -> None:

@@ -54,7 +54,10 @@ CAMPAIGN: dict[str, tuple[str, ...]] = {
     "resumeCampaign": ("launch", "pause"),
     "cancelCampaign": ("launch",),
 }
-SEND: dict[str, tuple[str, ...]] = {"pauseSend": (), "resumeSend": ("pause",), "cancelSend": ()}
+SEND: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(["changeSend", "pauseSend", "cancelSend"], ()),
+    "resumeSend": ("pause",),
+}
 """What has happened before to the campaign, or the send, of which this is asked."""
 
 

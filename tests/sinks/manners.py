@@ -1,7 +1,7 @@
 """What kind of mail server a sink is."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(kw_only=True)
@@ -16,6 +16,9 @@ class Manners:
     gathers: bool = False
     """Replies when it has read all that came, as servers do (RFC 2920 3.2): if it is dropped before
     that, not a word goes out."""
+
+    words: dict[str, str] = field(default_factory=dict)
+    """What it says with a code, in place of ``5.0.0 no`` and the like."""
 
     delay: tuple[float, float] = (0.0, 0.0)
     """Milliseconds between the note and the 250."""

@@ -277,7 +277,8 @@ class Conversation:
 
     async def _do(self, action: str) -> None:
         if action.isdigit():
-            self._say(f"{action} {action[0]}.0.0 {REPLIES.get(action[0], 'hm')}")
+            usual = f"{action[0]}.0.0 {REPLIES.get(action[0], 'hm')}"
+            self._say(f"{action} {self.manners.words.get(action, usual)}")
             if action == "421":
                 self._speak()
                 await self.writer.drain()

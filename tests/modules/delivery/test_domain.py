@@ -57,7 +57,7 @@ def test_every_result_leaves_the_lanes_hands_and_only_what_waits_is_due(
         0 if isinstance(result, NotTried | Unmade) or settled.state == "cancelled" else 1
     )
     assert not (cancelled and settled.due_at)
-    assert settled.suppress <= (settled.state == "bounced")
+    assert settled.suppresses(proven=True) <= (settled.state == "bounced")
     if settled.due_at is not None:
         assert NOW <= settled.due_at <= NOW + LONGEST * 1.25
 

@@ -1,5 +1,6 @@
 """Who must not be written to is not, whenever they said so."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -233,6 +234,24 @@ async def test_the_audit_names_no_address(stand: Stand) -> None:
     assert "example" not in repr(rows)
     added, other, lifted = (row.subject for row in rows)
     assert added == lifted != other
+
+
+async def test_what_is_suppressed_by_hand_is_answered_whatever_else_forbids_it(
+    stand: Stand,
+) -> None:
+    await stand.to("ada")
+    await stand.work()
+    await opt_out(stand, "ada")
+    stand.clock.move(timedelta(hours=1))
+    now = stand.clock.now()
+    async with stand.service() as service:
+        added = await service.suppress("ada@example.com", source="a letter")
+    assert (added.reason, added.source, added.since) == ("manual", "a letter", now)
+    stand.clock.move(timedelta(hours=1))
+    async with stand.service() as service:
+        assert await service.suppress("ada@example.com", source="a call") == added
+        reasons = [each.reason for each in await service.suppressed("ada@example.com")]
+    assert reasons == ["unsubscribed", "manual"]
 
 
 async def test_what_was_suppressed_by_hand_is_lifted_by_hand(stand: Stand) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import httpx
@@ -162,6 +163,20 @@ async def test_a_send_is_paused_changed_resumed_and_cancelled(counter: Counter) 
     assert again.status_code == 409
 
 
+@pytest.mark.parametrize("order", ["completed", "cancelled"])
+async def test_a_send_that_is_over_keeps_its_rate(counter: Counter, order: str) -> None:
+    stand = counter.stand
+    send = await stand.to("ada")
+    if order == "completed":
+        await stand.work()
+    else:
+        await counter.call("POST", f"/sends/{send.id}/cancel")
+    changed = await counter.call("PATCH", f"/sends/{send.id}", {"rate": 2.5})
+    assert changed.status_code == 409
+    assert order in changed.json()["detail"]
+    assert (await counter.get(f"/sends/{send.id}"))["rate"] is None
+
+
 async def test_a_reconciliation_takes_what_stands_in_the_servers_log(
     counter: Counter,
 ) -> None:
@@ -232,6 +247,22 @@ async def test_addresses_are_suppressed_listed_and_freed(counter: Counter) -> No
     assert (await counter.call("DELETE", "/suppressions/ada@example.com")).status_code == 404
     wrong = await counter.call("POST", "/suppressions", {"address": "nobody"})
     assert (wrong.status_code, wrong.json()["field"]) == (422, "address")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["sales/emea@example.com", "/a//b@example.com", "50%2fa@example.com", "a+b@x.example"],
+)
+async def test_whatever_is_in_an_address_it_can_be_freed(counter: Counter, address: str) -> None:
+    other = address.replace("//", "/").replace("%2f", "/").lstrip("/")
+    for each in {address, other}:
+        added = await counter.call("POST", "/suppressions", {"address": each})
+        assert added.status_code == 201
+    path = f"/suppressions/{quote(address, safe='')}"
+    assert (await counter.call("DELETE", path)).status_code == 204
+    left = [row["address"] for row in await counter.pages("/suppressions")]
+    assert left == [each for each in [other] if each != address]
+    assert (await counter.call("DELETE", path)).status_code == 404
 
 
 async def test_the_status_says_how_the_mail_server_was_found(counter: Counter) -> None:

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from martech.modules.delivery.contract import Counts
-from martech.modules.delivery.domain.outcomes import Refused
+from martech.modules.delivery.domain.outcomes import Dead, Refused
 from martech.modules.delivery.domain.server import mail_server
 from tests.modules.delivery.stand import START, Stand, standing
 from tests.sinks.smtp import sink
@@ -37,24 +37,32 @@ async def test_an_address_that_the_server_refuses_bounces_and_is_never_tried_aga
 @pytest.mark.parametrize(
     ("code", "text", "dead"),
     [
-        (550, "5.1.1 no such user", True),
-        (550, "5.2.1 mailbox disabled", True),
-        (550, "5.0.0 no", True),
-        (550, "no such user", True),
-        (553, "mailbox name not allowed", True),
-        (554, "5.7.1 <a@b.example>: Relay access denied", False),
-        (550, "5.7.26 unauthenticated", False),
-        (550, "5.1.8 <news@shop.example>: Sender address rejected: Domain not found", False),
-        (552, "5.2.2 mailbox full", False),
-        (530, "5.7.0 Authentication required", False),
-        (554, "relaying denied", False),
-        (503, "bad sequence of commands", False),
+        (550, "5.1.1 no such user", "surely"),
+        (550, "5.1.1 <a@b.example>: User unknown in relay recipient table", "surely"),
+        (556, "5.1.10 b.example takes no mail", "surely"),
+        (550, "5.2.1 mailbox disabled", "perhaps"),
+        (550, "5.0.0 no", "perhaps"),
+        (550, "no such user", "perhaps"),
+        (550, "<relay@blocked.example>: no such user", "perhaps"),
+        (553, "mailbox name not allowed", "perhaps"),
+        (554, "5.7.1 <a@b.example>: Relay access denied", "no"),
+        (550, "5.7.26 unauthenticated", "no"),
+        (550, "5.1.8 <news@shop.example>: Sender address rejected: Domain not found", "no"),
+        (550, "5.1.0 Sender rejected", "no"),
+        (552, "5.2.2 mailbox full", "no"),
+        (530, "5.7.0 Authentication required", "no"),
+        (550, "relay not permitted", "no"),
+        (550, "Administrative prohibition", "no"),
+        (550, "you are listed: blocked by RBL", "no"),
+        (550, "Unauthorized", "no"),
+        (554, "relaying denied", "no"),
+        (503, "bad sequence of commands", "no"),
     ],
 )
-def test_an_address_is_dead_only_if_the_server_says_so(code: int, text: str, dead: bool) -> None:
+def test_an_address_is_dead_only_if_the_server_says_so(code: int, text: str, dead: Dead) -> None:
     """A server that refuses us refuses everybody: nobody is to be barred for ever for that."""
-    assert Refused(code, text, "RCPT").about_address is dead
-    assert not Refused(code, text, "MAIL").about_address
+    assert Refused(code, text, "RCPT").dead == dead
+    assert Refused(code, text, "MAIL").dead == "no"
 
 
 async def test_a_refusal_of_the_message_says_nothing_about_the_address(delivery_url: str) -> None:

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from typing import TypedDict
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from martech.kernel.errors import Conflict, Invalid
-from martech.modules.delivery.contract import Reconciled, Send
+from martech.modules.delivery.contract import MessageSent, Reconciled, Send, SentMessage
 from martech.modules.delivery.domain.outcomes import Accepted, Ambiguous, Outcome
 from martech.modules.delivery.service import reconciling
 from tests.modules.delivery.stand import START, Stand
@@ -56,6 +57,17 @@ async def tried(
 async def ids(stand: Stand, send: Send, names: Iterable[str]) -> list[UUID]:
     messages = await stand.messages(send)
     return [messages[name].id for name in names]
+
+
+async def told(stand: Stand) -> list[SentMessage]:
+    """Whom others have heard to be written to."""
+    feed = stand.host.feed("delivery")
+    records = await feed.read(after=0, types=["delivery.message_sent.v1"], items=1000)
+    return [
+        each
+        for record in records
+        for each in msgspec.json.decode(record.data, type=MessageSent).items
+    ]
 
 
 async def waiting(stand: Stand, send: Send) -> list[str]:
@@ -118,6 +130,23 @@ async def test_a_part_of_the_log_settles_what_it_has_and_has_nothing_sent_again(
     await stand.work()
     assert stand.mailed() == ["d"]
     assert (await stand.look(send)).status == "completed"
+
+
+async def test_what_was_delivered_was_so_when_it_was_handed_over_whoever_learns_it_when(
+    stand: Stand,
+) -> None:
+    """An order between the two is a conversion, and the day's numbers are that day's."""
+    send = await stand.to("ada")
+    await tried(stand, send, "", took=HOUR)
+    stand.clock.move(48 * HOUR)
+    async with stand.service() as service:
+        await service.reconcile(await ids(stand, send, ["ada"]))
+    (sent,) = await told(stand)
+    assert sent.at == START
+    assert (await stand.messages(send))["ada"].settled_at == stand.clock.now()
+    async with stand.service() as service:
+        ((noted, _),) = await service.noted(10)
+    assert (noted.kind, noted.at) == ("delivered", START)
 
 
 async def test_however_many_are_ambiguous_one_request_settles_few(

@@ -90,7 +90,7 @@ async def test_a_refusal_says_where_and_whether_for_good(
     )
     assert isinstance(first, Refused)
     assert first.permanent == (code == 550)
-    assert first.about_address == (code == 550 and stage == "rcpt")
+    assert first.dead == ("perhaps" if code == 550 and stage == "rcpt" else "no")
     assert [type(outcome) for outcome in rest] == [Accepted, Accepted]
     assert [mail.to[0] for mail in server.mails] == ["1@example.com", "2@example.com"]
     assert server.connections == 1
@@ -145,7 +145,7 @@ async def test_a_mail_that_the_server_does_not_stand_is_for_later_and_holds_up_n
         assert isinstance(poison, Ambiguous), "it was small: its end was out"
     else:
         assert isinstance(poison, Refused)
-        assert (poison.code, poison.permanent, poison.about_address) == (421, False, False)
+        assert (poison.code, poison.permanent, poison.dead) == (421, False, "no")
     assert isinstance(ada, Accepted)
     assert [mail.to for mail in server.mails] == [["ada@example.com"]]
 

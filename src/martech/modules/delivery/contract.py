@@ -30,7 +30,8 @@ class Counts(View, frozen=True, kw_only=True):
 
     audience: int = 0
     pending: int = 0
-    """Waiting for its turn, or in somebody's hands at this moment."""
+    """Waiting for its turn, or in somebody's hands at this moment; or refused for good in a row of
+    which it is still to be seen whether the server takes any mail."""
 
     deferred: int = 0
     """The server said *later* (4xx, or did not answer): tried again with backoff."""
@@ -46,7 +47,8 @@ class Counts(View, frozen=True, kw_only=True):
     """Accepted by the server (250), and not returned since."""
 
     bounced: int = 0
-    """Refused for good (5xx)."""
+    """Refused for good (5xx), by a server that took other mails of the send, or where fewer than 50
+    in a row were refused."""
 
     failed: int = 0
     """Could not be made (a template that does not render), or deferred to the end."""
@@ -100,7 +102,8 @@ class Send(View, frozen=True, kw_only=True):
     counts: Counts
     problem: str | None
     """What keeps it from going on, or its mails from leaving, for a person to read; null when all
-    is well."""
+    is well. When the server refuses 50 mails in a row it is paused by that, and nobody of them is
+    lost or suppressed: this says why, until it is resumed."""
 
     opened_at: datetime
     completed_at: datetime | None
@@ -238,13 +241,14 @@ class OptOut(MessageFact, frozen=True, kw_only=True): ...
 
 
 class MessageSent(Folded, frozen=True, kw_only=True):
-    """The server accepted them."""
+    """The server accepted them; *at* is when, or when they were handed over, if a reconciliation
+    found out."""
 
     items: list[SentMessage]
 
 
 class MessageBounced(Folded, frozen=True, kw_only=True):
-    """The server refused them for good."""
+    """The server refused them for good (*at* that time, though it may be told later)."""
 
     items: list[Bounce]
 
@@ -330,7 +334,7 @@ class Delivery(Protocol):
         ...
 
     async def change_rate(self, send_id: UUID, rate: float | None) -> Send:
-        """From the next claim on."""
+        """From the next claim on. Raises `Conflict` when the send is over."""
         ...
 
     async def cancel_send(self, send_id: UUID) -> Send:

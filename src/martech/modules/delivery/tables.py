@@ -46,7 +46,7 @@ sends = Table(
     Column("used_until", UtcDateTime),  # up to when the rate is used up
     Column("status", String, nullable=False),
     Column("sealed", Boolean, nullable=False),
-    Column("problem", String),  # what kind it is of: server, content, printed
+    Column("problem", String),  # what kind it is of: server, content, printed, refused
     Column("problem_text", String),
     Column("problem_at", UtcDateTime),
     Column("opened_at", UtcDateTime, nullable=False),
@@ -79,7 +79,7 @@ messages = Table(
     Column("address", String, nullable=False),
     Column("state", String, nullable=False),
     Column("due_at", UtcDateTime),  # of those that may be claimed: pending and deferred
-    Column("lane", SmallInteger),  # of those that are claimed: who holds them
+    Column("lane", SmallInteger),  # of those that are claimed: who holds them; see ASIDE
     Column("claimed_at", UtcDateTime),
     Column("attempts", SmallInteger, nullable=False),
     Column("settled_at", UtcDateTime),

@@ -7,6 +7,10 @@
       │             └─────▶ ambiguous    nobody knows whether the server took it
       └───────────────────────┘ reconciled: it did not (or delivered: it did)
 
+What is refused for good stays claimed, set aside, until the server accepts another mail of the send
+or nothing else waits: only then is it bounced. If it is many in a row, the send is paused and all
+of them are pending.
+
 Whoever must not be written to goes from pending or deferred to suppressed, in the transaction that
 would have claimed them. Whatever is not on its way when the send is cancelled is cancelled. What a
 cancelled send did not send (cancelled, failed, suppressed) is pending again for a later send of the

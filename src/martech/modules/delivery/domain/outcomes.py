@@ -7,12 +7,27 @@ from uuid import UUID
 import msgspec
 
 _ENHANCED = re.compile(r"5\.\d{1,3}\.\d{1,3}\b", re.ASCII)
+_THEIRS = re.compile(r"5\.1\.([1236]|10)\b", re.ASCII)
+"""Of RFC 3463 and 7505: no such mailbox, no such domain, no address; moved; takes no mail."""
+
 _NOT_THEIRS = re.compile(r"5\.(1\.[78]|2\.[23]|[3567]\.\d+)\b", re.ASCII)
-"""Of RFC 3463: the sender's address, a full mailbox, too large a mail; the system, the dialogue,
+"""The sender's address, a full mailbox, too large a mail; the system, the dialogue,
 the content, and whatever somebody's policy is."""
+
+_OURS = re.compile(
+    r"\b(relay|(un)?auth|polic|prohibit|not permitted|access denied|sender|spam|reputation|block|"
+    r"(black|deny) ?list|rbl|dnsbl|quota|full\b|too many)",
+    re.IGNORECASE,
+)
+"""What servers that send no such codes say to whom they do not want."""
+
+_ADDRESS = re.compile(r"\S*@\S*")
 
 Stage = Literal["MAIL", "RCPT", "DATA", "END"]
 """The step of the SMTP dialogue: the sender, the recipient, the permission to send, the message."""
+
+Dead = Literal["no", "perhaps", "surely"]
+"""What a refusal says of the address: *perhaps* is believed of a server that takes our mail."""
 
 
 class Posted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -48,16 +63,24 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
         return self.code >= 500
 
     @property
-    def about_address(self) -> bool:
+    def dead(self) -> Dead:
         """Whether the recipient was refused for good; anything else says nothing about them.
 
         Servers keep their refusal of the sender, or of us, until they hear the first recipient
         (*relay access denied*); it would be the same for everybody."""
         if not self.permanent or self.stage != "RCPT":
-            return False
-        if _ENHANCED.match(self.text):
-            return _NOT_THEIRS.match(self.text) is None
-        return self.code in (550, 551, 553)
+            return "no"
+        if _THEIRS.match(self.text):
+            return "surely"
+        enhanced = _ENHANCED.match(self.text) is not None
+        if _NOT_THEIRS.match(self.text) or not (enhanced or self.code in (550, 551, 553)):
+            return "no"
+        return "no" if _OURS.search(anonymous(self.text)) else "perhaps"
+
+
+def anonymous(text: str) -> str:
+    """What a server says, without the addresses that it repeats."""
+    return _ADDRESS.sub("…", text)
 
 
 class Ambiguous(msgspec.Struct, frozen=True, gc=False):

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from martech.modules.delivery.contract import Channel, Send, SendProgressed, Status
 from martech.modules.delivery.domain.ledger import Key, counts, status_after
+from martech.modules.delivery.domain.outcomes import anonymous
 
-Kind = Literal["server", "content", "printed"]
+Kind = Literal["server", "content", "printed", "refused"]
 """*printed* keeps nothing from going on, and is said even when it is over: no mail has left, or
-none that leads back to us."""
+none that leads back to us. *refused* stays until somebody resumes it."""
 
 WITHDRAWN = "The content was withdrawn. Publish it again, or cancel this send."
 RATES = (0.001, 100_000.0)
@@ -63,8 +64,19 @@ class Held:
 
     def obstruct(self, kind: Kind, text: str, now: datetime) -> None:
         """Something keeps it from going on; if it is the same as before, since then."""
-        if self.problem is None or self.problem.kind != kind:
+        if self.problem is None or self.problem.kind not in (kind, "refused"):
             self.problem = Problem(kind, text, now)
+
+    def stop(self, text: str, now: datetime) -> None:
+        """It is paused until somebody has seen to what *text* says."""
+        if self.status == "open":
+            self.status = "paused"
+        if not self.stopped:
+            self.problem = Problem("refused", text, now)
+
+    @property
+    def stopped(self) -> bool:
+        return self.problem is not None and self.problem.kind == "refused"
 
     def clear(self, kind: Kind) -> None:
         if self.problem is not None and self.problem.kind == kind:
@@ -128,4 +140,14 @@ def unreachable(server: str, error: str | None) -> str:
     return (
         f"{server} does not take mails: {(error or 'no answer')[:300].rstrip('.')}. Nothing is "
         "lost; sending goes on by itself when it answers."
+    )
+
+
+def refused(number: int, code: int | None, reason: str | None) -> str:
+    said = anonymous(f"{code} {reason}")[:300].rstrip(".")
+    return (
+        f"The mail server refused {number:,} mails in a row, the last with: {said}. So the send "
+        "was paused: these mails wait with the others, and nobody was suppressed for it. See to it "
+        "that the server takes mail from us (MARTECH_DELIVERY_SMTP_URL, MARTECH_DELIVERY_SENDER), "
+        "and resume; or cancel, if it is the addresses."
     )

@@ -1,5 +1,6 @@
 """What becomes of a message by what became of its mail. Pure."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from martech.modules.delivery.domain.ledger import Kept
 from martech.modules.delivery.domain.outcomes import (
     Accepted,
     Ambiguous,
+    Dead,
     NotTried,
     Outcome,
     Refused,
@@ -18,6 +20,13 @@ ATTEMPTS = 10
 """Times that the server may say *later*; then the message has failed."""
 
 LONGEST = timedelta(hours=6)
+
+ASIDE: Mapping[Dead, int] = {"no": -1, "perhaps": -2, "surely": -3}
+"""Lanes that nobody works in, by what a refusal says of the address: there messages that were
+refused in a row wait until it is known whether the server takes any mail of ours."""
+
+IN_A_ROW = 50
+"""Refused for good, and none accepted in between: then it is not they, it is we, or the list."""
 
 
 class Unmade(msgspec.Struct, frozen=True, gc=False):
@@ -35,8 +44,17 @@ class Settled(msgspec.Struct, frozen=True, gc=False):
     due_at: datetime | None = None
     code: int | None = None
     reason: str | None = None
-    suppress: bool = False
-    """The address is dead: nobody is to write to it again."""
+    dead: Dead = "no"
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is still to be known what the refusal means."""
+        return self.state == "claimed"
+
+    def suppresses(self, *, proven: bool) -> bool:
+        """Whether nobody is to write to the address again; *proven* says that the server has taken
+        mail from us."""
+        return self.state == "bounced" and (self.dead == "surely" or (proven and self.dead != "no"))
 
 
 def settle(
@@ -54,13 +72,26 @@ def settle(
         case Accepted():
             return Settled("delivered", attempts + 1)
         case Refused() if result.permanent:
-            return _refused("bounced", result, attempts, suppress=result.about_address)
+            return _refused("bounced", result, attempts, dead=result.dead)
         case Ambiguous():
             return Settled("ambiguous", attempts + 1, reason=result.error[:500])
         case Unmade():
             return Settled("failed", attempts, reason=result.reason[:500])
         case NotTried() | Refused():
             return _later(result, attempts, now, now + _backoff(retry, attempts, id_), cancelled)
+
+
+def in_a_row(told: Iterable[Mapping[UUID, Settled]]) -> dict[UUID, Settled]:
+    """Those refused for good after the last that was accepted, in the order in which *told* has
+    them."""
+    row: dict[UUID, Settled] = {}
+    for settled in told:
+        for id_, each in settled.items():
+            if each.state == "delivered":
+                row.clear()
+            elif each.state == "bounced":
+                row[id_] = each
+    return row
 
 
 def _later(
@@ -81,10 +112,10 @@ def _refused(
     refused: Refused,
     attempts: int,
     *,
-    suppress: bool = False,
+    dead: Dead = "no",
     due_at: datetime | None = None,
 ) -> Settled:
-    return Settled(state, attempts + 1, due_at, refused.code, refused.text[:500], suppress)
+    return Settled(state, attempts + 1, due_at, refused.code, refused.text[:500], dead)
 
 
 def _backoff(retry: timedelta, attempts: int, id_: UUID) -> timedelta:

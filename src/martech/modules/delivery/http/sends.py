@@ -51,7 +51,7 @@ class SendController(Controller):
     async def change(
         self, send_id: FromPath[UUID], data: JSONBody[ChangeSend], service: Service
     ) -> Send:
-        """A new rate holds from the next claim on."""
+        """A new rate holds from the next claim on; one that is over keeps its own (409)."""
         if data.rate is UNSET:
             return await service.send(send_id)
         return await service.change_rate(send_id, data.rate)

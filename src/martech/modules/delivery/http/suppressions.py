@@ -1,10 +1,12 @@
 """Addresses that nothing is sent to."""
 
 from typing import Annotated
+from urllib.parse import unquote
 
 from litestar import Controller, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.types import Scope
 from msgspec import Meta
 
 from martech.kernel.messages import Request
@@ -42,10 +44,12 @@ class SuppressionController(Controller):
 
     @post(operation_id="suppress", opt=WRITE)
     async def suppress(self, data: JSONBody[Suppress], service: Service) -> Suppression:
-        """Nothing is sent there from the next claim on."""
+        """Nothing is sent there from the next claim on. The answer is what holds by hand, if it was
+        so already since then; that somebody unsubscribed or bounced holds beside it."""
         return await service.suppress(data.address, source=data.source)
 
-    @delete("/{address:str}", operation_id="liftSuppression", opt=WRITE)
-    async def lift(self, address: FromPath[str], service: Service) -> None:
+    @delete("/{address:path}", operation_id="liftSuppression", opt=WRITE)
+    async def lift(self, address: FromPath[str], service: Service, scope: Scope) -> None:
         """Write there again, whatever the reason against it was."""
-        await service.lift_suppression(address)
+        asked = scope["raw_path"].decode().partition(f"{self.path}/")[2]
+        await service.lift_suppression(unquote(asked))  # *address* lacks some of its slashes

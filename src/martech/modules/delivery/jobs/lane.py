@@ -111,6 +111,8 @@ class Lane:
             away = await self._observe(service, held)
             self._began = self._running.now()
             claim = await service.claim(held, self._lane, 0 if last or away else self._size)
+            if not claim.messages:
+                await service.end_row(held)
             if claim.more and self._observed and not self._shared:
                 service.share(held, self._lane)  # the server takes mails, so they find work
                 self._shared = True

@@ -9,6 +9,7 @@ from martech.kernel.errors import Conflict
 from martech.modules.delivery.contract import Send
 from martech.modules.delivery.domain.commands import CancelWaiting
 from martech.modules.delivery.domain.sends import Held
+from martech.modules.delivery.domain.settling import ASIDE
 from martech.modules.delivery.service.rows import Rows
 from martech.modules.delivery.tables import messages
 
@@ -24,6 +25,7 @@ class Cancelling(Rows):
         if held.status != "cancelled":
             held.status = "cancelled"  # whoever claims holds the send and reads this
             self.tx.audit("send.cancelled", str(send_id))
+        await self._free(held)
         await self._cancel(held)
         return await self.finish(held)
 
@@ -32,6 +34,15 @@ class Cancelling(Rows):
         held = await self.hold(send_id)
         await self._cancel(held)
         await self.finish(held)
+
+    async def _free(self, held: Held) -> None:
+        """What was refused in a row, and waited to know why, waits like all the others."""
+        aside = update(messages).where(
+            self._mine(messages),
+            messages.c.send_id == held.id,
+            messages.c.lane.in_(ASIDE.values()),
+        )
+        await self.tx.execute(aside.values(state="pending", lane=None, due_at=self.tx.now))
 
     async def _cancel(self, held: Held) -> None:
         waiting = select(messages.c.id, messages.c.state).where(

@@ -76,6 +76,7 @@ class Sending(Linking):
         if held.sealed:
             return held.view()
         held.sealed = True
+        self._wake(held)  # what was refused in a row may wait for just this
         return await self.finish(held)
 
     async def pause_send(self, send_id: UUID) -> Send:
@@ -93,6 +94,7 @@ class Sending(Linking):
             return held.view()
         _check_open(held)
         held.status = "open"
+        held.clear("refused")
         self._wake(held)
         self.tx.audit("send.resumed", str(send_id))
         return await self.finish(held)
@@ -100,6 +102,7 @@ class Sending(Linking):
     async def change_rate(self, send_id: UUID, rate: float | None) -> Send:
         _check_rate(rate)
         held = await self.hold(send_id)
+        _check_open(held)
         held.rate, held.used_until = rate, None
         self._wake(held)
         self.tx.audit("send.rate_changed", str(send_id), rate=rate)

@@ -1,10 +1,11 @@
 """What became of the messages that a lane held; with it they are out of its hands."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
+from msgspec.structs import replace
 from sqlalchemy import bindparam, select, update
 
 from martech.kernel.columns import new_id
@@ -19,8 +20,15 @@ from martech.modules.delivery.contract import (
 from martech.modules.delivery.domain import facts
 from martech.modules.delivery.domain.commands import Tell
 from martech.modules.delivery.domain.ledger import COUNTED
-from martech.modules.delivery.domain.sends import Held
-from martech.modules.delivery.domain.settling import Result, Settled, settle
+from martech.modules.delivery.domain.sends import Held, refused
+from martech.modules.delivery.domain.settling import (
+    ASIDE,
+    IN_A_ROW,
+    Result,
+    Settled,
+    in_a_row,
+    settle,
+)
 from martech.modules.delivery.domain.telling import Engagement
 from martech.modules.delivery.service.rows import Rows
 from martech.modules.delivery.tables import engagements, messages, recipients, suppressions
@@ -36,6 +44,24 @@ class Open(NamedTuple):
     profile_id: UUID
     address: str
     attempts: int
+    lane: int | None
+    claimed_at: datetime
+    code: int | None
+    reason: str | None
+
+    @property
+    def aside(self) -> Settled | None:
+        """What the server said of one that was refused in a row; None of any other."""
+        for dead, lane in ASIDE.items():
+            if lane == self.lane:
+                return Settled("bounced", self.attempts, None, self.code, self.reason, dead)
+        return None
+
+    @property
+    def known_at(self) -> datetime | None:
+        """Of what is in nobody's hands any more, when that became of it which is said only now. It
+        is the moment of the claim: nothing that the mail led to can have been before it."""
+        return self.claimed_at if self.lane is None or self.aside else None
 
 
 OPEN = tuple(messages.c[name] for name in Open._fields)
@@ -51,25 +77,57 @@ class Settling(Rows):
         otherwise: Result,
         retry: timedelta,
     ) -> None:
-        """Whatever *lane* holds leaves its hands, each with its result or *otherwise*."""
-        mine = select(*OPEN).where(
-            self._mine(messages), messages.c.send_id == held.id, messages.c.lane == lane
-        )
-        rows = [Open._make(row) for row in await self.tx.execute(mine)]
-        if not rows:
+        """Whatever *lane* holds leaves its hands, each with its result or *otherwise*; *results*
+        are in the order in which they were heard."""
+        found = await self._open(held, (lane, *ASIDE.values()))
+        mine = {row.id: row for row in found if row.lane == lane}
+        if not mine:
             return
         settled = {
-            row.id: settle(
-                results.get(row.id, otherwise),
-                id_=row.id,
-                attempts=row.attempts,
+            id_: settle(
+                results.get(id_, otherwise),
+                id_=id_,
+                attempts=mine[id_].attempts,
                 now=self.tx.now,
                 retry=retry,
                 cancelled=held.status == "cancelled",
             )
-            for row in rows
+            for id_ in dict.fromkeys([*results, *mine])
+            if id_ in mine
         }
-        await self._conclude(held, rows, settled, out_of="pending")
+        aside = {row.id: said for row in found if (said := row.aside)}
+        waiting = self._waiting_on(held, in_a_row([aside, settled]))
+        await self._conclude(held, found, aside | settled | waiting, out_of="pending")
+
+    async def end_row(self, held: Held) -> None:
+        """If nothing else of it waits for its turn, those that were refused in a row at the end
+        are refused for good."""
+        if held.status == "open" and held.sealed and held.numbers["pending"]:
+            rows = await self._open(held, ASIDE.values())
+            if len(rows) == held.numbers["pending"]:
+                settled = {row.id: said for row in rows if (said := row.aside)}
+                await self._conclude(held, rows, settled, out_of="pending")
+
+    async def _open(self, held: Held, lanes: Iterable[int]) -> list[Open]:
+        mine = select(*OPEN).where(
+            self._mine(messages),
+            messages.c.send_id == held.id,
+            messages.c.lane.in_([*lanes]),
+        )
+        return [Open._make(row) for row in await self.tx.execute(mine)]
+
+    def _waiting_on(self, held: Held, row: Mapping[UUID, Settled]) -> dict[UUID, Settled]:
+        """Those refused in a *row* wait for one that is accepted; if they are many, the send waits
+        for somebody to look."""
+        if held.status == "cancelled":
+            return {}
+        if len(row) < IN_A_ROW and not held.stopped:
+            return {id_: replace(each, state="claimed") for id_, each in row.items()}
+        now = self.tx.now
+        if row:
+            last = [*row.values()][-1]
+            held.stop(refused(len(row), last.code, last.reason), now)
+        return {id_: replace(each, state="pending", due_at=now) for id_, each in row.items()}
 
     async def _conclude(
         self, held: Held, rows: Sequence[Open], settled: Mapping[UUID, Settled], *, out_of: State
@@ -79,7 +137,9 @@ class Settling(Rows):
         for each in settled.values():
             held.move(COUNTED[each.state], out_of=out_of)
         await self._write(settled)
-        await self._bar([row.address for row in rows if settled[row.id].suppress], "bounced", held)
+        proven = held.numbers["delivered"] > 0
+        dead = [row.address for row in rows if settled[row.id].suppresses(proven=proven)]
+        await self._bar(dead, "bounced", held)
         await self._tell(held, rows, settled)
 
     async def _write(self, settled: Mapping[UUID, Settled]) -> None:
@@ -87,16 +147,17 @@ class Settling(Rows):
         final = [
             {
                 "b_id": id_,
-                "b_settled_at": None if each.due_at else self.tx.now,
+                "b_settled_at": None if each.due_at or each.waits else self.tx.now,
+                "b_lane": ASIDE[each.dead] if each.waits else None,
                 **{f"b_{name}": getattr(each, name) for name in names},
             }
             for id_, each in settled.items()
         ]
         changed = update(messages).where(self._mine(messages), messages.c.id == bindparam("b_id"))
         values: dict[str, object] = {
-            name: bindparam(f"b_{name}") for name in (*names, "settled_at")
+            name: bindparam(f"b_{name}") for name in (*names, "settled_at", "lane")
         }
-        await self.tx.execute(changed.values(lane=None, **values), final)
+        await self.tx.execute(changed.values(values), final)
 
     async def _bar(self, addresses: Iterable[str], reason: str, held: Held) -> None:
         fixed = {"tenant": self.tx.tenant, "reason": reason, "since": self.tx.now}
@@ -117,7 +178,7 @@ class Settling(Rows):
         told: list[Engagement] = []
         for row in said:
             each, profile_id = settled[row.id], today.get(row.profile_id, row.profile_id)
-            fact = self._fact(held, row.id, profile_id)
+            fact = self._fact(held, row.id, profile_id, at=row.known_at)
             if each.state == "delivered":
                 content = held.content_id, held.content_version
                 sent.append(facts.sent(fact, *content))
@@ -137,7 +198,9 @@ class Settling(Rows):
         rows = await self.tx.among(gone, recipients.c.profile_id, sorted(ids))
         return {row.profile_id: row.merged_into for row in rows}
 
-    def _fact(self, held: Held, message_id: UUID, profile_id: UUID) -> MessageFact:
+    def _fact(
+        self, held: Held, message_id: UUID, profile_id: UUID, *, at: datetime | None = None
+    ) -> MessageFact:
         return MessageFact(
             message_id=message_id,
             send_id=held.id,
@@ -146,7 +209,7 @@ class Settling(Rows):
             step=held.key.step,
             channel=held.channel,
             profile_id=profile_id,
-            at=self.tx.now,
+            at=at or self.tx.now,
         )
 
     async def _note(self, told: Sequence[Engagement]) -> None:

@@ -27,7 +27,8 @@ BARRED = tuple(suppressions.c[name] for name in Barred._fields)
 
 class Suppressing(Linking):
     async def suppress(self, address: str, *, source: str) -> Suppression:
-        """By hand; whoever is suppressed already stays so since then."""
+        """By hand, whatever else forbids it; what was suppressed by hand already stays so since
+        then."""
         text = _normalised(address)
         row = {
             "tenant": self.tx.tenant,
@@ -38,7 +39,7 @@ class Suppressing(Linking):
         }
         await self.tx.insert_new(suppressions, [row], returning=["address"])
         self.tx.audit("suppression.added", await self.pseudonym(text), source=source)
-        return (await self.suppressed(text))[0]
+        return next(each for each in await self.suppressed(text) if each.reason == "manual")
 
     async def suppressed(self, address: str) -> list[Suppression]:
         """Why nothing is sent there, the oldest reason first."""
