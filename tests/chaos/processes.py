@@ -34,7 +34,10 @@ def server() -> ForkServerContext:
     context.set_forkserver_preload(["pytest", "tests.chaos.children", "tests.commands", *modules])
     with pytest.MonkeyPatch.context() as changed:
         changed.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-        changed.delenv("COLUMNS", raising=False)  # rich keeps what it finds when it is imported
+        # rich keeps what it finds when it is imported; readline, which pytest imports, sets it
+        # without telling os.environ
+        changed.delenv("COLUMNS", raising=False)
+        os.unsetenv("COLUMNS")
         forkserver.ensure_running()
     return context
 
