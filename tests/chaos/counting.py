@@ -40,7 +40,7 @@ class MovesCursorElsewhere(StoredDelivery):
 class SettlesFirst(StoredDelivery):
     """Takes out what was set aside, and writes its effect afterwards."""
 
-    async def _retry(self, rows: Sequence[Row[Any]]) -> bool:
+    async def _retry(self, rows: Sequence[Row[Any]]) -> bool | None:
         (row,) = rows
         item = Place(row.position, row.item)
         async with self._into(self.engine.once(self.subscription.name, item)):

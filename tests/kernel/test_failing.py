@@ -226,11 +226,11 @@ async def test_what_is_due_again_is_tried_in_turns_of_the_tenants(
     host: Host, ledger: Ledger, clock: TestClock
 ) -> None:
     ledger.fails = lambda number: True
-    await sell(host, range(700))
+    await sell(host, range(100))
     await sell(host, [5000], OTHER)
     delivery = delivery_of(host)
     await settle(delivery)
-    ledger.fails = lambda number: number < 700
+    ledger.fails = lambda number: number < 100
     clock.move(timedelta(minutes=1))
     del ledger.asked[:]
     while not await written(host, OTHER):
@@ -241,8 +241,8 @@ async def test_what_is_due_again_is_tried_in_turns_of_the_tenants(
 async def test_news_waits_for_one_portion_of_what_is_due_again(
     host: Host, ledger: Ledger, clock: TestClock
 ) -> None:
-    ledger.fails = lambda number: number < 300
-    await sell(host, range(300))
+    ledger.fails = lambda number: number < 100
+    await sell(host, range(100))
     delivery = delivery_of(host)
     await settle(delivery)
     clock.move(timedelta(minutes=1))

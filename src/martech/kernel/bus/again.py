@@ -45,9 +45,10 @@ class Again(Handling):
         super().__init__(*args, **limits)
         self._turns = Turns(self.together)
 
-    async def _retry_due(self, rows: Sequence[Row[Any]]) -> None:
-        """Try what is due again, as far as the time goes; what another process tries is left."""
-        clock = asyncio.get_running_loop().time
+    async def _retry_due(self, rows: Sequence[Row[Any]]) -> int:
+        """Try what is due again, as far as the time goes; what another process tries is left. How
+        much was tried, without what needs something that is away."""
+        clock, tried = asyncio.get_running_loop().time, 0
         enough = clock() + self.retrying
         self._turns.begin(rows)
         while portion := self._turns.next():
@@ -55,14 +56,17 @@ class Again(Handling):
             try:
                 done = await self._retry(portion)
             except Overtaken:
-                return
+                return tried + 1
             (self._turns.done if done else self._turns.failed)(portion)
+            tried += 0 if done is None else len(portion)
             if clock() >= enough:
-                return
+                break
+        return tried
 
-    async def _retry(self, rows: Sequence[Row[Any]]) -> bool:
+    async def _retry(self, rows: Sequence[Row[Any]]) -> bool | None:
         """One more attempt at *rows* of one tenant, all in one transaction; True if they are done,
-        or the one is parked for good. Raises `Overtaken` if one of them is not ours."""
+        or the one is parked for good; None if it is put off. Raises `Overtaken` if one of them is
+        not ours."""
         attempt, first = await self._claim(rows), rows[0]
         try:
             async with self.database.unit(
@@ -93,15 +97,17 @@ class Again(Handling):
             until = now + timedelta(seconds=self.deadline + self.shortest)
             return await self.cursors.claim(connection, _places(rows), now, cursor.place, until)
 
-    async def _failed(self, rows: Sequence[Row[Any]], attempt: int, error: Exception) -> bool:
+    async def _failed(
+        self, rows: Sequence[Row[Any]], attempt: int, error: Exception
+    ) -> bool | None:
         """Write down that *attempt* came to nothing; whether it was the last. It was none at all
-        if there are several *rows*, or if something was away."""
+        if there are several *rows*, or (None) if something was away."""
         now, several = self.host.clock.now(), len(rows) > 1
         if several or isinstance(error, Unavailable):
             wait = timedelta() if several else _away(error)
             async with self.database.across() as connection:
                 await self.cursors.give_back(connection, _places(rows), attempt, now + wait)
-            return False
+            return False if several else None
         parked = attempt >= self.patience or isinstance(error, msgspec.MsgspecError)
         due_at = None if parked else now + min(FIRST_RETRY * 2**attempt, LONGEST_RETRY)
         (item,) = _places(rows)

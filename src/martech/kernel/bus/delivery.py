@@ -92,10 +92,10 @@ class Delivery(Again):
                 due = await self.cursors.due(connection, self.host.clock.now(), cursor.place)
             if cursor.replay_until == UNKNOWN:
                 return await self._find_head()
-            await self._retry_due(due)
+            tried = await self._retry_due(due)
             if cursor != self._left:
                 handled += await self._next_batch(cursor)
-            return len(due) + handled
+            return tried + handled
         except Overtaken:
             return 1
 

@@ -106,7 +106,7 @@ class StoredDelivery(Delivery):
             await failpoints.reach("store.before_commit")
         return reached
 
-    async def _retry(self, rows: Sequence[Row[Any]]) -> bool:
+    async def _retry(self, rows: Sequence[Row[Any]]) -> bool | None:
         settled = await super()._retry(rows)
         if settled:
             (row,) = rows
