@@ -14,14 +14,15 @@ from uuid import UUID
 from sqlalchemy import Row
 
 ENOUGH = 8  # facts of a tenant that failed one by one
-HUNG = 2 * ENOUGH  # for so many counts one that never ended: it took the others' time
+LONG = 8  # batches for which patience with it is over then
 MOST = 32  # facts of a batch, whoever's, that failed one by one
 
 Key = tuple[UUID, str]
 
 
 class Patience:
-    """With whom it is over. Each batch that comes wins a little of it back."""
+    """With whom it is over. Each batch that comes wins a little of it back; a fact that hangs, and
+    so takes the others' time, loses all of it."""
 
     def __init__(self) -> None:
         self._failed = Counter[UUID]()
@@ -35,7 +36,8 @@ class Patience:
     def has_failed(self, tenant: UUID, error: Exception) -> None:
         """A fact of *tenant*, handled by itself, came to *error*."""
         self._alone += 1
-        self._failed[tenant] += HUNG if isinstance(error, TimeoutError) else 1
+        failed = self._failed[tenant] + (ENOUGH if isinstance(error, TimeoutError) else 1)
+        self._failed[tenant] = failed if failed < ENOUGH else ENOUGH + LONG
 
     def ends_with(self, tenants: Iterable[UUID]) -> None:
         for tenant in tenants:
