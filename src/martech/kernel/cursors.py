@@ -30,9 +30,11 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Row,
+    Select,
     String,
     Table,
     and_,
+    bindparam,
     case,
     delete,
     func,
@@ -146,6 +148,7 @@ class Cursors:
         self._name = subscription
         self._cursors = table(metadata, "cursors")
         self._parked = table(metadata, "parked")
+        self._due = self._ready()
 
     async def create(
         self, connection: AsyncConnection, replay_until: int, heard_until: int = 0
@@ -266,14 +269,22 @@ class Cursors:
         """What is to be tried again now, of each tenant in the order of the source, the first of
         all tenants before their second ones; nothing that must wait behind an earlier one of its
         subject, and nothing that a replay at *place* has yet to come to."""
-        row = self._waiting()
-        due = row.c.due_at <= now, row.c.all_due_at <= now, self._is_done(place, row)
+        given = {"now": now, "at": place.position, "at_item": place.item, "most": most}
+        rows: Sequence[Row[Any]] = (await connection.execute(self._due, given)).all()
+        return rows
+
+    def _ready(self) -> Select[Any]:
+        """The query of `due`, made once: every step asks it."""
+        row, now = self._waiting(), bindparam("now", type_=UtcDateTime)
+        at, at_item = bindparam("at", type_=Position), bindparam("at_item", type_=Integer)
+        inside = and_(row.c.position == at + 1, row.c.item < at_item)
+        due = row.c.due_at <= now, row.c.all_due_at <= now, or_(row.c.position <= at, inside)
         turn = func.row_number().over(
             partition_by=row.c.tenant, order_by=[row.c.position, row.c.item]
         )
         ready = select(row, turn.label("turn")).where(*due).subquery()
-        query = select(ready).order_by(ready.c.turn, ready.c.position, ready.c.item).limit(most)
-        return (await connection.execute(query)).all()
+        in_turns = select(ready).order_by(ready.c.turn, ready.c.position, ready.c.item)
+        return in_turns.limit(bindparam("most", type_=Integer))
 
     def _waiting(self) -> FromClause:
         """What waits to be tried again, and until when it must wait at least for itself and the
@@ -357,9 +368,9 @@ class Cursors:
         parked, waiting = (await connection.execute(query)).one()
         return parked, waiting
 
-    def _is_done(self, place: Place, rows: FromClause | None = None) -> ColumnElement[bool]:
+    def _is_done(self, place: Place) -> ColumnElement[bool]:
         """Whether a cursor at *place* has passed a row."""
-        row = (self._parked if rows is None else rows).c
+        row = self._parked.c
         inside = and_(row.position == place.position + 1, row.item < place.item)
         return or_(row.position <= place.position, inside)
 
