@@ -40,16 +40,17 @@ class MovesCursorElsewhere(StoredDelivery):
 class SettlesFirst(StoredDelivery):
     """Takes out what was set aside, and writes its effect afterwards."""
 
-    async def _retry(self, row: Row[Any], *, replaying: bool) -> bool:
+    async def _retry(self, rows: Sequence[Row[Any]]) -> bool | None:
+        (row,) = rows
         item = Place(row.position, row.item)
         async with self._into(self.engine.once(self.subscription.name, item)):
-            settled = await Delivery._retry(self, row, replaying=replaying)
+            settled = await Delivery._retry(self, rows)
             if settled:
                 await failpoints.reach("store.after_once")
         return settled
 
-    async def _again(self, unit: Unit, row: Row[Any], fact: Fact) -> None:
-        await Delivery._again(self, unit, row, fact)
+    async def _again(self, unit: Unit, rows: Sequence[Row[Any]], facts: list[Fact]) -> None:
+        await Delivery._again(self, unit, rows, facts)
 
 
 def moody(seed: int) -> list[Module]:

@@ -139,12 +139,12 @@ class NeverHalves(Delivery):
 class ClaimsWhatIsTaken(Delivery):
     """Tries again what it has read, whoever else has begun to (M8)."""
 
-    async def _claim(self, row: Row[Any]) -> int | None:
+    async def _claim(self, rows: Sequence[Row[Any]]) -> int:
         async with self.database.across() as connection:
             cursor = await self.cursors.load(connection, lock=True)
             late = self.host.clock.now() + timedelta(days=1)
-            item = Place(row.position, row.item)
-            return await self.cursors.claim(connection, item, late, cursor.place, late)
+            items = [Place(row.position, row.item) for row in rows]
+            return await self.cursors.claim(connection, items, late, cursor.place, late)
 
 
 class CountsUnavailable(Delivery):

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, update
 
 from martech.kernel.bus import Bus, Delivery
-from martech.kernel.bus.delivery import FIRST_RETRY
+from martech.kernel.bus.again import FIRST_RETRY
 from martech.kernel.clock import TestClock
 from martech.kernel.columns import table
 from martech.kernel.host import Host

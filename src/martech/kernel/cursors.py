@@ -34,12 +34,15 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
+    case,
     delete,
     func,
     insert,
     or_,
     select,
     text,
+    tuple_,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -99,6 +102,9 @@ class Held(NamedTuple):
         return first is not None and first < place
 
 
+NOTHING = Held(frozenset(), {})
+
+
 def cursors_table(metadata: MetaData) -> Table:
     return Table(
         "cursors",
@@ -142,6 +148,7 @@ class Cursors:
         self._name = subscription
         self._cursors = table(metadata, "cursors")
         self._parked = table(metadata, "parked")
+        self._due = self._ready()
 
     async def create(
         self, connection: AsyncConnection, replay_until: int, heard_until: int = 0
@@ -229,15 +236,21 @@ class Cursors:
         ]
         await connection.execute(insert(self._parked), rows)
 
-    async def held(self, connection: AsyncConnection, place: Place) -> Held:
-        """What concerns that which is heard from *place* on."""
-        row, done = self._parked.c, self._is_done(place)
+    async def held(self, connection: AsyncConnection, place: Place, tenants: set[UUID]) -> Held:
+        """What concerns that of *tenants* which is heard from *place* on."""
+        row = self._parked.c
+        concerns = (
+            row.subscription == self._name,
+            or_(row.due_at.is_not(None), row.position > place.position),
+        )
+        some = await connection.execute(select(row.tenant).distinct().where(*concerns))
+        mine = tenants & set(some.scalars())
+        if not mine:
+            return NOTHING
+        waits, done = row.due_at.is_not(None).label("waits"), self._is_done(place).label("done")
         found = await connection.execute(
-            select(row.position, row.item, row.tenant, row.subject, row.due_at, done.label("done"))
-            .where(
-                row.subscription == self._name,
-                or_(row.due_at.is_not(None), row.position > place.position),
-            )
+            select(row.position, row.item, row.tenant, row.subject, waits, done)
+            .where(*concerns, row.tenant.in_(mine))
             .order_by(row.position.desc(), row.item.desc())
         )
         rows = found.all()
@@ -246,42 +259,71 @@ class Cursors:
             {
                 (each.tenant, each.subject): Place(each.position, each.item)
                 for each in rows
-                if each.due_at is not None and each.subject
+                if each.waits and each.subject
             },
         )
 
     async def due(
         self, connection: AsyncConnection, now: datetime, place: Place, most: int = 500
     ) -> Sequence[Row[Any]]:
-        """What is to be tried again now, in the order of the source; nothing that must wait
-        behind an earlier one of its subject, and nothing that a replay at *place* has yet to come
-        to."""
-        row, earlier = self._parked, self._parked.alias("earlier")
-        first = ~self._earlier(earlier).where(earlier.c.due_at > now).exists()
-        query = (
-            select(row)
-            .where(*self._is_due(now, place), first)
-            .order_by(row.c.position, row.c.item)
-            .limit(most)
+        """What is to be tried again now, of each tenant in the order of the source, the first of
+        all tenants before their second ones; nothing that must wait behind an earlier one of its
+        subject, and nothing that a replay at *place* has yet to come to."""
+        given = {"now": now, "at": place.position, "at_item": place.item, "most": most}
+        rows: Sequence[Row[Any]] = (await connection.execute(self._due, given)).all()
+        return rows
+
+    def _ready(self) -> Select[Any]:
+        """The query of `due`, made once: every step asks it."""
+        row, now = self._waiting(), bindparam("now", type_=UtcDateTime)
+        at, at_item = bindparam("at", type_=Position), bindparam("at_item", type_=Integer)
+        inside = and_(row.c.position == at + 1, row.c.item < at_item)
+        due = row.c.due_at <= now, row.c.all_due_at <= now, or_(row.c.position <= at, inside)
+        turn = func.row_number().over(
+            partition_by=row.c.tenant, order_by=[row.c.position, row.c.item]
         )
-        return (await connection.execute(query)).all()
+        ready = select(row, turn.label("turn")).where(*due).subquery()
+        in_turns = select(ready).order_by(ready.c.turn, ready.c.position, ready.c.item)
+        return in_turns.limit(bindparam("most", type_=Integer))
+
+    def _waiting(self) -> FromClause:
+        """What waits to be tried again, and until when it must wait at least for itself and the
+        earlier ones of its subject."""
+        row = self._parked.c
+        alone = [case((row.subject == "", column), else_=0) for column in (row.position, row.item)]
+        all_due_at = func.max(row.due_at).over(
+            partition_by=[row.tenant, row.subject, *alone],
+            order_by=[row.position, row.item],
+            rows=(None, 0),
+        )
+        return (
+            select(self._parked, all_due_at.label("all_due_at"))
+            .where(row.subscription == self._name, row.due_at.is_not(None))
+            .subquery()
+        )
 
     async def claim(
-        self, connection: AsyncConnection, item: Place, now: datetime, place: Place, until: datetime
-    ) -> int | None:
-        """Count an attempt at *item*, which nobody else begins *until* then; the number of the
-        attempt. None if it is not to be tried now any more, or an earlier one of its subject still
-        waits. *place* is where the cursor stands, which this connection holds."""
-        row, earlier = self._parked, self._parked.alias("earlier")
-        first = ~self._earlier(earlier).where(earlier.c.due_at.is_not(None)).exists()
+        self,
+        connection: AsyncConnection,
+        items: Sequence[Place],
+        now: datetime,
+        place: Place,
+        until: datetime,
+    ) -> int:
+        """Count an attempt at *items*, which nobody else begins *until* then; the number of the
+        attempt. *place* is where the cursor stands, which this connection holds. Raises
+        `Overtaken` if one of them is not to be tried now any more."""
+        row = self._parked
         claimed = await connection.execute(
             update(row)
-            .where(*self._at(item), *self._is_due(now, place), first)
+            .where(*self._among(items), *self._is_due(now, place))
             .values(attempts=row.c.attempts + 1, due_at=until)
             .returning(row.c.attempts)
         )
-        attempt: int | None = claimed.scalar_one_or_none()
-        return attempt
+        attempts: Sequence[int] = claimed.scalars().all()
+        if len(attempts) < len(items) or len(set(attempts)) > 1:
+            raise Overtaken
+        return attempts[0]
 
     async def aside(self, connection: AsyncConnection) -> frozenset[Place]:
         """Everything that is set aside, or parked."""
@@ -291,10 +333,12 @@ class Cursors:
         )
         return frozenset(Place(*each) for each in found)
 
-    async def take(self, connection: AsyncConnection, item: Place, attempt: int) -> bool:
-        """Remove a row that is being handled in this transaction; False if the claim is lost."""
-        taken = await connection.execute(delete(self._parked).where(*self._claimed(item, attempt)))
-        return taken.rowcount == 1
+    async def take(self, connection: AsyncConnection, items: Sequence[Place], attempt: int) -> None:
+        """Remove what is being handled in this transaction. Raises `Overtaken` if the claim is
+        lost."""
+        mine = delete(self._parked).where(*self._claimed(items, attempt))
+        if (await connection.execute(mine)).rowcount < len(items):
+            raise Overtaken
 
     async def failed(
         self,
@@ -305,15 +349,15 @@ class Cursors:
         error: str,
     ) -> None:
         """The *attempt* came to nothing; without *due_at* the row is parked for good."""
-        row = update(self._parked).where(*self._claimed(item, attempt))
+        row = update(self._parked).where(*self._claimed([item], attempt))
         await connection.execute(row.values(due_at=due_at, error=error))
 
     async def give_back(
-        self, connection: AsyncConnection, item: Place, attempt: int, now: datetime
+        self, connection: AsyncConnection, items: Sequence[Place], attempt: int, due_at: datetime
     ) -> None:
-        """The *attempt* was none, and whoever can may make it."""
-        row = update(self._parked).where(*self._claimed(item, attempt))
-        await connection.execute(row.values(attempts=attempt - 1, due_at=now))
+        """The *attempt* was none, and from *due_at* on whoever can may make it."""
+        row = update(self._parked).where(*self._claimed(items, attempt))
+        await connection.execute(row.values(attempts=attempt - 1, due_at=due_at))
 
     async def counts(self, connection: AsyncConnection) -> tuple[int, int]:
         """How many are parked for good, and how many wait for another attempt."""
@@ -331,29 +375,11 @@ class Cursors:
         return or_(row.position <= place.position, inside)
 
     def _is_due(self, now: datetime, place: Place) -> tuple[ColumnElement[bool], ...]:
+        return self._parked.c.due_at <= now, self._is_done(place)
+
+    def _claimed(self, items: Sequence[Place], attempt: int) -> tuple[ColumnElement[bool], ...]:
+        return *self._among(items), self._parked.c.attempts == attempt
+
+    def _among(self, items: Sequence[Place]) -> tuple[ColumnElement[bool], ...]:
         row = self._parked.c
-        return row.subscription == self._name, row.due_at <= now, self._is_done(place)
-
-    def _earlier(self, earlier: FromClause) -> Select[Any]:
-        """Those of a row's subject that stand before it."""
-        row, other = self._parked.c, earlier.c
-        return select(other.position).where(
-            other.subscription == self._name,
-            other.tenant == row.tenant,
-            other.subject == row.subject,
-            row.subject != "",
-            or_(
-                other.position < row.position,
-                and_(other.position == row.position, other.item < row.item),
-            ),
-        )
-
-    def _claimed(self, item: Place, attempt: int) -> tuple[Any, ...]:
-        return *self._at(item), self._parked.c.attempts == attempt
-
-    def _at(self, place: Place) -> tuple[Any, ...]:
-        return (
-            self._parked.c.subscription == self._name,
-            self._parked.c.position == place.position,
-            self._parked.c.item == place.item,
-        )
+        return row.subscription == self._name, tuple_(row.position, row.item).in_(items)

@@ -1,7 +1,6 @@
 """The in-process event bus: it carries what outboxes hold to those who wait for it."""
 
 import asyncio
-import contextlib
 import logging
 from typing import Any
 
@@ -31,8 +30,8 @@ class Bus:
         stored: type[StoredDelivery] = StoredDelivery,
         **limits: Any,
     ) -> None:
-        """*limits* are those of `Delivery`: patience, batch, deadline, shortest. *stored* is for
-        the subscriptions of modules that have a store."""
+        """*limits* are those of `Delivery`: patience, batch, deadline, shortest, retrying. *stored*
+        is for the subscriptions of modules that have a store."""
         self.host = host
         self.deliveries = [
             (stored if module.store else delivery)(host, name, subscription, **limits)
@@ -41,7 +40,8 @@ class Bus:
         ]
 
     async def run(self) -> None:
-        """Deliver until cancelled. A batch that has begun is finished first."""
+        """Deliver until cancelled. A transaction that has begun is finished first, if it is in
+        time."""
         async with asyncio.TaskGroup() as tasks:
             for delivery in self.deliveries:
                 tasks.create_task(self._follow(delivery), name=delivery.name)
@@ -70,7 +70,7 @@ class Bus:
                 news.clear()
                 began, asked = loop.time(), self.host.process.asked
                 try:
-                    handled = await _to_the_end(delivery)
+                    handled = await _to_a_commit(delivery)
                     pause = 0.0
                     trouble.ends(f"{delivery.name} goes on")
                     if handled:
@@ -99,12 +99,16 @@ def _longer(pause: float) -> float:
     return min(max(pause * 2, SHORTEST_WAIT), LONGEST_WAIT)
 
 
-async def _to_the_end(delivery: Delivery) -> int:
-    """One step that a cancellation does not break off in the middle."""
+async def _to_a_commit(delivery: Delivery) -> int:
+    """One step, which a cancellation breaks off between two transactions; or where it is, if that
+    takes too long. What did not commit is told again."""
     step = asyncio.ensure_future(delivery.step())
     try:
         return await asyncio.shield(step)
     except asyncio.CancelledError:
-        with contextlib.suppress(Exception):  # it is told again; what counts is to stop now
-            await step
+        delivery.ending = True
+        await asyncio.wait([step], timeout=delivery.host.settings.drain_seconds)
+        step.cancel()
+        await asyncio.gather(step, return_exceptions=True)
+        delivery.ending = False
         raise

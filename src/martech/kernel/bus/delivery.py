@@ -15,26 +15,28 @@
 * Facts about one subject stay in order: while one is set aside, later ones about the same
   subject are set aside behind it, and nobody else waits.
 * What was heard before was told of and done outside before: neither happens in a replay.
-* `Unavailable` is not a failure: the subscription waits and nothing is ever parked for it.
+* A tenant of whose facts many fail costs the others a bounded number of transactions: the rest of
+  its facts in the batch is set aside untried, and tried in turns with everybody else's.
+* `Unavailable` is not a failure: the subscription waits, or what was set aside alone, and nothing
+  is ever parked for it.
 """
 
 import asyncio
 import logging
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from martech.kernel import failpoints, telemetry
-from martech.kernel.bus.unfold import Heard, fact_of, origin_of, unfold
+from martech.kernel import failpoints
+from martech.kernel.bus.again import FIRST_RETRY, Again
+from martech.kernel.bus.fairness import Patience
+from martech.kernel.bus.handling import Portion, across, said
+from martech.kernel.bus.unfold import Heard, origin_of, unfold
 from martech.kernel.cursors import UNKNOWN, Cursor, Overtaken, Place
-from martech.kernel.db import Transaction, Unit
+from martech.kernel.db import Unit
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import FOLD, Fact
@@ -43,20 +45,11 @@ from martech.kernel.outbox import Origin
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 8  # attempts before a fact is parked
 BATCH = 2 * FOLD  # items
 SHORTEST_REST, LONGEST_REST = 0.05, 0.2  # seconds
-FIRST_RETRY = timedelta(milliseconds=100)
-LONGEST_RETRY = timedelta(minutes=1)
-DEADLINE = 30.0  # seconds for a whole batch
-SHORTEST_DEADLINE = 2.0  # seconds for one fact
-
-Key = tuple[UUID, str]
-Portion = tuple[UUID, list[Fact], list[Origin]]
-"""A tenant, its facts, and the origins of the events they stood in."""
 
 
-class Delivery:
+class Delivery(Again):
     """One subscription. `step` moves it on; the bus decides when."""
 
     def __init__(
@@ -65,30 +58,17 @@ class Delivery:
         module: str,
         subscription: Subscription,
         *,
-        patience: int = PATIENCE,
         batch: int = BATCH,
-        deadline: float = DEADLINE,
-        shortest: float = SHORTEST_DEADLINE,
+        **limits: Any,
     ) -> None:
-        """*deadline* is for handling a whole batch, and less for a smaller one, but never less
-        than *shortest*; waiting for the database does not count."""
-        self.host = host
-        self.module = module
-        self.subscription = subscription
-        self.database = host.databases[module]
+        """*limits* are those of `Handling`, and *batch* the items of a transaction."""
+        super().__init__(host, module, subscription, **limits)
         self.feed = host.feed(subscription.source)
-        self.cursors = host.cursors(module, subscription)
-        self.patience = patience
         self.batch = batch
-        self.deadline = deadline
-        self.shortest = shortest
+        self._with = Patience()
         self._left: Cursor | None = None
         self._read = Cursor(Place(0, 0), UNKNOWN)
         """As it was when we read what we handle."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.module}.{self.subscription.name}"
 
     def had_room(self, handled: int) -> bool:
         """Whether a step that *handled* so many items left none behind for want of room. A folded
@@ -112,10 +92,10 @@ class Delivery:
                 due = await self.cursors.due(connection, self.host.clock.now(), cursor.place)
             if cursor.replay_until == UNKNOWN:
                 return await self._find_head()
-            await self._retry_due(due)
+            tried = await self._retry_due(due)
             if cursor != self._left:
                 handled += await self._next_batch(cursor)
-            return len(due) + handled
+            return tried + handled
         except Overtaken:
             return 1
 
@@ -154,6 +134,7 @@ class Delivery:
     async def _next_batch(self, cursor: Cursor) -> int:
         place = cursor.place
         self._left, self._read = None, cursor
+        self._with.next_batch()
         heard = await self._hear(place)
         for part, replaying in self._parts(heard):
             for start in range(0, len(part), self.batch):
@@ -173,6 +154,7 @@ class Delivery:
 
     async def _handle(self, heard: Sequence[Heard], place: Place, replaying: bool) -> Place:
         """Handle *heard*, by halves if it must be; return the cursor behind it."""
+        self._go_on_unless_ending()
         try:
             return await self._together(heard, place, replaying)
         except (Unavailable, Overtaken):
@@ -180,7 +162,11 @@ class Delivery:
         except Exception as exc:
             if len(heard) == 1:
                 log.warning("%s cannot handle %s", self.name, heard[0].record.id, exc_info=exc)
+                self._with.has_failed(heard[0].tenant, exc)
                 return await self._set_aside(heard[0], place, exc)
+        if self._with.is_exhausted:
+            self._with.ends_with({h.tenant for h in heard})
+            return await self._together(heard, place, replaying)
         middle = len(heard) // 2
         place = await self._handle(heard[:middle], place, replaying)
         return await self._handle(heard[middle:], place, replaying)
@@ -198,13 +184,13 @@ class Delivery:
                     with self._doing(tenant, facts, origins) as origin:
                         await self._call(unit, tenant, facts, origin)
             await failpoints.reach("bus.before_cursor")
-            await self.cursors.move(await _across(unit), heard[-1].next)
+            await self.cursors.move(await across(unit), heard[-1].next)
         return heard[-1].next
 
     async def _at(self, unit: Unit, place: Place) -> AsyncConnection:
         """The unit's connection, holding the cursor, which must still be where we read from; and
         what we read as news must not have become a replay meanwhile."""
-        connection = await _across(unit)
+        connection = await across(unit)
         cursor = await self.cursors.load(connection, lock=True)
         if cursor != self._read._replace(place=place):
             raise Overtaken
@@ -213,13 +199,18 @@ class Delivery:
     async def _hold_back(
         self, unit: Unit, connection: AsyncConnection, heard: Sequence[Heard], place: Place
     ) -> Sequence[Heard]:
-        """Set aside what cannot be decoded, and what must wait behind something set aside; leave
-        out what is set aside already."""
-        held = await self.cursors.held(connection, place)
+        """Set aside what cannot be decoded, and what must wait behind something set aside or for
+        its tenant's turn; leave out what is set aside already."""
+        held = await self.cursors.held(connection, place, {h.tenant for h in heard})
         if held.ahead:
             heard = [h for h in heard if h.place not in held.ahead]
         broken = [h for h in heard if h.fact is None]
-        behind = [h for h in heard if h.fact and held.is_behind((h.tenant, h.subject), h.place)]
+        over = self._with.over
+        behind = [
+            h
+            for h in heard
+            if h.fact and (held.is_behind((h.tenant, h.subject), h.place) or h.tenant in over)
+        ]
         if not broken and not behind:
             return heard
         for h in broken:  # trying again would decode no better
@@ -228,7 +219,7 @@ class Delivery:
             )
         if behind:
             asides = [h.aside() for h in behind]
-            reason = "waits behind an earlier one of its subject"
+            reason = "waits behind an earlier one of its subject, or behind many of its tenant"
             await self.cursors.set_aside(
                 connection, asides, attempts=0, due_at=unit.now, error=reason
             )
@@ -236,126 +227,18 @@ class Delivery:
         return [h for h in heard if id(h) not in out]
 
     def _portions(self, heard: Sequence[Heard]) -> Iterator[Portion]:
-        """What is handled in one go: all of a tenant's, where the handler takes a batch."""
         for tenant, facts, origins in _by_tenant(heard):
-            if self.subscription.batch:
-                yield tenant, facts, list(dict.fromkeys(origins))
-                continue
-            for fact, origin in zip(facts, origins, strict=True):
-                yield tenant, [fact], [origin]
-
-    async def _call(self, unit: Unit, tenant: UUID, facts: Sequence[Fact], origin: Origin) -> None:
-        service = self._service(unit.of(tenant, origin=origin))
-        if self.subscription.batch:
-            await self.subscription.handle(facts, service)
-            return
-        for fact in facts:
-            await self.subscription.handle(fact, service)
-
-    @contextmanager
-    def _doing(
-        self, tenant: UUID, facts: Sequence[Fact], origins: Sequence[Origin]
-    ) -> Iterator[Origin]:
-        """What *facts* cause comes of the first of *origins*; in the log and among the spans this
-        is the work of all."""
-        with telemetry.taking_up(
-            self.host.process.recorder,
-            f"process {self.name}",
-            "consumer",
-            [origin.traceparent for origin in origins],
-            {
-                "messaging.system": "martech",
-                "messaging.operation.name": "process",
-                "messaging.operation.type": "process",
-                "messaging.destination.name": f"{self.subscription.source}.outbox",
-                "messaging.consumer.group.name": self.name,
-                "messaging.batch.message_count": len(facts),
-            },
-            request=str(origins[0].causation),
-            tenant=tenant,
-        ) as trace:
-            yield origins[0]._replace(traceparent=trace.traceparent)
-
-    def _service(self, tx: Transaction) -> Any:
-        return self.host.service(self.module, tx)
+            yield from self._in_one_go(tenant, facts, origins)
 
     async def _set_aside(self, heard: Heard, place: Place, error: Exception) -> Place:
         async with self.database.unit() as unit:
             connection = await self._at(unit, place)
             due_at = unit.now + FIRST_RETRY if self.patience > 1 else None
             await self.cursors.set_aside(
-                connection, [heard.aside()], attempts=1, due_at=due_at, error=_said(error)
+                connection, [heard.aside()], attempts=1, due_at=due_at, error=said(error)
             )
             await self.cursors.move(connection, heard.next)
         return heard.next
-
-    async def _retry_due(self, rows: Sequence[Row[Any]]) -> None:
-        """Try what is due again, in the order of the source within each subject."""
-        failed = set[Key]()
-        for row in rows:
-            key = row.tenant, row.subject
-            if row.subject and key in failed:
-                continue
-            if not await self._retry(row, replaying=row.replaying):
-                failed.add(key)
-
-    async def _retry(self, row: Row[Any], *, replaying: bool) -> bool:
-        """One more attempt at a row that was set aside, if it is ours; True if it is done or parked
-        for good."""
-        item = Place(row.position, row.item)
-        attempt = await self._claim(row)
-        if attempt is None:
-            return False
-        try:
-            again: bool = row.heard_before
-            async with self.database.unit(replaying=replaying, heard_before=again) as unit:
-                connection = await _across(unit)
-                await self.cursors.load(connection, lock=True)  # nobody else handles meanwhile
-                if not await self.cursors.take(connection, item, attempt):
-                    return False
-                fact = fact_of(row.type, row.data, self.subscription)
-                async with asyncio.timeout(self.shortest):
-                    await self._again(unit, row, fact)
-        except Unavailable:
-            async with self.database.across() as connection:
-                await self.cursors.give_back(connection, item, attempt, self.host.clock.now())
-            raise
-        except Exception as exc:
-            parked = await self._failed(row, attempt, exc)
-            if parked:
-                log.exception("%s parked %s", self.name, row.event)
-            return parked
-        return True
-
-    async def _claim(self, row: Row[Any]) -> int | None:
-        """The number of our attempt; None if it is another's. A process that dies in the middle
-        has made an attempt, and the next comes when its claim has run out: behind a batch that may
-        come in between, and the handling."""
-        async with self.database.across() as connection:
-            cursor = await self.cursors.load(connection, lock=True)
-            now = self.host.clock.now()
-            until = now + timedelta(seconds=self.deadline + self.shortest)
-            item = Place(row.position, row.item)
-            return await self.cursors.claim(connection, item, now, cursor.place, until)
-
-    async def _failed(self, row: Row[Any], attempt: int, error: Exception) -> bool:
-        """Write down that *attempt* came to nothing; whether it was the last."""
-        parked = attempt >= self.patience or isinstance(error, msgspec.MsgspecError)
-        wait = min(FIRST_RETRY * 2**attempt, LONGEST_RETRY)
-        due_at = None if parked else self.host.clock.now() + wait
-        item = Place(row.position, row.item)
-        async with self.database.across() as connection:
-            await self.cursors.failed(connection, item, attempt, due_at, _said(error))
-        return parked
-
-    async def _again(self, unit: Unit, row: Row[Any], fact: Fact) -> None:
-        with self._doing(row.tenant, [fact], [Origin(row.event, row.event)]) as origin:
-            await self._call(unit, row.tenant, [fact], origin)
-
-
-async def _across(unit: Unit) -> AsyncConnection:
-    connection = await unit.enter("*")
-    return await connection.execution_options(scope="*")
 
 
 def _by_tenant(heard: Sequence[Heard]) -> list[Portion]:
@@ -367,7 +250,3 @@ def _by_tenant(heard: Sequence[Heard]) -> list[Portion]:
             facts.append(h.fact)
             origins.append(origin_of(h.record))
     return [(tenant, facts, origins) for tenant, (facts, origins) in groups.items()]
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:2000]

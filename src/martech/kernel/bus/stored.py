@@ -47,6 +47,7 @@ class StoredDelivery(Delivery):
     """
 
     cursors: StoredCursors
+    together = 1  # each has its mark
 
     def __init__(
         self,
@@ -105,18 +106,20 @@ class StoredDelivery(Delivery):
             await failpoints.reach("store.before_commit")
         return reached
 
-    async def _retry(self, row: Row[Any], *, replaying: bool) -> bool:
-        settled = await super()._retry(row, replaying=replaying)
+    async def _retry(self, rows: Sequence[Row[Any]]) -> bool | None:
+        settled = await super()._retry(rows)
         if settled:
+            (row,) = rows
             await self.engine.unmark(self.subscription.name, Place(row.position, row.item))
         return settled
 
-    async def _again(self, unit: Unit, row: Row[Any], fact: Fact) -> None:
+    async def _again(self, unit: Unit, rows: Sequence[Row[Any]], facts: list[Fact]) -> None:
+        (row,) = rows
         item = Place(row.position, row.item)
         if await self.engine.is_marked(self.subscription.name, item):
             return
         async with self._into(self.engine.once(self.subscription.name, item)):
-            await super()._again(unit, row, fact)
+            await super()._again(unit, rows, facts)
         await failpoints.reach("store.after_once")
 
     async def _call(self, unit: Unit, tenant: UUID, facts: Sequence[Fact], origin: Origin) -> None:

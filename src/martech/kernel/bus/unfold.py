@@ -67,7 +67,10 @@ class Heard:
 def unfold(records: Sequence[Recorded], subscription: Subscription, place: Place) -> list[Heard]:
     """The facts in *records*, without the first *place.item* that are done already."""
     heard = [fact for record in records for fact in _facts(record, subscription)]
-    return heard[place.item :]
+    if not place.item:
+        return heard
+    begin = Place(place.position + 1, place.item)
+    return [h for h in heard if h.place >= begin]
 
 
 def fact_of(event_type: str, data: bytes, subscription: Subscription) -> Fact:
