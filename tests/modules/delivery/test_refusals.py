@@ -76,6 +76,25 @@ async def test_resumed_too_early_it_is_paused_again_and_says_so(delivery_url: st
         assert {m.code for m in (await stand.messages(send)).values()} == {550}
 
 
+async def test_a_list_with_many_who_are_no_more_is_sent_to_the_others(delivery_url: str) -> None:
+    """Once the server has taken a mail, those whom it does not know are no reason to stop."""
+    gone = MANY[:-2]
+    async with (
+        sink(
+            *(f"rcpt:550:{name}@*" for name in gone), words={"550": "5.1.1 no such user"}
+        ) as server,
+        standing(delivery_url, server) as stand,
+    ):
+        send = await stand.to(*MANY)
+        for _ in range(2):
+            await stand.work()
+            if (await stand.look(send)).status == "paused":  # those came first
+                await resume(stand, send)
+        done = await stand.look(send)
+        assert (done.status, numbers(done.counts)) == ("completed", {"bounced": 58, "delivered": 2})
+        assert sorted(await barred(stand)) == sorted(gone)
+
+
 @pytest.mark.parametrize(
     ("words", "dead"),
     [("no such user", []), ("5.2.1 disabled", []), ("5.1.1 no such user", ["ada", "bob"])],

@@ -81,17 +81,19 @@ def settle(
             return _later(result, attempts, now, now + _backoff(retry, attempts, id_), cancelled)
 
 
-def in_a_row(told: Iterable[Mapping[UUID, Settled]]) -> dict[UUID, Settled]:
+def in_a_row(told: Iterable[Mapping[UUID, Settled]], *, proven: bool) -> dict[UUID, Settled]:
     """Those refused for good after the last that was accepted, in the order in which *told* has
-    them."""
+    them; but, of a server that is *proven* to take our mail, not those whom it surely does not
+    know: a list may have many of these."""
     row: dict[UUID, Settled] = {}
     for settled in told:
         for id_, each in settled.items():
             if each.state == "delivered":
                 row.clear()
+                proven = True
             elif each.state == "bounced":
                 row[id_] = each
-    return row
+    return {id_: each for id_, each in row.items() if not (proven and each.dead == "surely")}
 
 
 def _later(

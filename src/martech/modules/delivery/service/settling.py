@@ -96,7 +96,8 @@ class Settling(Rows):
             if id_ in mine
         }
         aside = {row.id: said for row in found if (said := row.aside)}
-        waiting = self._waiting_on(held, in_a_row([aside, settled]))
+        row = in_a_row([aside, settled], proven=held.numbers["delivered"] > 0)
+        waiting = self._waiting_on(held, row)
         await self._conclude(held, found, aside | settled | waiting, out_of="pending")
 
     async def end_row(self, held: Held) -> None:
