@@ -25,11 +25,11 @@ from martech.kernel.module import ManifestError
 TITLE = "martech"
 DESCRIPTION = (
     "Times are RFC 3339 in UTC. Lists come in pages: `limit` is how many at most (1 to 1000), "
-    "`after` is the `next` of the page before. A query parameter that a route does not take is refused, where "
-    "a key's scope is asked for. Every error is a problem document (RFC 9457) whose `detail` "
-    "says what is wrong and what to do. A request that changes something may carry an "
-    "`Idempotency-Key`: sent again with the same key, it has its effect once and gets the first "
-    "answer again. A body may have as many bytes as its `x-max-bytes` says."
+    "`after` is the `next` of the page before. A query parameter that a route does not take is "
+    "refused, where a key's scope is asked for. Every error is a problem document (RFC 9457) "
+    "whose `detail` says what is wrong and what to do. A request that changes something may "
+    "carry an `Idempotency-Key`: sent again with the same key, it has its effect once and gets "
+    "the first answer again. A body may have as many bytes as its `x-max-bytes` says."
 )
 
 Schema = dict[str, Any]
