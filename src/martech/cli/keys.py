@@ -9,6 +9,7 @@ import click
 from rich.markup import escape
 
 from martech.cli.terminal import FIRST, ask_access, of_access, out, settings_of
+from martech.kernel.errors import Invalid
 from martech.kernel.settings import Settings
 
 
@@ -55,13 +56,15 @@ def key_issue(settings: Settings, /, tenant: str, days: int | None, **wanted: An
       martech key issue --kind write --name "web shop"
       martech key issue --scope profiles:read --scope tracking:read --days 90
     """
-    if wanted["kind"] == "secret" and not wanted["scopes"] and not wanted["user_id"]:
-        raise click.UsageError("Say what it is for: --scope (such as '*:*', or profiles:read).")
     of_access(settings, "service").Catalogue(settings).check(wanted["scopes"])
     end = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    _print_key(
-        asyncio.run(ask_access(settings, tenant, lambda a: a.issue(**wanted, expires_at=end)))
-    )
+    try:
+        issued = asyncio.run(
+            ask_access(settings, tenant, lambda a: a.issue(**wanted, expires_at=end))
+        )
+    except Invalid as exc:
+        raise click.UsageError(f"{exc.detail} See --scope, --user and --days.") from None
+    _print_key(issued)
 
 
 @key.command("list")

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from datetime import datetime, timedelta
 from typing import TypeVar
 from uuid import UUID, uuid4
 
@@ -12,9 +11,7 @@ from sqlalchemy import select
 
 from martech.kernel.bus import Bus
 from martech.kernel.bus.replay import replay
-from martech.kernel.clock import TestClock
 from martech.kernel.columns import table
-from martech.kernel.errors import Invalid
 from martech.kernel.host import Host
 from martech.kernel.messages import Event, wire_name
 from martech.modules.profiles import domain
@@ -26,8 +23,6 @@ from martech.modules.profiles.contract import (
     Profile,
     ProfileChanged,
     ProfilesMerged,
-    Statement,
-    Status,
 )
 from martech.modules.profiles.tables import activities, consents, counts, identities, profiles
 from martech.modules.tracking.contract import TrackedEvent
@@ -247,54 +242,6 @@ async def test_a_consent_is_told_when_something_else_holds_than_before_or_it_is_
     assert (held.status, held.at.hour) == ("denied", 11)
     changes = [(c.profile_id, c.status, c.at.hour) for c in await told(host, ConsentChanged)]
     assert changes == [(ada.id, "granted", 9), (ada.id, "granted", 10), (ada.id, "denied", 11)]
-
-
-async def test_many_consents_are_recorded_in_order_and_nobodys_are_passed_over(
-    host: Host,
-) -> None:
-    await track(host, TENANT, [item(1, user="ada"), item(2, user="bob", anonymous="phone")])
-    ada, bob = await person(host, "ada"), await person(host, "bob")
-
-    def said(who: UUID, status: Status, hour: int) -> Statement:
-        at = START.replace(hour=hour, year=2025)
-        return Statement(profile_id=who, channel="email", status=status, source="mail", at=at)
-
-    statements = [
-        said(ada.id, "granted", 9),
-        said(uuid4(), "denied", 9),
-        said(bob.id, "denied", 9),
-        said(ada.id, "denied", 10),
-    ]
-    async with host.unit("profiles", TENANT) as people:
-        assert await people.record_consents(statements) == 3
-    changes = [(c.profile_id, c.status) for c in await told(host, ConsentChanged)]
-    assert changes == [(ada.id, "granted"), (bob.id, "denied"), (ada.id, "denied")]
-    async with host.unit("profiles", TENANT) as people:
-        with pytest.raises(Invalid):
-            await people.record_consents([said(ada.id, "granted", 9)] * 501)
-
-
-@pytest.mark.parametrize("ahead", [1, 4, 6, 60 * 24])
-async def test_a_neighbour_whose_clock_is_ahead_is_believed_as_of_now(
-    host: Host, ahead: int
-) -> None:
-    await track(host, TENANT, [item(1, user="ada"), item(2, user="bob")])
-    ada, bob = await person(host, "ada"), await person(host, "bob")
-    ours = host.clock.now()
-    theirs = TestClock(ours + timedelta(minutes=ahead))
-
-    def denied(who: Profile, at: datetime) -> Statement:
-        return Statement(profile_id=who.id, channel="email", status="denied", source="mail", at=at)
-
-    async with host.unit("profiles", TENANT) as people:
-        said = [denied(ada, theirs.now()), denied(bob, ours - timedelta(hours=1))]
-        assert await people.record_consents(said) == 2
-        held = [(await people.consents(who.id)).data for who in (ada, bob)]
-        assert [each.at for (each,) in held] == [people.tx.now, ours - timedelta(hours=1)]
-        now = people.tx.now
-    async with host.unit("profiles", TENANT) as people:
-        again = await people.record_consent(ada.id, "email", "granted", source="form")
-    assert (again.status, again.at > now) == ("granted", True)
 
 
 async def test_tenants_share_no_names(host: Host) -> None:

@@ -26,7 +26,7 @@ from confluent_kafka.cimpl import NewTopic
 from martech.kernel.errors import Unavailable
 from martech.kernel.feeds import Feed
 from martech.kernel.feeds.broker import Mark
-from martech.kernel.feeds.kafka.cluster import LARGEST, Cluster, Shared
+from martech.kernel.feeds.kafka.cluster import LARGEST, Cluster, Looks
 from martech.kernel.feeds.kafka.entry import Copy, Headers, beginning, headers_of
 from martech.kernel.feeds.kafka.reading import Reading
 from martech.kernel.feeds.kafka.topic import Tail, Topic
@@ -54,7 +54,7 @@ class KafkaBroker:
     def __init__(self, url: str) -> None:
         self._cluster = Cluster(url)
         self._producer: Producer | None = None
-        self._looks = Shared(self._cluster.looking)
+        self._looks = Looks(self._cluster.looking)
         self._lock = Lock()
         self._singly = False
         """After a failure: behind a message that is refused others would be sent in vain."""
@@ -159,7 +159,7 @@ class KafkaFeed:
         self.source = record.source
         self._cluster = cluster
         self._topic = Topic(cluster, record.source)
-        self._looks = Shared(cluster.looking)
+        self._looks = Looks(cluster.looking)
         self._record = record
         self._wake: Callable[[], None] = lambda: None
         self._readings: dict[tuple[str, ...], Reading] = {}

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
+from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -22,6 +23,27 @@ T = TypeVar("T")
 PATIENCE = 5000  # milliseconds for one answer, unless the URL says otherwise
 THREADS = 8  # that wait for Kafka, so that no loop does
 LARGEST = 64_000_000  # bytes of a message
+QUIET = {"log_level": 2}
+"""For whoever keeps what it has to log until it is asked for messages: while Kafka is away that may
+be never, and it tries again twenty times a second. Who looks, logs (`Looks`)."""
+
+SELDOM = 60.0  # seconds until it is said again that a connection has failed
+
+
+class Seldom(logging.Filter):
+    """librdkafka says each time that a connection has failed."""
+
+    said = -SELDOM
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.args or "FAIL" not in record.args:
+            return True
+        due = monotonic() - self.said >= SELDOM
+        self.said = monotonic() if due else self.said
+        return due
+
+
+log.addFilter(Seldom())
 
 
 class Cluster:
@@ -34,8 +56,6 @@ class Cluster:
             "bootstrap.servers": parts.netloc,
             "socket.timeout.ms": PATIENCE,
             "message.max.bytes": LARGEST,
-            # else it begins anew at once when nobody answers, and logs that twenty times a second
-            "metadata.recovery.strategy": "none",
             **dict(parse_qsl(parts.query)),
         }
         self.patience = int(self._common["socket.timeout.ms"]) / 1000
@@ -57,7 +77,7 @@ class Cluster:
 
     def consumer(self) -> Consumer:
         """To read on and on."""
-        return Consumer(self.consuming, logger=log)
+        return Consumer({**self.consuming, **QUIET}, logger=log)
 
     def looking(self) -> Consumer:
         """For looks here and there. A question waits behind the fetch before it, and a fetch at the
@@ -68,6 +88,7 @@ class Cluster:
         return Producer(
             {
                 **self._common,
+                **QUIET,
                 "acks": "all",
                 "enable.idempotence": True,
                 "compression.type": "lz4",
@@ -116,3 +137,15 @@ class Shared:
             if self._consumer is not None:
                 self._consumer.close()
             self._consumer = None
+
+
+class Looks(Shared):
+    """One for looks here and there, to which nothing is assigned between two of them."""
+
+    @contextmanager
+    def held(self) -> Iterator[Consumer]:
+        with super().held() as consumer:
+            try:
+                yield consumer
+            finally:
+                consumer.poll(0)  # it has something to log, perhaps

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Consumer, Message
 
-from martech.kernel.feeds.kafka.cluster import Cluster, Shared
+from martech.kernel.feeds.kafka.cluster import Cluster, Looks, Shared
 from martech.kernel.feeds.kafka.entry import Copy, entry_of
 from martech.kernel.feeds.kafka.topic import Topic, readable
 from martech.kernel.outbox import Recorded
@@ -45,7 +45,7 @@ class Page(NamedTuple):
 class Reading:
     """One subscription's way through a topic. Used in threads, one at a time."""
 
-    def __init__(self, cluster: Cluster, topic: Topic, looks: Shared, types: Sequence[str]) -> None:
+    def __init__(self, cluster: Cluster, topic: Topic, looks: Looks, types: Sequence[str]) -> None:
         """*looks* is for a look elsewhere in the topic, without leaving the place."""
         self._topic = topic
         self._looks = looks
