@@ -22,6 +22,8 @@ LEFT_OUT = (
 def altogether(counts: Counts, earlier: Collection[Counts]) -> Counts:
     """What all launches came to, the last with its *counts* and those that failed before it. Whom
     one of these reached counts there, and is none of the last one's duplicates."""
+    if not earlier:
+        return counts
     reached = sum(getattr(one, name) for one in earlier for name in REACHED)
     again = min(reached, counts.duplicate)
     return msgspec.structs.replace(
