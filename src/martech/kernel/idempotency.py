@@ -37,6 +37,7 @@ from sqlalchemy import (
 )
 
 from martech.kernel.columns import UtcDateTime, table, tenant_column
+from martech.kernel.commands import Unit
 from martech.kernel.errors import Conflict, Invalid, Malformed
 
 KEPT = timedelta(days=1)
@@ -91,15 +92,6 @@ class Transaction(Protocol):
     async def insert_new(
         self, table: Table, rows: Sequence[Mapping[str, Any]], *, returning: Sequence[str]
     ) -> Sequence[Row[Any]]: ...
-
-
-class Unit(Protocol):
-    """A unit of work of the kernel's, over all tenants (`db.Unit`)."""
-
-    @property
-    def now(self) -> datetime: ...
-
-    async def across(self, statement: Executable, /) -> "CursorResult[Any]": ...
 
 
 def idempotency_table(metadata: MetaData) -> Table:

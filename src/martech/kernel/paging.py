@@ -9,11 +9,13 @@ from typing import Annotated, TypeVar
 from uuid import UUID
 
 import msgspec
+from sqlalchemy.sql.selectable import GenerativeSelect
 
 from martech.kernel.clock import reachable
 from martech.kernel.errors import Invalid
 
 P = TypeVar("P", bound=tuple[object, ...])
+S = TypeVar("S", bound=GenerativeSelect)
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Small = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
@@ -36,3 +38,9 @@ def place(after: str, kind: type[P]) -> P:
     except (ValueError, Invalid, msgspec.MsgspecError):
         raise Invalid("This is no page's `next`. Leave it out to begin.", field="after") from None
     return found
+
+
+def last_looked_at(near: S, most: int) -> S:
+    """The last row of *near*, which is in order, that a page looks at which looks through *most* of
+    them, if there are so many. It goes on from there, whatever it has found."""
+    return near.offset(most - 1).limit(1)

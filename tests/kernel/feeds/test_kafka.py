@@ -1,6 +1,7 @@
 """What Kafka carries, and what it says where something is missing. On both databases."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator, Sequence
 from threading import Event
@@ -14,7 +15,7 @@ from martech.kernel.errors import Unavailable
 from martech.kernel.feeds import Feed
 from martech.kernel.feeds.broker import Mark
 from martech.kernel.feeds.kafka import KEPT, KafkaBroker, KafkaFeed, ToSend
-from martech.kernel.feeds.kafka.cluster import Cluster, Shared
+from martech.kernel.feeds.kafka.cluster import Cluster, Seldom, Shared
 from martech.kernel.feeds.kafka.entry import Copy, headers_of
 from martech.kernel.feeds.relay import Relay
 from martech.kernel.host import Host
@@ -26,6 +27,7 @@ from tests.sample.shop.module import module as shop_module
 
 pytestmark = pytest.mark.anyio
 
+KINDS = ("FAIL", "FAIL", "CONFWARN", "FAIL", "CONFWARN")
 SOLD, PRICE = "shop.sold.v1", "shop.price_changed.v1"
 
 
@@ -282,6 +284,12 @@ async def test_while_kafka_is_away_everything_waits(shop: Host) -> None:
         await feed.read(after=0, types=[SOLD])
     await feed.close()
     await broker.close()
+
+
+def test_that_a_connection_has_failed_is_said_seldom_and_all_else_each_time() -> None:
+    seldom = Seldom()
+    said = [logging.makeLogRecord({"args": (kind, "rdkafka#1", "refused")}) for kind in KINDS]
+    assert [seldom.filter(record) for record in said] == [True, False, True, False, True]
 
 
 async def test_who_waits_for_a_consumer_that_is_closed_waits_in_vain_and_no_longer() -> None:

@@ -21,14 +21,13 @@ SINGLY = "batch.num.messages=1"
 
 
 class MockKafka:
-    """Lives as long as this object. It makes no topic for who asks it to: those of *sources* are
+    """Lives as long as this object. It makes no topic for who asks it to: that of the shop is
     there."""
 
-    def __init__(self, *sources: str) -> None:
+    def __init__(self) -> None:
         self._cluster = Producer({"test.mock.num.brokers": 1, "log_level": 0})
         (broker,) = self._cluster.list_topics(timeout=10).brokers.values()
-        for source in sources or ("shop",):
-            self._cluster.list_topics(f"martech.outbox.{source}", timeout=10)
+        self._cluster.list_topics("martech.outbox.shop", timeout=10)
         self.host, self.port = broker.host, broker.port
         self.url = f"kafka://{self.host}:{self.port}"
 

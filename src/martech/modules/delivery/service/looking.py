@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, or_, select
 
 from martech.kernel.errors import NotFound
-from martech.kernel.paging import Moment, cursor, place
+from martech.kernel.paging import Moment, cursor, last_looked_at, place
 from martech.modules.delivery.contract import Channel, Message, Messages, Sends, ServerStatus, State
 from martech.modules.delivery.domain.claims import Claim, Claimed, feedback
 from martech.modules.delivery.domain.ledger import COUNTED, Kept
@@ -133,7 +133,7 @@ class Looking(Claiming):
         each mail; and without a bound, what is rare would be looked for among millions."""
         near = self._indexed(wanted._replace(status=None))
         last = select(messages.c.id).where(near).order_by(messages.c.id)
-        found = await self.tx.execute(last.offset(WALKED - 1).limit(1))
+        found = await self.tx.execute(last_looked_at(last, WALKED))
         horizon: UUID | None = found.scalar_one_or_none()
         if horizon is not None:
             near &= messages.c.id <= horizon

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
-from martech.kernel.paging import cursor, place
+from martech.kernel.paging import cursor, last_looked_at, place
 from martech.modules.profiles import domain
 from martech.modules.profiles.contract import Counts, Identity, Kind, People, Profile
 from martech.modules.profiles.service import pages
@@ -54,7 +54,7 @@ class Looking(Rows):
         if after is not None:
             shown.append(profiles.c.id > place(after, tuple[UUID])[0])
         near = select(profiles.c.id).where(*shown).order_by(profiles.c.id)
-        last = await self.tx.execute(pages.last_looked_at(near))
+        last = await self.tx.execute(last_looked_at(near, pages.LOOKED_THROUGH))
         horizon: UUID | None = last.scalar_one_or_none()
         if horizon is not None:
             shown.append(profiles.c.id <= horizon)

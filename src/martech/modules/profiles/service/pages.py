@@ -3,22 +3,12 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import TypeVar
-
-from sqlalchemy.sql.selectable import GenerativeSelect
-
-S = TypeVar("S", bound=GenerativeSelect)
 
 LOOKED_THROUGH = 5_000
 """Rows among which one page looks for those it shows: so long, on SQLite, everybody else waits."""
 
 BYTES = 4 * 1024 * 1024
 """What the rows of a page weigh together, but for a single one that weighs more."""
-
-
-def last_looked_at(near: S) -> S:
-    """The last row of *near*, which is in order, that a page looks at, if there are so many."""
-    return near.offset(LOOKED_THROUGH - 1).limit(1)
 
 
 def fitting(weights: Sequence[int]) -> int:

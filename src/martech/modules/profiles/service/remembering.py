@@ -20,7 +20,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from martech.kernel.paging import Moment, Number, cursor, place
+from martech.kernel.paging import Moment, Number, cursor, last_looked_at, place
 from martech.modules.profiles import domain
 from martech.modules.profiles.contract import EMPTY, Entries, Entry, Identity
 from martech.modules.profiles.service import pages
@@ -112,7 +112,7 @@ class Remembering(Rows):
         self, heads: Sequence[Head], start: Place | None, horizon: Place | None
     ) -> Place | None:
         near = self._newest(PLACE, heads, _between(start, horizon))
-        row = (await self.tx.execute(pages.last_looked_at(near))).one_or_none()
+        row = (await self.tx.execute(last_looked_at(near, pages.LOOKED_THROUGH))).one_or_none()
         return None if row is None else (row.timestamp, row.position)
 
     def _newest(
@@ -142,7 +142,7 @@ class Remembering(Rows):
             shown.append(activities.c.position > place(after, tuple[Number])[0])
         if event is not None:
             near = select(activities.c.position).where(*shown).order_by(activities.c.position)
-            last = await self.tx.execute(pages.last_looked_at(near))
+            last = await self.tx.execute(last_looked_at(near, pages.LOOKED_THROUGH))
             horizon = last.scalar_one_or_none()
             shown.append(activities.c.event == event)
         if horizon is not None:
