@@ -9,10 +9,12 @@ READY := $(VENV)/.ready
 EXPORT := $(BIN)/uv export --quiet --frozen --no-emit-project --no-header --no-annotate --format requirements-txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint clients bench chaos contracts migration extract lock
+.PHONY: help venv demo run test lint clients bench chaos contracts migration extract lock
 
 help: ## say what each target does
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+venv: $(READY) ## the environment alone, as every target makes it; then: . .venv/bin/activate
 
 demo: $(READY) ## a year of purchases in, a campaign out by SMTP, and a report that must agree (LIMIT=5000 for less, ARGS=--serve to look around)
 	$(BIN)/python -m demo $(if $(LIMIT),--limit $(LIMIT)) $(ARGS)

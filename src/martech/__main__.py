@@ -31,7 +31,7 @@ def main() -> None:
 
     Settings come from the environment: MARTECH_DATABASE_URL (sqlite:///var/martech, one file a
     module, or postgresql://…), MARTECH_<MODULE>_DATABASE_URL, MARTECH_<MODULE>_STORE_URL
-    (duckdb:///FILE?memory_mb=192), MARTECH_REDIS_URL, MARTECH_BROKER_URL (carries events between
+    (duckdb:///FILE?memory_mb=512), MARTECH_REDIS_URL, MARTECH_BROKER_URL (carries events between
     hosts), MARTECH_MODULES, MARTECH_PEERS (who is elsewhere: MODULE=http://HOST:PORT,…) and
     MARTECH_PEER_SECRET (the same on every host), MARTECH_HOST, MARTECH_PORT,
     MARTECH_PUBLIC_URL (how the world reaches us: links in mails), MARTECH_LOG_LEVEL,

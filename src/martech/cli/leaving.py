@@ -52,7 +52,7 @@ def extract_(module: str, folder: Path, remove: bool) -> None:
         serving = f"Whoever serves from here says MARTECH_PEERS={module}=http://… from now on."
         out.print(serving, soft_wrap=True)
         _show_mendings(mendings)
-        out.print("Now: make contracts, make lint, and commit.")
+        out.print("Now: make contracts, make lint test, and commit.")
         return
     out.print("\nThe next steps (docs/extraction.md has them all):")
     out.print(f"  cd {escape(str(folder))}", soft_wrap=True)
@@ -87,9 +87,9 @@ def move_data(settings: Settings, module: str, to: str | None, fold: bool, rehea
 
     \b
     Examples:
-      martech move-data personalization --to sqlite:////srv/personalization
+      martech move-data personalization --to sqlite:////home/me/personalization
       martech move-data personalization --to postgresql://martech@db2/martech --rehearse
-      MARTECH_PERSONALIZATION_DATABASE_URL=sqlite:////srv/personalization \\
+      MARTECH_PERSONALIZATION_DATABASE_URL=sqlite:////home/me/personalization \\
         martech move-data personalization --fold
     """
     if bool(to) == fold:
