@@ -6,7 +6,7 @@ import { daysAgo, time, today, ZONE } from "./format.js";
 import { House } from "./house.js";
 import { Incoming } from "./incoming.js";
 import { Segments } from "./segments.js";
-import { closed, printed, story, tell } from "./story.js";
+import { closed, printed, PURPOSE, story, tell } from "./story.js";
 
 const SECOND = 1000;
 const FIGURES = 2.5 * SECOND; // between questions to analytics, which cost more than the others
@@ -299,7 +299,9 @@ function draw() {
   show(at("leave"), !!key);
   say(at("printed"), printed(state.server) ?? "");
   show(at("printed"), !!printed(state.server));
-  tell(at("story"), key && state.people !== undefined ? story(state) : key && state.errors.people ? story(state) : closed(state));
+  const sentences = key && (state.people !== undefined || state.errors.people) ? story(state) : closed(state);
+  tell(at("story"), sentences);
+  show(at("purpose"), !sentences.includes(PURPOSE)); // it is said once, as long as nothing else is to be told in large
   const there = {
     incoming: key && (state.tracking || state.people),
     segments: key && state.segments,
@@ -332,7 +334,7 @@ function note(panel, words) {
 function pulse() {
   const line = at("pulse");
   show(line, !!key || !!lost);
-  say(line, lost ? `No answer since ${time(lost)}. Trying again…` : "live");
+  say(line, lost ? `The server stopped answering at ${time(lost)}. What you see is from then; trying again…` : "live");
   set(line, "data-state", lost ? "bad" : "good");
   document.body.classList.toggle("stale", !!lost);
 }
