@@ -103,7 +103,9 @@ class Demo:
             said = "  the platform has stopped; `make demo ARGS=--serve` leaves it running"
             self._console.print(said, highlight=False)
             return
-        self._console.print("  still serving; press Ctrl-C to end", highlight=False)
+        self._console.print(
+            "  the page stays until Ctrl-C; --no-serve ends at once", highlight=False
+        )
         try:
             while True:
                 server.check()
@@ -144,7 +146,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, default=Path("var/demo"), help="its own folder")
     parser.add_argument("--cache", type=Path, default=Path("var/cache"), help="for the dataset")
     parser.add_argument("--open", action="store_true", help="open the page where one can watch")
-    parser.add_argument("--serve", action="store_true", help="go on serving at the end")
+    parser.add_argument(
+        "--serve",
+        action=argparse.BooleanOptionalAction,
+        default=sys.stdout.isatty(),  # somebody looks, so the page stays to be looked at
+        help="go on serving at the end, as on a terminal, or end at once, as elsewhere",
+    )
     parser.add_argument(
         "--day",
         type=date.fromisoformat,
