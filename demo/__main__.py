@@ -24,6 +24,8 @@ from demo.rest import Rest
 from demo.state import Home, State
 from demo.telling import STAGES, Telling
 
+TENANT = "The Complete Journey (a replay of 2017)"
+
 
 class Demo:
     """The story with everything it needs, and how long it took."""
@@ -116,7 +118,7 @@ class Demo:
     def _create_tenant(self, state: State) -> None:
         """Its keys are printed once, each on a line of its own."""
         platform.command(self._home, "migrate")
-        printed = platform.command(self._home, "tenant", "create", "The Complete Journey")
+        printed = platform.command(self._home, "tenant", "create", TENANT)
         for line in printed.splitlines():
             if line.startswith("mtw_"):
                 state.write_key = line
