@@ -68,6 +68,7 @@ def test_a_key_in_the_address_leaves_it_and_is_told_to_nobody(
 ) -> None:
     page.go(f"{served.url}/#key={served.secret_key}")
     page.until("#incoming .now", "events a second")
+    page.until("#tenant", "tenant: first")
     assert page.ask("address") == f"{served.url}/"
     assert all(url.startswith(f"{served.url}/") for url in page.list("asked"))
     page.go(f"{served.url}/")  # this tab remembers
@@ -141,7 +142,9 @@ def test_what_a_peer_told_is_not_called_heard_while_it_is_away(
     secret = {"MARTECH_PEER_SECRET": "0123456789abcdef"}
     with platform(tmp_path, MARTECH_MODULES="access,profiles", **away, **secret) as alone:
         page.go(alone.url)
-        page.until("#story", "2 modules, but what tracking told cannot be heard: its host")
+        page.until(
+            "#story", "2 modules, but what tracking told cannot be heard: its host does not answer"
+        )
         page.until("#house li[data-state=bad]", "profiles.*cannot hear tracking")
         page.until("#house li[data-state=good]", "access.*ready.*receives from no other module")
         is_quiet(page)

@@ -16,7 +16,7 @@ export class House {
       set(node, "data-state", state);
       const from = [...new Set((one.subscriptions ?? []).map((each) => each.source))];
       say(node.hears, `receives from ${from.length ? from.join(", ") : "no other module"}`);
-      say(node.told, `${many(one.told ?? 0, "event")} published`);
+      say(node.told, `${many(one.told ?? 0, "message")} published`);
     });
   }
 }

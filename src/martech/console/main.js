@@ -193,6 +193,11 @@ function remember() {
   if (state.seen.length > MOST_SEEN) state.seen.splice(1, 2);
 }
 
+// Whose key it is.
+async function tenant() {
+  await ask("tenant", "/access/v1/tenant", {}, ({ name }) => name);
+}
+
 // One currency, or none that all orders share.
 async function currency() {
   await ask("currency", "/analytics/v1/breakdown", { event: ORDER, by: "currency", limit: 2 }, ({ data }) =>
@@ -315,6 +320,7 @@ function draw() {
     note(at(name), refused[0] ?? "");
     if (there[name]) panel.update(state);
   }
+  say(at("tenant"), state.tenant ? ` · tenant: ${state.tenant}` : "");
   at("console").classList.toggle("narrow-missing", !state.segments);
   pulse();
 }
@@ -345,3 +351,4 @@ every(FIGURES, figures);
 every(FIGURES, outcome);
 every(SECOND * 2, mail);
 every(SELDOM, currency);
+every(SELDOM, tenant);

@@ -27,7 +27,7 @@ function standing(modules) {
   const away = silent(modules);
   if (away.length) return ["but what ", b(away.join(" and ")), " told cannot be heard: its host does not answer."];
   const late = behind(modules);
-  return [late ? `${many(late, "item")} on their way.` : "everything told has been heard."];
+  return [late ? `${many(late, "event")} still to process.` : "everything told has been heard."];
 }
 
 // What is to be said of every mail: a server that takes them, and still a problem.
