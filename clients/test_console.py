@@ -8,6 +8,7 @@ import pytest
 
 from clients.browser import Browser, browser
 from clients.platform import Platform, platform
+from tests.servers import free_port
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -54,7 +55,7 @@ def number(text: str) -> int:
 
 def test_without_a_key_it_says_what_is_running(served: Platform, page: Browser) -> None:
     page.go(served.url)
-    page.until("#story", r"martech is running: \d+ modules")
+    page.until("#story", r"Collects what customers do.*martech is running: \d+ modules")
     page.until("#house li", "tracking")
     page.until("#welcome label", "secret key")
     for panel in ("#incoming", "#segments", "#campaign"):
@@ -67,6 +68,7 @@ def test_a_key_in_the_address_leaves_it_and_is_told_to_nobody(
 ) -> None:
     page.go(f"{served.url}/#key={served.secret_key}")
     page.until("#incoming .now", "events a second")
+    page.until("#tenant", "tenant: first")
     assert page.ask("address") == f"{served.url}/"
     assert all(url.startswith(f"{served.url}/") for url in page.list("asked"))
     page.go(f"{served.url}/")  # this tab remembers
@@ -102,6 +104,7 @@ def test_what_is_sent_is_seen_as_it_comes(served: Platform, page: Browser) -> No
     page.until("#incoming .now .value", r"^[1-9]")  # for some seconds only
     page.until(PEOPLE, f"^{before + 1200:,}$")
     page.until("#story", f"{before + 1200:,} people are known")
+    page.until("#purpose", "Collects what customers do")
     is_quiet(page)
 
 
@@ -132,6 +135,79 @@ def test_what_is_not_hosted_is_left_out(tmp_path: Path, page: Browser) -> None:
         assert all("404" in line for line in said), said  # the browser's own word for a question
 
 
+def test_what_a_peer_told_is_not_called_heard_while_it_is_away(
+    tmp_path: Path, page: Browser
+) -> None:
+    away = {"MARTECH_PEERS": f"tracking=http://127.0.0.1:{free_port()}"}
+    secret = {"MARTECH_PEER_SECRET": "0123456789abcdef"}
+    with platform(tmp_path, MARTECH_MODULES="access,profiles", **away, **secret) as alone:
+        page.go(alone.url)
+        page.until(
+            "#story", "2 modules, but what tracking told cannot be heard: its host does not answer"
+        )
+        page.until("#house li[data-state=bad]", "profiles.*cannot hear tracking")
+        page.until("#house li[data-state=good]", "access.*ready.*receives from no other module")
+        is_quiet(page)
+
+
+TOLD = [
+    ({"trait": "email", "is": "exists"}, "Email is known"),
+    ({"trait": "city", "is": "one_of", "value": ["Ulm", "Bonn"]}, "City is one of Ulm, Bonn"),
+    ({"not": {"trait": "age", "is": "less_than", "value": 18}}, "Not (age is less than 18)"),
+    (
+        {"event": "Seen", "at_least": 1, "at_most": 5, "within": "P30D"},
+        "Did “Seen” at least once and at most 5 times within 30 days",
+    ),
+    ({"event": "Seen", "less_than": 3}, "Did “Seen” fewer than 3 times"),
+    ({"event": "Seen", "at_most": 0, "within": "PT1H"}, "Never did “Seen” within 1 hour"),
+    (
+        {
+            "all": [
+                {"trait": "email", "is": "exists"},
+                {"event": "Bought", "at_least": 100},
+                {"event": "Bought", "sum": "revenue", "at_least": 5000},
+            ]
+        },
+        (
+            "Email is known and did “Bought” at least 100 times"
+            " and total revenue of “Bought” is at least 5,000"
+        ),
+    ),
+    (
+        {
+            "any": [
+                {
+                    "event": "Bought",
+                    "sum": "products.total",
+                    "more_than": 9,
+                    "where": [
+                        {"property": "channel", "is": "equals", "value": "web"},
+                        {"property": "gift", "is": "missing"},
+                    ],
+                    "within": "P1W",
+                },
+                {"trait": "club", "is": "contains", "value": "x"},
+            ]
+        },
+        (
+            "Products.total of “Bought” (where channel is web and gift is not known) within 1 week"
+            " is more than 9 or club contains x"
+        ),
+    ),
+]
+
+
+def test_a_condition_reads_as_a_sentence(tmp_path: Path, page: Browser) -> None:
+    with platform(tmp_path) as served:
+        for n, (condition, _) in enumerate(TOLD):
+            segment = {"name": f"The {n}.", "condition": condition}
+            served.post("/personalization/v1/segments", segment)
+        page.go(f"{served.url}/#key={served.secret_key}")
+        for n, (_, sentence) in enumerate(TOLD):
+            page.until(f"#segments li:has-text('The {n}.') .condition", f"^{re.escape(sentence)}$")
+        is_quiet(page)
+
+
 def test_a_key_that_may_not_look_is_told_so(served: Platform, page: Browser) -> None:
     issued = served.post(
         "/access/v1/keys", {"name": "half", "kind": "secret", "scopes": ["tracking:read"]}
@@ -149,7 +225,7 @@ def test_when_the_server_goes_it_says_so_and_comes_back_with_it(
         page.go(f"{first.url}/#key={first.secret_key}")
         page.until("#incoming .now", "events a second")
         page.until("#pulse", "live")
-    page.until("#pulse", r"No answer since \d\d:\d\d:\d\d")
+    page.until("#pulse", r"stopped answering at \d\d:\d\d:\d\d\. What you see is from then")
     assert page.sees("#incoming")
     with platform(tmp_path, port=first.port) as again:
         again.send([order("late", 5)])
@@ -211,7 +287,7 @@ def test_a_campaign_is_told_from_its_audience_to_what_it_brought(
         page.until("#campaign .pill", "completed")
         served.send([order("member-1", 1234.5, HOSTILE), order("somebody", 99)])
         page.until("#campaign [data-key=converted] .value", "^1$")
-        page.until("#story", r"1 of those it reached bought for \$1,235")
+        page.until("#story", r"1 of those who got it bought afterwards, for \$1,235")
         page.until("#campaign .departments", re.escape(HOSTILE))
         page.until("[data-tile=revenue] .value", r"^\$1,334")
         page.until("#campaign .days svg[aria-label*='highest is $1,235']")

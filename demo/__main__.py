@@ -24,6 +24,8 @@ from demo.rest import Rest
 from demo.state import Home, State
 from demo.telling import STAGES, Telling
 
+TENANT = "The Complete Journey (a replay of 2017)"
+
 
 class Demo:
     """The story with everything it needs, and how long it took."""
@@ -103,7 +105,9 @@ class Demo:
             said = "  the platform has stopped; `make demo ARGS=--serve` leaves it running"
             self._console.print(said, highlight=False)
             return
-        self._console.print("  still serving; press Ctrl-C to end", highlight=False)
+        self._console.print(
+            "  the page stays until Ctrl-C; --no-serve ends at once", highlight=False
+        )
         try:
             while True:
                 server.check()
@@ -114,7 +118,7 @@ class Demo:
     def _create_tenant(self, state: State) -> None:
         """Its keys are printed once, each on a line of its own."""
         platform.command(self._home, "migrate")
-        printed = platform.command(self._home, "tenant", "create", "The Complete Journey")
+        printed = platform.command(self._home, "tenant", "create", TENANT)
         for line in printed.splitlines():
             if line.startswith("mtw_"):
                 state.write_key = line
@@ -144,7 +148,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, default=Path("var/demo"), help="its own folder")
     parser.add_argument("--cache", type=Path, default=Path("var/cache"), help="for the dataset")
     parser.add_argument("--open", action="store_true", help="open the page where one can watch")
-    parser.add_argument("--serve", action="store_true", help="go on serving at the end")
+    parser.add_argument(
+        "--serve",
+        action=argparse.BooleanOptionalAction,
+        default=sys.stdout.isatty(),  # somebody looks, so the page stays to be looked at
+        help="go on serving at the end, as on a terminal, or end at once, as elsewhere",
+    )
     parser.add_argument(
         "--day",
         type=date.fromisoformat,

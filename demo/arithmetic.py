@@ -272,7 +272,7 @@ def figures(home: Path, parquet: Path) -> Figures:
     campaign = told.campaign()
     on = on_days(told, home / "mails.jsonl", home / "people.jsonl")
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    if campaign["delivered"] and on.get(f"delivered on {today}") == campaign["delivered"]:
+    if campaign["orders converted"] and on.get(f"delivered on {today}") == campaign["delivered"]:
         # December came on the same day too; where midnight passed, nobody can say which orders
         on[f"orders converted on {today}"] = campaign["orders converted"]
     return told.people() | told.days() | campaign | on

@@ -16,7 +16,7 @@ from demo.failure import Failure
 from demo.rest import Rest
 
 SEGMENT = "Good customers"
-CAMPAIGN = "December mailing"
+CAMPAIGN = "December mailing (a replay of 2017)"
 SEGMENTS = "/personalization/v1/segments"
 CAMPAIGNS = "/campaigns/v1/campaigns"
 LOOK_SECONDS = 0.1

@@ -129,6 +129,7 @@ class Telling:
             f"  “{marketer.CAMPAIGN}”: {counts.delivered:,} delivered,"
             f" {counts.bounced:,} refused by the mail server",
             highlight=False,
+            soft_wrap=True,
         )
 
     def _people(self) -> None:

@@ -166,6 +166,7 @@ async def test_the_landing_page_says_what_runs_and_how_far_it_is(served: Served)
     before = (await served.client.get("/", headers=AS_JSON)).json()
     (heard,) = [s for s in behind(before) if s["name"] == "ledger.write_sales_down"]
     assert (heard["source"], heard["behind"], heard["parked"]) == ("shop", 3, 0)
+    assert "3 events still to process." in (await served.client.get("/")).text
     await Bus(served.host).settle()
     async with serve(databases.SAMPLE, served.host.settings) as later:
         after = (await later.client.get("/", headers=AS_JSON)).json()

@@ -48,6 +48,25 @@ def test_the_first_start_makes_the_databases_and_prints_keys_once(tmp_path: Path
         assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("settings", "reached"),
+    [
+        ({}, "http://127.0.0.1:{port}"),
+        ({"MARTECH_HOST": "0.0.0.0"}, "http://127.0.0.1:{port}"),  # as in a container
+        ({"MARTECH_PUBLIC_URL": "https://mail.example/"}, "https://mail.example"),
+    ],
+)
+def test_the_links_it_prints_lead_to_where_it_is_reached(
+    tmp_path: Path, settings: dict[str, str], reached: str
+) -> None:
+    with serving(environment(tmp_path, **settings)) as served:
+        assert served.process.stdout
+        begun, link = served.said[-1], served.process.stdout.readline()
+        base = reached.format(port=served.url.rpartition(":")[2])
+        assert f"(docs: {base}/docs)" in begun
+        assert link == f"look at it: {base}/#key={served.keys()['mts']}\n"
+
+
 def test_sigterm_lets_a_request_finish(tmp_path: Path) -> None:
     slow = environment(tmp_path, MARTECH_FAILPOINTS="http.before_reply=sleep:1500")
     with serving(slow) as served, ThreadPoolExecutor(1) as pool:

@@ -28,12 +28,14 @@ def serve(settings: Settings, http_only: bool) -> None:
     """
     asyncio.run(app.prepare(settings))
     secret = _print_first_keys(settings)
-    address = f"http://{settings.host}:{settings.port}"
+    link = settings.public  # which leads somewhere even where it listens everywhere
+    place = f"{settings.host}:{settings.port}"
 
     def started() -> None:
-        out.print(f"[bold]martech[/] {__version__} serves on {address} (docs: {address}/docs)")
+        said = f"[bold]martech[/] {__version__} serves on {place} (docs: {link}/docs)"
+        out.print(said, soft_wrap=True)
         if secret:
-            out.print(f"look at it: {address}/#key={secret}", soft_wrap=True)
+            out.print(f"look at it: {link}/#key={secret}", soft_wrap=True)
 
     sys.exit(app.serve(settings, http_only=http_only, started=started))
 

@@ -6,6 +6,7 @@ const TESTS = {
   more_than: "is more than", at_most: "is at most", less_than: "is less than", exists: "is known", missing: "is not known",
 };
 const BOUNDS = { at_least: "at least", more_than: "more than", at_most: "at most", less_than: "less than" };
+const TIMES = { ...BOUNDS, less_than: "fewer than" };
 const UNITS = { W: "week", D: "day", H: "hour", M: "minute", S: "second" };
 const MONEY = ["revenue", "total", "price", "value"];
 
@@ -34,14 +35,18 @@ function joined(parts, word, currency, outermost) {
 
 const asked = (name, { is, value }) => [name, known(TESTS[is]), plain(value)].filter(Boolean).join(" ");
 
+// “did “Order Completed” at least 3 times within 30 days”, and “total revenue of “Order Completed” is at least $99”.
 function behaviour(given, currency) {
   const { event, sum, within, where } = given;
-  const bounds = Object.keys(BOUNDS).filter((name) => given[name] !== undefined).map((name) => [BOUNDS[name], given[name]]);
-  const amount = (value) => (!sum ? times(value) : MONEY.includes(sum.split(".").at(-1)) ? money(value, currency) : number(value));
-  const said = bounds.map(([word, value]) => `${word} ${amount(value)}`).join(", ");
-  const only = (where ?? []).map((one) => asked(one.property, one)).join(", ");
-  const what = sum ? `${sum} of “${event}” adds up to ${said}` : `“${event}” ${said}`;
-  return [what, within ? `within ${duration(within)}` : "", only ? `where ${only}` : ""].filter(Boolean).join(" ");
+  const only = (where ?? []).map((one) => asked(one.property, one)).join(" and ");
+  const named = only ? `“${event}” (where ${only})` : `“${event}”`;
+  const time = within ? ` within ${duration(within)}` : "";
+  const bounds = Object.keys(BOUNDS).filter((name) => given[name] !== undefined).map((name) => [name, given[name]]);
+  if (!sum && (given.at_most === 0 || given.less_than === 1)) return `never did ${named}${time}`;
+  if (!sum) return `did ${named} ${bounds.map(([name, value]) => `${TIMES[name]} ${times(value)}`).join(" and ")}${time}`;
+  const amount = (value) => (MONEY.includes(sum.split(".").at(-1)) ? money(value, currency) : number(value));
+  const total = sum.split(".").at(-1) === "total" ? sum : `total ${sum}`;
+  return `${total} of ${named}${time} is ${bounds.map(([name, value]) => `${BOUNDS[name]} ${amount(value)}`).join(" and ")}`;
 }
 
 const times = (count) => (count === 1 ? "once" : many(count, "time"));

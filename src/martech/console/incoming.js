@@ -71,13 +71,13 @@ export class Incoming {
       const last = rates.slice(-3);
       say(this.now.value, number(last.reduce((sum, rate) => sum + rate, 0) / Math.max(1, last.length)));
       const refused = tracking.rejected ? `, ${number(tracking.rejected)} refused` : "";
-      say(this.now.note, `${number(tracking.accepted)} taken in all together${refused}`);
+      say(this.now.note, `${number(tracking.accepted)} accepted so far${refused}`);
       this.line.update({ name: "events a second", data: rates });
     }
     show(this.people.node, !!people);
     if (people) {
       say(this.people.value, number(people.people));
-      say(this.people.note, `by ${many(people.identities, "name and address", "names and addresses")}`);
+      say(this.people.note, `by ${many(people.identities, "id or e-mail address", "ids and e-mail addresses")}`);
     }
     this.chart(state);
   }

@@ -6,7 +6,7 @@ import { daysAgo, time, today, ZONE } from "./format.js";
 import { House } from "./house.js";
 import { Incoming } from "./incoming.js";
 import { Segments } from "./segments.js";
-import { closed, printed, story, tell } from "./story.js";
+import { closed, printed, PURPOSE, story, tell } from "./story.js";
 
 const SECOND = 1000;
 const FIGURES = 2.5 * SECOND; // between questions to analytics, which cost more than the others
@@ -193,6 +193,11 @@ function remember() {
   if (state.seen.length > MOST_SEEN) state.seen.splice(1, 2);
 }
 
+// Whose key it is.
+async function tenant() {
+  await ask("tenant", "/access/v1/tenant", {}, ({ name }) => name);
+}
+
 // One currency, or none that all orders share.
 async function currency() {
   await ask("currency", "/analytics/v1/breakdown", { event: ORDER, by: "currency", limit: 2 }, ({ data }) =>
@@ -299,7 +304,9 @@ function draw() {
   show(at("leave"), !!key);
   say(at("printed"), printed(state.server) ?? "");
   show(at("printed"), !!printed(state.server));
-  tell(at("story"), key && state.people !== undefined ? story(state) : key && state.errors.people ? story(state) : closed(state));
+  const sentences = key && (state.people !== undefined || state.errors.people) ? story(state) : closed(state);
+  tell(at("story"), sentences);
+  show(at("purpose"), !sentences.includes(PURPOSE)); // it is said once, as long as nothing else is to be told in large
   const there = {
     incoming: key && (state.tracking || state.people),
     segments: key && state.segments,
@@ -313,6 +320,7 @@ function draw() {
     note(at(name), refused[0] ?? "");
     if (there[name]) panel.update(state);
   }
+  say(at("tenant"), state.tenant ? ` · tenant: ${state.tenant}` : "");
   at("console").classList.toggle("narrow-missing", !state.segments);
   pulse();
 }
@@ -332,7 +340,7 @@ function note(panel, words) {
 function pulse() {
   const line = at("pulse");
   show(line, !!key || !!lost);
-  say(line, lost ? `No answer since ${time(lost)}. Trying again…` : "live");
+  say(line, lost ? `The server stopped answering at ${time(lost)}. What you see is from then; trying again…` : "live");
   set(line, "data-state", lost ? "bad" : "good");
   document.body.classList.toggle("stale", !!lost);
 }
@@ -343,3 +351,4 @@ every(FIGURES, figures);
 every(FIGURES, outcome);
 every(SECOND * 2, mail);
 every(SELDOM, currency);
+every(SELDOM, tenant);

@@ -1,9 +1,9 @@
 // What is happening, in words: the same figures as below, told as one would tell a visitor.
-import { h } from "./dom.js";
-import { behind } from "./house.js";
+import { at, h } from "./dom.js";
+import { behind, parked, silent } from "./house.js";
 import { many, money, number, when } from "./format.js";
 
-const PURPOSE = ["Hear what customers do, write to the right ones, and see what it brought."];
+export const PURPOSE = [at("purpose").textContent]; // it stands in index.html, at the top of the page
 
 const b = (text) => h("b", {}, text);
 const name = (text) => h("em", {}, text);
@@ -17,12 +17,17 @@ export function closed({ modules }) {
   if (!modules) return [PURPOSE];
   const away = modules.filter((one) => one.available === false).map((one) => one.name);
   if (away.length) return [["martech is running, but the database of ", b(away.join(" and ")), " does not answer."]];
+  return [PURPOSE, ["martech is running: ", b(many(modules.length, "module")), ", ", ...standing(modules)]];
+}
+
+// As the server says it to whoever has no script.
+function standing(modules) {
+  const aside = parked(modules);
+  if (aside) return [`${number(aside)} parked: see martech parked list.`];
+  const away = silent(modules);
+  if (away.length) return ["but what ", b(away.join(" and ")), " told cannot be heard: its host does not answer."];
   const late = behind(modules);
-  return [
-    PURPOSE,
-    ["martech is running: ", b(many(modules.length, "module")), ", ",
-      late ? `${many(late, "item")} on their way.` : "everything told has been heard."],
-  ];
+  return [late ? `${many(late, "event")} still to process.` : "everything told has been heard."];
 }
 
 // What is to be said of every mail: a server that takes them, and still a problem.
@@ -84,7 +89,7 @@ const heard = (counts) => (counts.opened ? [", ", b(number(counts.opened)), " op
 
 function bought(conversions, currency) {
   if (!conversions?.converted) return [];
-  return [[b(number(conversions.converted)), " of those it reached bought for ", b(money(conversions.total, currency)), "."]];
+  return [[b(number(conversions.converted)), " of those who got it bought afterwards, for ", b(money(conversions.total, currency)), "."]];
 }
 
 export function tell(host, sentences) {

@@ -35,12 +35,14 @@ async def test_who_listens_to_a_peer_that_is_away_is_available(sample_url: str) 
     async with serve([ledger], settings) as served:
         landing = await served.client.get("/", headers={"accept": "application/json"})
         page = (await served.client.get("/", headers={"accept": "text/html"})).text
+        card = (await served.client.get("/_modules", headers={"accept": "text/html"})).text
         numbers = (await served.client.get("/metrics")).text
     (module,) = landing.json()["modules"]
     assert module["available"]
     heard = [(s["name"], s["behind"], s["parked"]) for s in module["subscriptions"]]
     assert heard == [(name, None, 0) for name in SUBSCRIPTIONS]
     assert "What shop told cannot be heard" in page
+    assert "0 told · cannot hear shop" in card
     assert 'martech_module_available{module="ledger"} 1.0' in numbers
     labels = f'source="shop",subscription="{SUBSCRIPTIONS[0]}"'
     assert f"martech_bus_source_available{{{labels}}} 0.0" in numbers

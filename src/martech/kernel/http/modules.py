@@ -56,7 +56,9 @@ def verdict(standing: ModuleStanding) -> str:
         return "its database, or its store, does not answer"
     parked = standing.parked + sum(heard.parked for heard in standing.subscriptions)
     behind = sum(heard.behind or 0 for heard in standing.subscriptions)
+    silent = sorted({heard.source for heard in standing.subscriptions if heard.behind is None})
     facts = [f"{standing.told:,} told"]
+    facts += [f"cannot hear {', '.join(silent)}"] if silent else []
     facts += [f"{behind:,} on their way"] if behind else []
     facts += [f"{standing.due:,} commands due"] if standing.due else []
     facts += [f"{parked:,} parked"] if parked else []

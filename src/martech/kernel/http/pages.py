@@ -147,7 +147,9 @@ def _verdict(modules: Sequence[ModuleStanding]) -> str:
     if silent := sorted({s.source for s in subscriptions if s.behind is None}):
         return f"What {' and '.join(silent)} told cannot be heard: its host does not answer."
     behind = sum(s.behind or 0 for s in subscriptions)
-    return f"{behind:,} items on their way." if behind else "Everything told has been heard."
+    if behind:
+        return f"{behind:,} event{'' if behind == 1 else 's'} still to process."
+    return "Everything told has been heard."
 
 
 def _module(module: ModuleStanding) -> str:
