@@ -16,7 +16,7 @@ help: ## say what each target does
 
 venv: $(READY) ## the environment alone, as every target makes it; then: . .venv/bin/activate
 
-demo: $(READY) ## a year of purchases in, a campaign out by SMTP, and a report that must agree (LIMIT=5000 for less, ARGS=--serve to look around)
+demo: $(READY) ## a year of purchases in, a campaign out by SMTP, and a report that must agree (LIMIT=5000 for less, ARGS=--no-serve to end at once)
 	$(BIN)/python -m demo $(if $(LIMIT),--limit $(LIMIT)) $(ARGS)
 
 run: $(READY) ## serve on http://127.0.0.1:8000, printing a first tenant's keys once
