@@ -16,6 +16,7 @@ from martech.kernel.host import Host
 from martech.kernel.http.server import GARBAGE
 from martech.kernel.settings import Settings
 from tests import databases, servers
+from tests.chaos.choosing import whole_on
 from tests.chaos.verdicts import Verdicts
 
 MEMORY = Path("/dev/shm")
@@ -32,6 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_full: has no short form; `make chaos` runs it")
+    config.addinivalue_line("markers", "one_database: in a short run one, which the commit chooses")
     config.addinivalue_line("markers", "whole: needs the inside of every module")
     if config.getoption("--full"):
         config.pluginmanager.register(Verdicts())
@@ -57,11 +59,19 @@ def _work_in_memory() -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--full"):
-        items[:] = [item for item in items if item.get_closest_marker("only_full") is None]
+        items[:] = [item for item in items if _in_short(item)]
     if set(faces()) - set(installed()):  # a module is elsewhere
         whole = {item for item in items if _is_of_the_whole(item)}
         config.hook.pytest_deselected(items=list(whole))
         items[:] = [item for item in items if item not in whole]
+
+
+def _in_short(item: pytest.Item) -> bool:
+    """Everything but what has no short form, or is told of the other database."""
+    varied = getattr(item, "callspec", None)
+    kind = varied.params.get("kind") if varied else None
+    on_one = kind is None or item.get_closest_marker("one_database") is None
+    return item.get_closest_marker("only_full") is None and (on_one or kind == whole_on())
 
 
 def _is_of_the_whole(item: pytest.Item) -> bool:
