@@ -22,10 +22,6 @@ from tests.chaos.verdicts import Verdicts
 MEMORY = Path("/dev/shm")
 ENOUGH = 4 * 2**30  # bytes: three workers were seen to hold a third of them
 
-# how busy the machine is says nothing about a property
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="guarantees at full size (make chaos)")
@@ -35,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_full: has no short form; `make chaos` runs it")
     config.addinivalue_line("markers", "one_database: in a short run one, which the commit chooses")
     config.addinivalue_line("markers", "whole: needs the inside of every module")
+    _draw_examples(4 if config.getoption("--full") else 1)
     if config.getoption("--full"):
         config.pluginmanager.register(Verdicts())
     else:
@@ -48,6 +45,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int,
     processors = yield
     asked = "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ or config.getoption("--full")
     return processors if asked else processors + processors // 2
+
+
+def _draw_examples(times: int) -> None:
+    """Of a property 100, and 250 where it says `@settings.get_profile("thorough")`; *times* so
+    many. How busy the machine is says nothing about one."""
+    for profile, examples in (("usual", 100), ("thorough", 250)):
+        hypothesis.settings.register_profile(profile, deadline=None, max_examples=examples * times)
+    hypothesis.settings.load_profile("usual")
 
 
 def _work_in_memory() -> None:
