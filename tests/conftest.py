@@ -16,14 +16,11 @@ from martech.kernel.host import Host
 from martech.kernel.http.server import GARBAGE
 from martech.kernel.settings import Settings
 from tests import databases, servers
+from tests.chaos.choosing import whole_on
 from tests.chaos.verdicts import Verdicts
 
 MEMORY = Path("/dev/shm")
 ENOUGH = 4 * 2**30  # bytes: three workers were seen to hold a third of them
-
-# how busy the machine is says nothing about a property
-hypothesis.settings.register_profile("untimed", deadline=None)
-hypothesis.settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,7 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_full: has no short form; `make chaos` runs it")
+    config.addinivalue_line("markers", "one_database: in a short run one, which the commit chooses")
     config.addinivalue_line("markers", "whole: needs the inside of every module")
+    _draw_examples(4 if config.getoption("--full") else 1)
     if config.getoption("--full"):
         config.pluginmanager.register(Verdicts())
     else:
@@ -48,6 +47,14 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, int,
     return processors if asked else processors + processors // 2
 
 
+def _draw_examples(times: int) -> None:
+    """Of a property 100, and 250 where it says `@settings.get_profile("thorough")`; *times* so
+    many. How busy the machine is says nothing about one."""
+    for profile, examples in (("usual", 100), ("thorough", 250)):
+        hypothesis.settings.register_profile(profile, deadline=None, max_examples=examples * times)
+    hypothesis.settings.load_profile("usual")
+
+
 def _work_in_memory() -> None:
     """What tests write is gone when they end: where there is room, it never sees a disk."""
     room = shutil.disk_usage(MEMORY).free if os.access(MEMORY, os.W_OK) else 0
@@ -57,11 +64,19 @@ def _work_in_memory() -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--full"):
-        items[:] = [item for item in items if item.get_closest_marker("only_full") is None]
+        items[:] = [item for item in items if _in_short(item)]
     if set(faces()) - set(installed()):  # a module is elsewhere
         whole = {item for item in items if _is_of_the_whole(item)}
         config.hook.pytest_deselected(items=list(whole))
         items[:] = [item for item in items if item not in whole]
+
+
+def _in_short(item: pytest.Item) -> bool:
+    """Everything but what has no short form, or is told of the other database."""
+    varied = getattr(item, "callspec", None)
+    kind = varied.params.get("kind") if varied else None
+    on_one = kind is None or item.get_closest_marker("one_database") is None
+    return item.get_closest_marker("only_full") is None and (on_one or kind == whole_on())
 
 
 def _is_of_the_whole(item: pytest.Item) -> bool:

@@ -1,9 +1,9 @@
 """The sample kitchen at work: order something, and see what was done."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,10 @@ from martech.kernel.messages import Command
 from tests.sample.kitchen.adapters import Street
 
 TENANT, OTHER = UUID(int=1), UUID(int=2)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+Open = Callable[..., Awaitable[Host]]
+"""Opens a host."""
 
 
 async def order(

@@ -8,10 +8,10 @@
 
 PostgreSQL is `MARTECH_TEST_POSTGRES_URL` (a superuser's), else `initdb` and `postgres` on PATH or
 where Debian puts them, else a wheel of the dev lock. Redis is `MARTECH_TEST_REDIS_URL` (its
-databases are emptied), else `valkey-server` or `redis-server` on PATH, else the wheel. `tansu` is
-that on PATH, else that of the wheel. What is not found is an error that names it; nothing is ever
-skipped. Servers end with the tests (see `watchers`). Durability is switched off (`fsync`), for they
-never outlive a machine.
+databases are emptied, each worker's share by itself), else `valkey-server` or `redis-server` on
+PATH, else the wheel. `tansu` is that on PATH, else that of the wheel. What is not found is an error
+that names it; nothing is ever skipped. Servers end with the tests (see `watchers`). Durability is
+switched off (`fsync`), for they never outlive a machine.
 """
 
 import asyncio
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 DEBIAN = Path("/usr/lib/postgresql")
 PATIENCE = 30.0
+AT_ONCE = 2  # databases of one Redis in a test's hands
 FAST = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -210,10 +211,28 @@ def fresh_redis() -> str:
 
     with client.Redis.from_url(redis().url) as connection:
         databases = int(connection.config_get("databases")["databases"])
-    url = _with_path(redis().url, str(next(_numbers) % databases))
+    mine = databases_of_ours(databases)
+    url = _with_path(redis().url, str(mine[next(_numbers) % len(mine)]))
     with client.Redis.from_url(url) as connection:
         connection.flushdb()
     return url
+
+
+def databases_of_ours(databases: int) -> range:
+    """This worker's share of so many: the server may be every worker's, and each empties its own.
+
+    Raises `Missing` when they are too few.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    each = databases // workers
+    if each < AT_ONCE:
+        raise Missing(
+            f"The Redis of MARTECH_TEST_REDIS_URL has {databases} databases, and {workers} workers"
+            f" need {AT_ONCE} each. Start it with `--databases {AT_ONCE * workers}`, or run the"
+            " tests with fewer workers, or without the variable."
+        )
+    return range(worker * each, (worker + 1) * each)
 
 
 def find_redis(path: str | None = None) -> Path:

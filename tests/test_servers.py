@@ -109,6 +109,18 @@ def test_a_redis_database_is_empty_and_its_own() -> None:
     assert redis.Redis.from_url(servers.fresh_redis()).dbsize() == 0
 
 
+def test_workers_share_the_databases_of_one_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "3")
+    shares = []
+    for worker in range(3):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", f"gw{worker}")
+        shares.append(servers.databases_of_ours(16))
+    assert [*shares[0], *shares[1], *shares[2]] == list(range(15))
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "9")
+    with pytest.raises(servers.Missing, match="16 databases, and 9 workers need 2 each"):
+        servers.databases_of_ours(16)
+
+
 @pytest.mark.parametrize("kind", ["postgres", "redis"])
 def test_what_is_missing_is_named_and_never_skipped(
     kind: str, monkeypatch: pytest.MonkeyPatch

@@ -45,9 +45,13 @@ class Copy:
             for folder in folders:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def broken(self) -> set[str]:
-        """The sentences (`seams`, `faces`, …) that the linter finds broken here."""
-        return lint(self.folder)
+    def broken(self, sentence: str | None = None) -> set[str]:
+        """The sentences (`seams`, `faces`, …) that the linter finds broken here, of all or of one.
+
+        What it read of a file it keeps beside the copy, by the time at which that was written.
+        """
+        only = ["--contract", sentence] if sentence else []
+        return lint(self.folder, "--cache-dir", str(self.folder / "read"), *only)
 
 
 def sentences() -> dict[str, str]:
@@ -62,10 +66,11 @@ def sentences() -> dict[str, str]:
     }
 
 
-def lint(folder: Path) -> set[str]:
-    """Run the linter as `make lint` does; the short names of what it finds broken."""
+def lint(folder: Path, *options: str) -> set[str]:
+    """Run the linter as `make lint` does, but for *options*; the short names of what it finds
+    broken."""
     ran = subprocess.run(
-        [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--no-logo"],
+        [Path(sys.executable).with_name("lint-imports"), "--no-logo", *options],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder / "src"), "COLUMNS": "400"},
         capture_output=True,

@@ -4,7 +4,8 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 LINES_OF_A_FILE = 400
@@ -73,12 +74,11 @@ def types_are_kept(path: Path, source: str) -> list[str]:
 
 def statements_are_built(path: Path, source: str) -> list[str]:
     """Core statements only: raw text would pass the second wall, and sessions hide statements."""
-    tree = ast.parse(source)
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    nodes = _nodes(source)
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     found = {alias.name for node in imports if _is_sqlalchemy(node.module) for alias in node.names}
     whole = any(
-        isinstance(node, ast.Import) and "sqlalchemy" in ast.unparse(node)
-        for node in ast.walk(tree)
+        isinstance(node, ast.Import) and "sqlalchemy" in ast.unparse(node) for node in nodes
     )
     orm = [node.module for node in imports if (node.module or "").startswith("sqlalchemy.orm")]
     raw = sorted(RAW_SQL & found) + (_attributes(source, RAW_SQL) if whole else [])
@@ -88,7 +88,7 @@ def statements_are_built(path: Path, source: str) -> list[str]:
 def a_thing_is_defined_where_it_belongs(path: Path, source: str) -> list[str]:
     return [
         f"{node.name} is a {base} and belongs in {' or '.join(HOME_OF[base])}.py"
-        for node in ast.walk(ast.parse(source))
+        for node in _nodes(source)
         if isinstance(node, ast.ClassDef)
         for base in _bases(node)
         if base in HOME_OF and kind_of(path) not in HOME_OF[base]
@@ -101,7 +101,7 @@ def what_a_route_takes_is_strict(path: Path, source: str) -> list[str]:
         return []
     return [
         f"{node.name} is a lenient Struct"
-        for node in ast.walk(ast.parse(source))
+        for node in _nodes(source)
         if isinstance(node, ast.ClassDef) and "Struct" in _bases(node)
     ]
 
@@ -110,11 +110,11 @@ def a_port_is_asked_in_one_round_trip(path: Path, source: str) -> list[str]:
     """Never in a loop: a neighbour far away would be asked a thousand times."""
     if kind_of(path) not in {"service", "http", "handlers"}:
         return []
-    tree = ast.parse(source)
-    ports = {f"self.{name}" for name in _constructor(tree)} - {"self.tx"}
+    nodes = _nodes(source)
+    ports = {f"self.{name}" for name in _constructor(nodes)} - {"self.tx"}
     return [
         ast.unparse(asked.value)
-        for loop in ast.walk(tree)
+        for loop in nodes
         if isinstance(loop, LOOPS)
         for asked in _awaits(loop)
         if ast.unparse(asked.value).rpartition("(")[0].startswith(tuple(f"{p}." for p in ports))
@@ -127,7 +127,7 @@ def a_unit_holds_nothing_of_the_world(path: Path, source: str) -> list[str]:
         return []
     units = [
         (block, str(item.optional_vars and ast.unparse(item.optional_vars)))
-        for block in ast.walk(ast.parse(source))
+        for block in _nodes(source)
         if isinstance(block, ast.AsyncWith)
         for item in block.items
         if ast.unparse(item.context_expr).startswith("unit(")
@@ -163,7 +163,7 @@ def an_init_is_empty(path: Path, source: str) -> list[str]:
 
 
 def a_name_says_something(path: Path, source: str) -> list[str]:
-    classes = [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
+    classes = [node.name for node in _nodes(source) if isinstance(node, ast.ClassDef)]
     names = [path.stem, path.parent.name, *classes]
     return [
         f"{name}: name what it does, not that it is {word!r}"
@@ -184,7 +184,7 @@ def a_function_is_short(path: Path, source: str) -> list[str]:
     """Its decorators and its docstring do not count."""
     return [
         f"{function.name} has {length} lines"
-        for function in _functions(ast.parse(source))
+        for function in _functions(_nodes(source))
         if (length := _length(function)) > LINES_OF_A_FUNCTION
     ]
 
@@ -195,11 +195,13 @@ def a_function_is_short(path: Path, source: str) -> list[str]:
 def tests_wait_for_what_they_want(path: Path, source: str) -> list[str]:
     """In chaos and in a sink a delay is the load or the defect itself; elsewhere it is a guess.
 
-    ``asyncio.sleep(0)`` is no delay: it is one turn of the loop.
+    ``asyncio.sleep(0)`` is no delay: it is one turn of the loop. ``asyncio.wait(…, timeout=…)`` is
+    one, but in a loop: that asks again for what it wants.
     """
     if {"chaos", "sinks"} & set(path.parts):
         return []
-    return _calls_of(re.sub(r"\basyncio\.sleep\(0\)", "turn()", source), SLEEPS)
+    delays = _calls_of(re.sub(r"\basyncio\.sleep\(0\)", "turn()", source), SLEEPS)
+    return delays + _waits_once(source)
 
 
 def tests_use_what_is_real(path: Path, source: str) -> list[str]:
@@ -213,8 +215,7 @@ def tests_are_run(path: Path, source: str) -> list[str]:
 def tests_assert(path: Path, source: str) -> list[str]:
     if not path.name.startswith("test_"):
         return []
-    tree = ast.parse(source)
-    asserts = any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+    asserts = any(isinstance(node, ast.Assert) for node in _nodes(source))
     return [] if asserts or _calls_of(source, {("pytest", "raises")}) else ["asserts nothing"]
 
 
@@ -227,9 +228,15 @@ def kind_of(path: Path) -> str:
     return parts[parts.index("modules") + 2] if "modules" in parts[:-2] else path.stem
 
 
-def _constructor(tree: ast.AST) -> list[str]:
+@lru_cache(maxsize=1)
+def _nodes(source: str) -> Sequence[ast.AST]:
+    """All of a file. Of the one that was read last it is kept: each rule looks through it."""
+    return list(ast.walk(ast.parse(source)))
+
+
+def _constructor(nodes: Sequence[ast.AST]) -> list[str]:
     """The names that the service's constructor is given."""
-    made = [f for f in _functions(tree) if f.name == "__init__"]
+    made = [f for f in _functions(nodes) if f.name == "__init__"]
     return [argument.arg for f in made for argument in [*f.args.args[1:], *f.args.kwonlyargs]]
 
 
@@ -255,7 +262,7 @@ def _bases(node: ast.ClassDef) -> list[str]:
 def _names(source: str, names: set[str]) -> list[str]:
     """Which of *names* stand in *source*, as a name or as what an import brings."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Name):
             found.append(node.id)
         elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -265,14 +272,14 @@ def _names(source: str, names: set[str]) -> list[str]:
 
 
 def _attributes(source: str, names: set[str]) -> list[str]:
-    nodes = ast.walk(ast.parse(source))
+    nodes = _nodes(source)
     return sorted(names.intersection(n.attr for n in nodes if isinstance(n, ast.Attribute)))
 
 
 def _calls_of(source: str, pairs: set[tuple[str, str]]) -> list[str]:
     """`time.sleep` and `datetime.datetime.now` alike, and `from time import sleep`."""
     found = []
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         if isinstance(node, ast.Attribute):
             owner = ast.unparse(node.value).rpartition(".")[2]
             found += [f"{owner}.{node.attr}"] if (owner, node.attr) in pairs else []
@@ -282,13 +289,27 @@ def _calls_of(source: str, pairs: set[tuple[str, str]]) -> list[str]:
     return sorted(set(found))
 
 
+def _waits_once(source: str) -> list[str]:
+    """Each `asyncio.wait(…, timeout=…)` that stands in no `while`."""
+    nodes = _nodes(source)
+    again = {id(n) for loop in nodes if isinstance(loop, ast.While) for n in ast.walk(loop)}
+    return [
+        ast.unparse(node)
+        for node in nodes
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "asyncio.wait"
+        and any(keyword.arg == "timeout" for keyword in node.keywords)
+        and id(node) not in again
+    ]
+
+
 def _comments(source: str) -> list[str]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     return [token.string for token in tokens if token.type == tokenize.COMMENT]
 
 
-def _functions(tree: ast.AST) -> Iterator[Function]:
-    return (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+def _functions(nodes: Sequence[ast.AST]) -> Iterator[Function]:
+    return (n for n in nodes if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def _length(function: Function) -> int:

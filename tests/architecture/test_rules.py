@@ -28,7 +28,8 @@ TESTS = [
     rules.tests_are_run,
     rules.tests_assert,
 ]
-SHORT_CODE = ["src", "tests", "demo", "benchmarks", "clients"]
+CODE = ["src", "tests", "demo", "benchmarks", "clients"]
+HELD = {"src/martech/modules": MODULES, "src": SOURCE, "tests": TESTS}
 
 HTTP, DOMAIN = "src/martech/modules/plums/http.py", "src/martech/modules/plums/domain.py"
 SERVICE, KERNEL = "src/martech/modules/plums/service.py", "src/martech/kernel/ropes.py"
@@ -108,6 +109,7 @@ VIOLATIONS: list[tuple[Rule, str, str]] = [
     (rules.tests_wait_for_what_they_want, TEST, "import time\ntime.sleep(1)"),
     (rules.tests_wait_for_what_they_want, TEST, "from asyncio import sleep\nx = sleep(1)"),
     (rules.tests_wait_for_what_they_want, TEST, "import asyncio\nx = asyncio.sleep(0.01)"),
+    (rules.tests_wait_for_what_they_want, TEST, "await asyncio.wait({x}, timeout=0.5)"),
     (rules.tests_use_what_is_real, TEST, "from unittest.mock import patch"),
     (rules.tests_use_what_is_real, TEST, "from unittest import mock"),
     (rules.tests_are_run, TEST, "import pytest\npytest.skip('no database')"),
@@ -117,41 +119,22 @@ VIOLATIONS: list[tuple[Rule, str, str]] = [
 ]
 
 
-def files(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (ROOT / folder).glob("**/*.py"))
+def rules_of(path: Path) -> list[Rule]:
+    below = [held for folder, held in HELD.items() if ROOT / folder in path.parents]
+    return [*EVERYTHING, *(rule for held in below for rule in held)]
 
 
-def findings(rule: Rule, paths: list[Path]) -> list[str]:
-    return [
-        f"{path.relative_to(ROOT)}: {finding}"
-        for path in paths
+@pytest.mark.parametrize("folder", CODE)
+def test_every_file_keeps_its_rules(folder: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {rule.__name__}: {finding}"
+        for path in sorted((ROOT / folder).glob("**/*.py"))
         if "node_modules" not in path.parts
-        for finding in rule(path, path.read_text())
+        for source in [path.read_text()]
+        for rule in rules_of(path)
+        for finding in rule(path, source)
     ]
-
-
-def none(findings: list[str]) -> None:
-    assert not findings, "\n".join(findings)
-
-
-@pytest.mark.parametrize("rule", MODULES)
-def test_modules_keep(rule: Rule) -> None:
-    none(findings(rule, files("src/martech/modules")))
-
-
-@pytest.mark.parametrize("rule", SOURCE)
-def test_the_source_keeps(rule: Rule) -> None:
-    none(findings(rule, files("src")))
-
-
-@pytest.mark.parametrize("rule", EVERYTHING)
-def test_every_file_keeps(rule: Rule) -> None:
-    none(findings(rule, files(*SHORT_CODE)))
-
-
-@pytest.mark.parametrize("rule", TESTS)
-def test_the_tests_keep(rule: Rule) -> None:
-    none(findings(rule, files("tests")))
+    assert not found, "\n".join(found)
 
 
 def test_every_folder_of_the_source_is_a_package() -> None:

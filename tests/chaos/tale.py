@@ -39,7 +39,6 @@ async def tell(platform: Nodes, sink: Sink) -> Answers:
     mails = letters(sink)
     await follow(platform, mails)
     await track(platform, latecomers())
-    await still(platform)
     second = await campaign(platform, "Spring", segment, content)
     await still(platform)
     return {**await answers(platform, first, second), "mails": taken(sink.mails)}

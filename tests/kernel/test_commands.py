@@ -1,8 +1,7 @@
 """What the `commands` table promises, on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -22,33 +21,13 @@ from martech.kernel.commands import (
 from martech.kernel.errors import Conflict, NotFound
 from martech.kernel.host import Host
 from martech.kernel.jobs import Jobs
-from martech.kernel.settings import Settings
-from tests import databases
 from tests.commanding import due, fail, held, lease, settle
-from tests.kitchen import OTHER, TENANT, order, rows
+from tests.kitchen import NOON, OTHER, TENANT, order, rows
 from tests.sample.kitchen.domain import Bake, Deliver
 
 pytestmark = pytest.mark.anyio
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
-
-
-@pytest.fixture
-def clock() -> TestClock:
-    return TestClock(NOON)
-
-
-@pytest.fixture
-async def host(sample_url: str, clock: TestClock) -> AsyncIterator[Host]:
-    settings = Settings(database_url=sample_url)
-    async with Host(databases.SAMPLE, settings, clock=clock) as host:
-        yield host
-
-
-@pytest.fixture
-def commands(host: Host) -> Commands:
-    return Commands(host.databases["kitchen"].metadata)
 
 
 async def test_a_command_is_written_with_the_transaction_or_not_at_all(host: Host) -> None:

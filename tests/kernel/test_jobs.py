@@ -2,10 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +21,7 @@ from martech.kernel.module import ManifestError, Module, Unit, job
 from martech.kernel.outbox import Origin
 from martech.kernel.settings import Settings
 from tests import databases, servers
-from tests.kitchen import OTHER, TENANT, log, order, rows, running, street
+from tests.kitchen import NOON, OTHER, TENANT, Open, log, order, rows, running, street
 from tests.sample.kitchen.adapters import Street
 from tests.sample.kitchen.domain import Bake, Deliver
 from tests.sample.kitchen.module import module as kitchen_module
@@ -32,34 +30,7 @@ from tests.sample.ledger.contract import Ledger
 
 pytestmark = pytest.mark.anyio
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
-
-Open = Callable[..., Awaitable[Host]]
-
-
-@pytest.fixture
-def clock() -> TestClock:
-    return TestClock(NOON)
-
-
-@pytest.fixture
-async def hosts(sample_url: str, clock: TestClock) -> AsyncIterator[Open]:
-    """Opens hosts of the sample on one database, each as if in a process of its own."""
-    async with AsyncExitStack() as stack:
-
-        async def open_host(**settings: Any) -> Host:
-            host = Host(
-                databases.SAMPLE, Settings(database_url=sample_url, **settings), clock=clock
-            )
-            return await stack.enter_async_context(host)
-
-        yield open_host
-
-
-@pytest.fixture
-async def host(hosts: Open) -> Host:
-    return await hosts()
 
 
 class BakeTwice(Command, frozen=True):

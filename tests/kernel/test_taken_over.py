@@ -1,43 +1,16 @@
 """Who holds a command, and whoever takes it over, on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 
 import pytest
 
 from martech.kernel.clock import TestClock
 from martech.kernel.commands import LEASE
-from martech.kernel.host import Host
 from martech.kernel.jobs import Carrier, Jobs
-from martech.kernel.settings import Settings
-from tests import databases
-from tests.kitchen import log, order, rows, street
+from tests.kitchen import Open, log, order, rows, street
 from tests.sample.kitchen.domain import Deliver
 
 pytestmark = pytest.mark.anyio
-
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-Open = Callable[[], Awaitable[Host]]
-
-
-@pytest.fixture
-def clock() -> TestClock:
-    return TestClock(NOON)
-
-
-@pytest.fixture
-async def hosts(sample_url: str, clock: TestClock) -> AsyncIterator[Open]:
-    """Opens hosts of the sample on one database, each as if in a process of its own."""
-    async with AsyncExitStack() as stack:
-
-        async def open_host() -> Host:
-            host = Host(databases.SAMPLE, Settings(database_url=sample_url), clock=clock)
-            return await stack.enter_async_context(host)
-
-        yield open_host
 
 
 async def test_a_holder_that_was_taken_over_commits_nothing(hosts: Open, clock: TestClock) -> None:

@@ -1,7 +1,6 @@
 """Whose commands go out next, on both databases: a tenant's backlog holds up that tenant."""
 
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -9,34 +8,14 @@ import pytest
 from martech.kernel.clock import TestClock
 from martech.kernel.commands import Commands, turns
 from martech.kernel.host import Host
-from martech.kernel.settings import Settings
-from tests import databases
 from tests.commanding import due, held, settle
-from tests.kitchen import order, rows
+from tests.kitchen import NOON, order, rows
 from tests.sample.kitchen.domain import Bake
 
 pytestmark = pytest.mark.anyio
 
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 GREEDY, *OTHERS = (UUID(int=number) for number in range(1, 8))
-
-
-@pytest.fixture
-def clock() -> TestClock:
-    return TestClock(NOON)
-
-
-@pytest.fixture
-async def host(sample_url: str, clock: TestClock) -> AsyncIterator[Host]:
-    settings = Settings(database_url=sample_url)
-    async with Host(databases.SAMPLE, settings, clock=clock) as host:
-        yield host
-
-
-@pytest.fixture
-def commands(host: Host) -> Commands:
-    return Commands(host.databases["kitchen"].metadata)
 
 
 async def orders(host: Host, clock: TestClock, tenant: UUID, number: int) -> None:

@@ -7,23 +7,21 @@ import pytest
 
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
-from tests.chaos.choosing import shorten, whole_on
-from tests.kernel.feeds.ways import WAYS, Way
+from tests.chaos.choosing import shorten
+from tests.kernel.feeds.ways import CASES, WAYS, Way
 from tests.sample.shop.module import module as shop_module
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A short run has three processes where one and three are asked for, and has brokers on one
-    database, which the commit chooses: they know nothing of where it came from that they carry."""
+    """A short run has three processes where one and three are asked for."""
     shorten(config, items, Path(__file__).parent, _in_short)
 
 
 def _in_short(_name: str, given: Mapping[str, object]) -> bool:
-    brokered = given.get("feed") in ("redis", "kafka", "tansu")
-    return given.get("processes", 3) == 3 and (not brokered or given.get("kind") == whole_on())
+    return given.get("processes", 3) == 3
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=CASES)
 def feed(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

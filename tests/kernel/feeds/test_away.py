@@ -8,7 +8,7 @@ from tests.kernel.feeds.listeners import by_what, listening
 from tests.kernel.feeds.telling import sell
 from tests.kernel.feeds.ways import FORGETFUL, MORTAL, Forgetful, Mortal, Way
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.one_database, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("feed", MORTAL)

@@ -51,6 +51,7 @@ REFUSED: list[tuple[str, dict[str, str], int, str, str | None]] = [
 ]
 
 
+@pytest.mark.one_database  # no question comes so far as to it
 @pytest.mark.parametrize(
     ("question", "headers", "status", "said", "field"),
     REFUSED,

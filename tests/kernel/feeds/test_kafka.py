@@ -1,4 +1,4 @@
-"""What Kafka carries, and what it says where something is missing. On both databases."""
+"""What Kafka carries, and what it says where something is missing."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ from tests.chaos.loads import TENANT
 from tests.kernel.feeds.topics import MockKafka, Tansu, address, held, with_option
 from tests.sample.shop.module import module as shop_module
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.one_database]
 
 KINDS = ("FAIL", "FAIL", "CONFWARN", "FAIL", "CONFWARN")
 SOLD, PRICE = "shop.sold.v1", "shop.price_changed.v1"

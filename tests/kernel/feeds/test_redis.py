@@ -1,4 +1,4 @@
-"""What Redis carries, and what it says where something is missing. On both databases."""
+"""What Redis carries, and what it says where something is missing."""
 
 import asyncio
 import logging
@@ -22,7 +22,7 @@ from tests.kernel.feeds.children import SECRET
 from tests.kernel.feeds.streams import OwnRedis, copied
 from tests.sample.shop.module import module as shop_module
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.one_database]
 
 SOLD, PRICE = "shop.sold.v1", "shop.price_changed.v1"
 

@@ -17,7 +17,11 @@ from tests.kernel.feeds.telling import change_price, sell
 from tests.kernel.feeds.topics import MockKafka
 from tests.sample.shop.module import module as shop_module
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("feed", ["redis", "kafka"])]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.one_database,
+    pytest.mark.parametrize("feed", ["redis", "kafka"]),
+]
 
 SOLD, PRICE = "shop.sold.v1", "shop.price_changed.v1"
 

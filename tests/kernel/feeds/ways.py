@@ -6,6 +6,7 @@ here and a line in `WAYS`; every case of this folder is then told of it.
 
 from typing import ClassVar, Protocol, runtime_checkable
 
+import pytest
 from msgspec.structs import replace
 
 from martech.kernel.feeds.relay import Relay
@@ -191,5 +192,12 @@ WAYS: dict[str, type[Way]] = {
     "kafka": Kafka,
     "tansu": KafkaOnTansu,
 }
+CASES = [
+    "local",
+    *(pytest.param(name, marks=pytest.mark.one_database) for name in WAYS if name != "local"),
+]
+"""Who carries knows nothing of the database that it came from, which `local` reads itself: of those
+one is enough in a short run."""
+
 MORTAL = [name for name, way in WAYS.items() if issubclass(way, Mortal)]
 FORGETFUL = [name for name, way in WAYS.items() if issubclass(way, Forgetful)]

@@ -12,10 +12,11 @@ from tests.modules.access.conftest import Desk, Office
 pytestmark = pytest.mark.anyio
 
 NOBODY = UUID(int=7)
+PROBLEM = "application/problem+json"
 
 
 def problem(response: httpx.Response) -> tuple[int, str | None, str]:
-    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["content-type"] == PROBLEM
     body = response.json()
     assert body["status"] == response.status_code
     return response.status_code, body.get("field"), body["detail"]
@@ -56,49 +57,47 @@ async def test_the_same_address_twice_is_a_conflict(desk: Desk) -> None:
     assert problem(again)[:2] == (409, "email")
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "field"),
-    [
-        ("POST", "/users", {"email": "ada", "role": "viewer"}, 422, "email"),
-        ("POST", "/users", {"email": "a@example.com", "role": "king"}, 422, "role"),
-        ("POST", "/users", {"role": "viewer"}, 422, "email"),
-        ("POST", "/users", {"email": "a@example.com", "role": "viewer", "x": 1}, 422, "x"),
-        ("POST", "/keys", {"kind": "secret", "name": "k"}, 422, "scopes"),
-        ("POST", "/keys", {"kind": "secret", "name": "", "scopes": ["a:b"]}, 422, "name"),
-        ("POST", "/keys", {"kind": "secret", "name": "k", "scopes": ["all"]}, 422, "scopes"),
-        (
-            "POST",
-            "/keys",
-            {"kind": "write", "name": "k", "expires_at": "2020-01-01T00:00:00Z"},
-            422,
-            "expires_at",
-        ),
-        (
-            "POST",
-            "/keys",
-            {"kind": "write", "name": "k", "expires_at": "9999-12-31T23:59:59-14:00"},
-            422,
-            "expires_at",
-        ),
-        ("POST", "/keys", {"kind": "secret", "name": "k", "user_id": str(NOBODY)}, 404, None),
-        ("GET", f"/keys/{NOBODY}", None, 404, None),
-        ("POST", f"/keys/{NOBODY}/revoke", None, 404, None),
-        ("POST", f"/keys/{NOBODY}/rotate", {}, 404, None),
-        ("POST", f"/keys/{NOBODY}/rotate", {"overlap_seconds": -1}, 422, "overlap_seconds"),
-        ("POST", f"/keys/{NOBODY}/rotate", {"overlap_seconds": 10**18}, 422, "overlap_seconds"),
-        ("GET", "/keys?after=nonsense", None, 422, "after"),
-        ("GET", "/audit?after=nonsense", None, 422, "after"),
-        ("GET", f"/audit?after={'9' * 30}", None, 422, "after"),
-        ("GET", "/users?limit=0", None, 422, "limit"),
-        ("GET", "/users?limit=1001", None, 422, "limit"),
-    ],
-)
-async def test_what_is_wrong_is_said_with_its_field(
-    desk: Desk, method: str, path: str, body: object, status: int, field: str | None
-) -> None:
-    answer = await desk.call(method, path, body)
+WRONG: list[tuple[str, str, object, int, str | None]] = [
+    ("POST", "/users", {"email": "ada", "role": "viewer"}, 422, "email"),
+    ("POST", "/users", {"email": "a@example.com", "role": "king"}, 422, "role"),
+    ("POST", "/users", {"role": "viewer"}, 422, "email"),
+    ("POST", "/users", {"email": "a@example.com", "role": "viewer", "x": 1}, 422, "x"),
+    ("POST", "/keys", {"kind": "secret", "name": "k"}, 422, "scopes"),
+    ("POST", "/keys", {"kind": "secret", "name": "", "scopes": ["a:b"]}, 422, "name"),
+    ("POST", "/keys", {"kind": "secret", "name": "k", "scopes": ["all"]}, 422, "scopes"),
+    (
+        "POST",
+        "/keys",
+        {"kind": "write", "name": "k", "expires_at": "2020-01-01T00:00:00Z"},
+        422,
+        "expires_at",
+    ),
+    (
+        "POST",
+        "/keys",
+        {"kind": "write", "name": "k", "expires_at": "9999-12-31T23:59:59-14:00"},
+        422,
+        "expires_at",
+    ),
+    ("POST", "/keys", {"kind": "secret", "name": "k", "user_id": str(NOBODY)}, 404, None),
+    ("GET", f"/keys/{NOBODY}", None, 404, None),
+    ("POST", f"/keys/{NOBODY}/revoke", None, 404, None),
+    ("POST", f"/keys/{NOBODY}/rotate", {}, 404, None),
+    ("POST", f"/keys/{NOBODY}/rotate", {"overlap_seconds": -1}, 422, "overlap_seconds"),
+    ("POST", f"/keys/{NOBODY}/rotate", {"overlap_seconds": 10**18}, 422, "overlap_seconds"),
+    ("GET", "/keys?after=nonsense", None, 422, "after"),
+    ("GET", "/audit?after=nonsense", None, 422, "after"),
+    ("GET", f"/audit?after={'9' * 30}", None, 422, "after"),
+    ("GET", "/users?limit=0", None, 422, "limit"),
+    ("GET", "/users?limit=1001", None, 422, "limit"),
+]
 
-    assert problem(answer)[:2] == (status, field)
+
+async def test_what_is_wrong_is_said_with_its_field(desk: Desk) -> None:
+    for method, path, body, *wanted in WRONG:
+        answer = await desk.call(method, path, body)
+        assert answer.headers["content-type"] == PROBLEM, (method, path, body)
+        assert [*problem(answer)[:2]] == wanted, (method, path, body)
 
 
 async def test_a_key_is_shown_once_and_then_works_until_it_is_revoked(desk: Desk) -> None:

@@ -234,7 +234,7 @@ def run(steps: list[str], people: int) -> World:
     return world
 
 
-@settings(max_examples=1000)
+@settings.get_profile("thorough")
 @given(story, st.integers(1, 3))
 def test_delivery_ends_where_the_orders_want_it_whatever_comes_late(
     steps: list[str], people: int
@@ -252,7 +252,7 @@ quiet = st.lists(
 )
 
 
-@settings(max_examples=1000)
+@settings.get_profile("thorough")
 @given(quiet, st.integers(1, 3))
 def test_orders_are_carried_out_though_delivery_tells_nothing(
     steps: list[str], people: int

@@ -177,7 +177,6 @@ THRICE_SOMEBODY_ELSE = [
 ]
 
 
-@settings(max_examples=400, deadline=None)
 @given(steps)
 @example(THRICE_SOMEBODY_ELSE)
 def test_running_numbers_give_the_answers_of_counting_anew(story: list[Any]) -> None:

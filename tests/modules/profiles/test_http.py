@@ -191,49 +191,46 @@ async def test_a_consent_follows_its_person_into_a_merge(counter: Counter) -> No
     assert (held["channel"], held["status"]) == ("email", "denied")
 
 
-@pytest.mark.parametrize(
-    ("body", "channel", "status", "field"),
-    [
-        ({"status": "maybe"}, "email", 422, "status"),
-        ({"status": "granted", "x": 1}, "email", 422, "x"),
-        ({"status": "granted", "at": "2050-01-01T00:00:00Z"}, "email", 422, "at"),
-        ({"status": "granted", "at": "2026-01-01T00:00:00"}, "email", 422, "at"),
-        ({"status": "granted", "at": "0001-01-01T00:00:00+14:00"}, "email", 422, "at"),
-        ({"status": "granted", "source": ""}, "email", 422, "source"),
-        ({"status": "granted"}, "E-Mail", 422, "channel"),
-        ({"status": "granted"}, "x" * 65, 422, "channel"),
-    ],
-)
-async def test_a_consent_that_makes_no_sense_is_refused(
-    counter: Counter, body: object, channel: str, status: int, field: str
-) -> None:
+NONSENSE: list[tuple[dict[str, str], str, str]] = [
+    ({"status": "maybe"}, "email", "status"),
+    ({"status": "granted", "x": 1}, "email", "x"),
+    ({"status": "granted", "at": "2050-01-01T00:00:00Z"}, "email", "at"),
+    ({"status": "granted", "at": "2026-01-01T00:00:00"}, "email", "at"),
+    ({"status": "granted", "at": "0001-01-01T00:00:00+14:00"}, "email", "at"),
+    ({"status": "granted", "source": ""}, "email", "source"),
+    ({"status": "granted"}, "E-Mail", "channel"),
+    ({"status": "granted"}, "x" * 65, "channel"),
+]
+
+
+async def test_a_consent_that_makes_no_sense_is_refused(counter: Counter) -> None:
     await counter.track([item(1, user="ada")])
     path = f"/people/{await counter.person('ada')}/consents"
-    answer = await counter.call("PUT", f"{path}/{channel}", body)
-    assert problem(answer)[:2] == (status, field)
-    assert (await counter.get(path))["data"] == []
+    for body, channel, field in NONSENSE:
+        answer = await counter.call("PUT", f"{path}/{channel}", body)
+        assert answer.is_client_error, (body, channel)
+        assert problem(answer)[:2] == (422, field), (body, channel)
+        assert (await counter.get(path))["data"] == [], (body, channel)
 
 
-@pytest.mark.parametrize(
-    ("path", "field"),
-    [
-        ("/people?after=nonsense", "after"),
-        ("/people?after=00", "after"),
-        ("/activities?after=5b5d", "after"),
-        (f"/activities?after={b'[1180591620717411303424]'.hex()}", "after"),
-        (f"/activities?after={b'[null]'.hex()}", "after"),
-        (f"/people?after={b'[]'.hex()}", "after"),
-        ("/people?limit=0", "limit"),
-        ("/people?limit=1001", "limit"),
-        ("/people/lookup?kind=shoe&value=1", "kind"),
-    ],
-)
-async def test_a_question_that_cannot_be_answered_names_its_field(
-    counter: Counter, path: str, field: str
-) -> None:
-    status, named, _ = problem(await counter.call("GET", path))
-    assert status in (400, 422)
-    assert named == field
+UNANSWERABLE: list[tuple[str, str]] = [
+    ("/people?after=nonsense", "after"),
+    ("/people?after=00", "after"),
+    ("/activities?after=5b5d", "after"),
+    (f"/activities?after={b'[1180591620717411303424]'.hex()}", "after"),
+    (f"/activities?after={b'[null]'.hex()}", "after"),
+    (f"/people?after={b'[]'.hex()}", "after"),
+    ("/people?limit=0", "limit"),
+    ("/people?limit=1001", "limit"),
+    ("/people/lookup?kind=shoe&value=1", "kind"),
+]
+
+
+async def test_a_question_that_cannot_be_answered_names_its_field(counter: Counter) -> None:
+    for path, field in UNANSWERABLE:
+        answer = await counter.call("GET", path)
+        assert answer.status_code in (400, 422), path
+        assert problem(answer)[1] == field, path
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from martech.modules.profiles import domain
@@ -111,7 +111,6 @@ def streams(draw: st.DrawFn, aliases: bool = True) -> list[TrackedEvent]:
 
 
 @given(streams(), st.data())
-@settings(max_examples=500)
 def test_how_the_stream_is_cut_makes_no_difference_to_anything_kept(
     stream: list[TrackedEvent], data: st.DataObject
 ) -> None:

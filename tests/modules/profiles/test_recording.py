@@ -27,6 +27,7 @@ from martech.modules.profiles.contract import (
 from martech.modules.profiles.tables import activities, consents, counts, identities, profiles
 from martech.modules.tracking.contract import TrackedEvent
 from tests.modules.profiles.items import START, item, track
+from tests.queueing import queued
 
 pytestmark = pytest.mark.anyio
 
@@ -222,7 +223,7 @@ async def test_what_is_told_of_consent_beside_a_merge_is_what_holds(host: Host) 
     async with host.unit("profiles", TENANT) as people:
         await people.record([item(3, user="ada", anonymous="phone", minute=-1)])
         denying = asyncio.create_task(deny())
-        await asyncio.wait({denying}, timeout=0.5)
+        await queued(denying, host.databases["profiles"])
     await denying
 
     last = (await told(host, ConsentChanged))[-1]

@@ -5,7 +5,7 @@ from uuid import UUID
 import httpx
 import msgspec
 
-from martech.modules.tracking.contract import Counts, EventsTracked, Rejections, Tally, TrackedEvent
+from martech.modules.tracking.contract import Counts, EventsTracked, Rejections, TrackedEvent
 from tests.serving import Served
 
 
@@ -65,7 +65,3 @@ class Tracked:
         )
         assert answer.status_code == 200, answer.text
         return answer.content
-
-
-def _numbers(tally: Tally) -> tuple[int, int, int, int]:
-    return tally.received, tally.accepted, tally.duplicate, tally.rejected

@@ -185,24 +185,24 @@ async def test_a_large_item_costs_only_itself(tracked: Tracked) -> None:
     assert (await tracked.rejections()).data[0].message_id == "large"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"\x1f\x8b\x08 this is no gzip",
-        gzip.compress(b'{"batch":[]}', mtime=0)[:-4],
-        zlib.compress(b'{"batch":[]}'),
-        b'{"batch": 3}',
-        b'{"batch": [], "batch": []}',
-    ],
-)
-async def test_what_cannot_be_read_gets_its_problem(tracked: Tracked, body: bytes) -> None:
-    answer = await tracked.post("batch", body)
-    assert answer.status_code == 400
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["detail"].endswith(".")
+UNREADABLE: list[bytes] = [
+    b"",
+    b"{",
+    b"[]",
+    b"\x1f\x8b\x08 this is no gzip",
+    gzip.compress(b'{"batch":[]}', mtime=0)[:-4],
+    zlib.compress(b'{"batch":[]}'),
+    b'{"batch": 3}',
+    b'{"batch": [], "batch": []}',
+]
+
+
+async def test_what_cannot_be_read_gets_its_problem(tracked: Tracked) -> None:
+    for body in UNREADABLE:
+        answer = await tracked.post("batch", body)
+        assert answer.status_code == 400, body
+        assert answer.headers["content-type"] == "application/problem+json", body
+        assert answer.json()["detail"].endswith("."), body
 
 
 async def test_the_browser_is_told_where_to_send(tracked: Tracked) -> None:
