@@ -38,7 +38,7 @@ bench: $(READY) ## questions with numbers, each beside its limit, on this machin
 	$(BIN)/python -m benchmarks $(ARGS)
 
 chaos: $(READY) ## the guarantees at full size: kills, lost brokers, stale leases (long)
-	$(BIN)/python -m pytest tests/chaos tests/kernel/test_move_data.py tests/kernel/test_extract.py --full --timeout=3600 \
+	$(BIN)/python -m pytest tests/chaos tests/kernel/feeds tests/kernel/test_move_data.py tests/kernel/test_extract.py --full --timeout=3600 \
 		--numprocesses auto --dist worksteal $(ARGS)
 	$(BIN)/python -m demo.kills $(if $(SEED),--seed $(SEED))
 
