@@ -3,24 +3,32 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from martech.kernel.clock import TestClock
-from martech.kernel.commands import LEASE
+from martech.kernel.commands import ATTEMPTS, LEASE
 from martech.kernel.host import Host
 from martech.kernel.jobs import Carrier, Jobs
+from martech.kernel.module import Unit, job
 from martech.kernel.settings import Settings
 from tests import databases
 from tests.kitchen import log, order, rows, street
-from tests.sample.kitchen.domain import Deliver
+from tests.sample.kitchen import tables
+from tests.sample.kitchen.adapters import Street
+from tests.sample.kitchen.domain import Bake, Deliver
+from tests.sample.kitchen.module import module as kitchen_module
+from tests.sample.kitchen.service import KitchenService
+from tests.sample.shop.contract import PriceChanged
 
 pytestmark = pytest.mark.anyio
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 Open = Callable[[], Awaitable[Host]]
+Act = Callable[[KitchenService], Awaitable[None]]
 
 
 @pytest.fixture
@@ -93,3 +101,70 @@ async def test_who_was_taken_over_in_its_own_process_leaves_the_other_its_lease(
     street(host).clear.set()
     await holding
     assert [row["fence"] for row in await rows(host)] == [2]
+
+
+async def nothing(kitchen: KitchenService) -> None: ...
+
+
+async def read(kitchen: KitchenService) -> None:
+    await kitchen.log()
+
+
+async def change(kitchen: KitchenService) -> None:
+    await kitchen.write("a line")
+
+
+async def insert_rows(kitchen: KitchenService) -> None:
+    await kitchen.tx.insert(tables.log, [{"tenant": kitchen.tx.tenant, "line": "a line"}])
+
+
+async def enqueue(kitchen: KitchenService) -> None:
+    await kitchen.order(Bake(number=1), at=NOON + ATTEMPTS * LEASE)
+
+
+async def tell(kitchen: KitchenService) -> None:
+    kitchen.tx.publish(PriceChanged(article="bread", version=1))
+
+
+async def note(kitchen: KitchenService) -> None:
+    kitchen.tx.audit("kitchen.looked", "oven")
+
+
+@pytest.mark.parametrize(
+    ("act", "comes_further"),
+    [
+        (nothing, False),
+        (read, False),
+        (change, True),
+        (insert_rows, True),
+        (enqueue, True),
+        (tell, True),
+        (note, True),
+    ],
+)
+async def test_a_job_that_kills_its_process_is_parked_unless_it_writes_before(
+    hosts: Open, clock: TestClock, act: Act, *, comes_further: bool
+) -> None:
+    """Whoever reads has come no further than who died before."""
+
+    @job(Deliver)
+    async def fatal(command: Deliver, unit: Unit[KitchenService], street: Street) -> None:
+        async with unit() as kitchen:
+            await act(kitchen)
+        await street.bring(command.number)
+
+    settings = (await hosts()).settings
+    kitchen = replace(kitchen_module, jobs=[fatal])
+    async with Host([kitchen, *databases.SAMPLE[:2]], settings, clock=clock) as host:
+        street(host).clear.clear()
+        await order(host, Deliver(number=1))
+        carrier = Carrier(host, "kitchen")
+        id_ = (await rows(host))[0]["id"]
+        for _ in range(ATTEMPTS):
+            dying = asyncio.create_task(carrier.carry_out(id_))
+            await street(host).underway.get()
+            dying.cancel()
+            await asyncio.wait([dying])
+            clock.move(LEASE)
+        street(host).clear.set()
+        assert await carrier.carry_out(id_) is comes_further

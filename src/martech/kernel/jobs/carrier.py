@@ -207,7 +207,10 @@ class Carrier:
                     yield self._service(unit, lease)
                 finally:
                     _inside.reset(token)
-                await self.commands.holds(unit, lease)
+                if unit.writes:
+                    await self.commands.gets_on(unit, lease)
+                else:  # whoever only reads comes no further than who died before
+                    await self.commands.holds(unit, lease)
 
         given = self.jobs[lease.type].takes
         others = {key: self._hand(kind, lease) for key, kind in given.items()}
