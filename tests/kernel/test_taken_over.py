@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,7 +15,7 @@ from martech.kernel.jobs import Carrier, Jobs
 from martech.kernel.module import Unit, job
 from martech.kernel.settings import Settings
 from tests import databases
-from tests.kitchen import log, order, rows, street
+from tests.kitchen import log, order, rows, running, street
 from tests.sample.kitchen import tables
 from tests.sample.kitchen.adapters import Street
 from tests.sample.kitchen.domain import Bake, Deliver
@@ -77,6 +77,27 @@ async def test_a_lease_is_renewed_while_the_job_lasts(hosts: Open, clock: TestCl
     street(slow).clear.set()
     await holding
     assert (await log(other)).count("delivered 1") == 1
+
+
+async def test_a_lease_is_renewed_however_long_it_takes_to_forget_what_was_done(
+    hosts: Open, clock: TestClock
+) -> None:
+    class Thorough(Carrier):
+        async def forget(self) -> None:
+            forgetting.set()
+            await asyncio.Event().wait()
+
+    host, lease, forgetting = await hosts(), timedelta(seconds=0.3), asyncio.Event()
+    street(host).clear.clear()
+    await order(host, Deliver(number=1))
+    async with running(Jobs(host, carrier=Thorough, lease=lease)):
+        await street(host).underway.get()
+        await forgetting.wait()
+        clock.move(lease * 0.9)
+        async with asyncio.timeout(10):
+            while (await rows(host))[0]["lease_until"] < clock.now() + lease:
+                pass
+        street(host).clear.set()
 
 
 async def test_who_was_taken_over_in_its_own_process_leaves_the_other_its_lease(

@@ -40,7 +40,7 @@ AWAY = timedelta(seconds=5)
 """How long to wait for something that is away and does not say how long."""
 
 PORTIONS = 100
-"""Transactions in which what was done long ago is removed, between two looks at the leases."""
+"""Transactions in which what was done long ago is removed in one go."""
 
 
 @dataclass
