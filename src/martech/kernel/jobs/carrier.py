@@ -113,7 +113,7 @@ class Carrier:
                 await failpoints.reach("jobs.after_lease")
                 await self._attempt(lease)
         except Stale:
-            log.warning("%s: %s was taken over, nothing was committed", self.name, id_)
+            log.warning("%s: %s was taken over; nothing is committed any more", self.name, id_)
         finally:
             self._let_go(lease)
         return True
