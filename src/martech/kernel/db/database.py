@@ -30,6 +30,9 @@ from martech.kernel.tenancy import ACROSS, Scope
 PATIENCE = 15.0  # seconds to wait for a writer of another process
 PAUSE = 0.01
 
+AWAY = "is not available; try again"
+LOST = "was lost while it wrote, and may have written; look before you try again"
+
 SNAPSHOT: Final[Mapping[str, Mapping[str, Any]]] = {
     "postgresql": {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"},
     "sqlite": {},
@@ -138,7 +141,7 @@ class Database:
         if unit.connection is None or not unit.write:
             return
         await failpoints.reach("unit.before_commit")
-        with self._translated("was lost while it wrote, and may have written; look before you try again"):
+        with self._translated(LOST):
             await unit.connection.commit()
         await failpoints.reach("unit.after_commit")
         if unit.told:
@@ -169,7 +172,7 @@ class Database:
             await failpoints.reach("outbox.after_insert")
 
     @contextmanager
-    def _translated(self, how: str = "is not available; try again") -> Iterator[None]:
+    def _translated(self, how: str = AWAY) -> Iterator[None]:
         """A database that is away is `Unavailable`, whichever library noticed."""
         try:
             yield

@@ -54,12 +54,10 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 class Companion:
     """Does *work* on an event loop of its own until it is stopped; work that ends is a failure."""
 
-    def __init__(
-        self, work: Work, pulse: Pulse, patience: float, ended: Callable[[], None]
-    ) -> None:
-        """Whoever has told it to stop waits *patience* seconds for its end."""
+    def __init__(self, work: Work, pulse: Pulse, drain: float, ended: Callable[[], None]) -> None:
+        """Told to stop, *work* takes *drain* seconds for what it has begun, and a little more."""
         self._work = work
-        self._patience = patience
+        self._patience = drain + BEHIND
         self._until = inf
         self._pulse = pulse
         self._ended = ended
@@ -69,6 +67,7 @@ class Companion:
         self.failed = False
 
     def start(self) -> None:
+        sys.setswitchinterval(TURN)
         self._thread.start()
 
     def stop(self) -> None:
@@ -148,12 +147,10 @@ def serve(
         backlog=BACKLOG,
     )
     server = _Server(config, process, started, listener)
-    patience = settings.drain_seconds + BEHIND
-    companion = Companion(work, pulse, patience, server.leave) if work else None
+    companion = Companion(work, pulse, settings.drain_seconds, server.leave) if work else None
     for number in STOPPING:  # uvicorn raises them again when it is done, and we are not
         signal.signal(number, lambda *_: None)
     if companion:
-        sys.setswitchinterval(TURN)
         server.beside = companion
         companion.start()
     _settle_memory()
