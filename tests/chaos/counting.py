@@ -52,6 +52,9 @@ class SettlesFirst(StoredDelivery):
     async def _again(self, unit: Unit, rows: Sequence[Row[Any]], facts: list[Fact]) -> None:
         await Delivery._again(self, unit, rows, facts)
 
+    async def _taken_out(self, rows: Sequence[Row[Any]]) -> None:
+        """There is no mark yet."""
+
 
 def moody(seed: int) -> list[Module]:
     """Analytics that now and then cannot digest a batch with a certain event in it."""

@@ -111,7 +111,7 @@ async def test_whoever_was_taken_over_can_do_nothing(
     clock.move(LEASE)
     new = await held(host, commands)
     assert new.fence == old.fence + 1
-    for attempt in (commands.settle, commands.holds, commands.renew):
+    for attempt in (commands.settle, commands.holds, commands.gets_on, commands.renew):
         with pytest.raises(Stale):
             async with host.databases["kitchen"].unit() as unit:
                 await attempt(unit, old)
@@ -180,7 +180,7 @@ async def test_what_comes_further_each_time_is_never_parked_for_who_dies_of_it(
     for _ in range(2 * ATTEMPTS):
         taken = await held(host, commands)
         async with host.databases["kitchen"].unit() as unit:
-            await commands.holds(unit, taken)
+            await commands.gets_on(unit, taken)
         clock.move(LEASE)
     assert (await held(host, commands)).attempts == 1
 

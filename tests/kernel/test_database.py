@@ -162,3 +162,23 @@ async def test_one_that_did_not_costs_one_unit_of_work_and_no_more(
         with pytest.raises(Unavailable, match="shop"):
             await change_price(host)
         await two_at_once(host)
+
+
+LOST_AT_COMMIT = """
+    CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+        AS 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END';
+    CREATE CONSTRAINT TRIGGER lost AFTER INSERT ON shop.prices
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION lose();
+"""
+
+
+async def test_of_a_connection_that_is_lost_at_the_commit_nobody_says_that_nothing_was_written(
+    tmp_path: Path,
+) -> None:
+    url = databases.fresh("postgresql", databases.SAMPLE, tmp_path)
+    other = await asyncpg.connect(url)
+    await other.execute(LOST_AT_COMMIT)
+    await other.close()
+    async with Host(databases.SAMPLE, Settings(database_url=url)) as host:
+        with pytest.raises(Unavailable, match="shop was lost while it wrote, and may have written"):
+            await change_price(host)

@@ -7,6 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from martech.kernel import failpoints, parked
 from martech.kernel.bus import Bus
 from martech.kernel.settings import Settings
 from tests import databases
@@ -95,6 +96,45 @@ async def test_all_of_a_subscription_or_type_are_tried_again(served: Served) -> 
     assert await numbers(served) == [1, 2]
     refused = await ask(served, "POST", f"{PARKED}/retry", {})
     assert (refused.status_code, refused.json()["field"]) == (422, "subscription")
+
+
+async def audited(served: Served) -> list[str]:
+    """Which of them were tried again, as the audit has it."""
+    database = served.host.databases["ledger"]
+    rows = database.metadata.tables["ledger.audit"]
+    async with database.across(write=False) as connection:
+        found = (await connection.execute(rows.select().order_by(rows.c.number))).all()
+    return [row.subject for row in found if row.action == "parked.retried"]
+
+
+async def test_however_much_is_tried_again_it_is_done_by_portions(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What breaks it off leaves what was done, and the next goes on behind it."""
+    monkeypatch.setattr(parked, "PORTION", 2)
+    await park(served, 1, 2, 3, 4, 5)
+    every, body = await ids(served), {"subscription": "write_sales_down"}
+    failpoints.arm("unit.before_commit=error@2")
+    try:
+        broken_off = await ask(served, "POST", f"{PARKED}/retry", body)
+    finally:
+        failpoints.arm("")
+    assert broken_off.status_code == 500
+    assert await ids(served) == every[2:]
+    assert await audited(served) == every[:2]
+    assert (await ask(served, "POST", f"{PARKED}/retry", body)).json() == {"retried": 3}
+    assert await audited(served) == every
+    assert await numbers(served) == [1, 2, 3, 4, 5]
+
+
+async def test_all_that_is_tried_again_twice_with_one_key_is_tried_once(served: Served) -> None:
+    await park(served, 1, 2)
+    headers = {**served.headers("ledger:operate"), "idempotency-key": str(uuid4())}
+    body = {"type": "shop.sold.v1"}
+    for _ in range(2):
+        answer = await served.client.post(f"{PARKED}/retry", json=body, headers=headers)
+        assert answer.json() == {"retried": 2}
+    assert len(await audited(served)) == 2
 
 
 async def test_what_is_given_up_is_gone_and_the_reason_is_kept(served: Served) -> None:

@@ -3,12 +3,17 @@
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import update
 
 from martech.kernel import parked
 from martech.kernel.bus import Bus
 from martech.kernel.bus.replay import replay
+from martech.kernel.columns import table
 from martech.kernel.errors import NotFound
 from martech.kernel.host import Host
+from martech.kernel.parked import Wanted
+from tests.kitchen import order, rows
+from tests.sample.kitchen.domain import Bake
 from tests.sample.ledger.service import LedgerService
 
 pytestmark = pytest.mark.anyio
@@ -82,3 +87,21 @@ async def test_a_subscription_hears_its_source_again(sample: Host) -> None:
     assert await lines(sample) == [1, 2, 3, 3]
     with pytest.raises(NotFound, match=r"ledger\.write_price_down"):
         await replay(sample, "ledger.nothing", 0)
+
+
+async def test_of_all_commands_those_stay_of_which_a_newer_one_is_open(
+    sample: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parked, "PORTION", 2)
+    for key in ("bread", "rolls", "cake"):
+        await order(sample, Bake(number=1), key=key)
+    database = sample.databases["kitchen"]
+    async with database.across() as connection:
+        given_up = update(table(database.metadata, "commands"))
+        await connection.execute(given_up.values(parked_at=sample.clock.now(), error="no flour"))
+    await order(sample, Bake(number=1), key="rolls")
+    async with parked.opened(sample, "kitchen") as things:
+        assert await things.retry_all(Wanted(type="kitchen.bake.v1")) == 2
+    (one,) = await parked.parked(sample)
+    waiting = {row["key"]: row["parked_at"] for row in await rows(sample) if row["parked_at"]}
+    assert (one.what, list(waiting)) == ("command", ["rolls"])

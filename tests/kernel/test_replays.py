@@ -1,6 +1,8 @@
 """Projections are made anew by API. On both databases."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
 import httpx
@@ -12,6 +14,7 @@ from martech.kernel.bus import Bus
 from martech.kernel.settings import Settings
 from tests.chaos.reminding import REBUILDING
 from tests.sample.ledger import tables
+from tests.sample.ledger.service import LedgerService
 from tests.serving import Served, serve
 
 pytestmark = pytest.mark.anyio
@@ -85,6 +88,31 @@ async def test_one_at_a_time_and_whoever_stops_it_leaves_what_is_in_use(served: 
     while again["shadow"] == "running":
         again = (await ask(served, "GET", f"/{NAME}")).json()
     assert await numbers(served) == [1, 2, 3]
+
+
+async def test_who_asks_is_answered_while_a_handler_computes(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds its loop as long as it likes: that is not the one that answers."""
+    begun, enough = asyncio.Event(), threading.Event()
+    here, in_time, write = asyncio.get_running_loop(), [], LedgerService.write
+
+    async def compute(self: LedgerService, what: Sequence[str], numbers: Sequence[int]) -> None:
+        here.call_soon_threadsafe(begun.set)
+        in_time.append(enough.wait(5))
+        await write(self, what, numbers)
+
+    await sell(served, 1)
+    monkeypatch.setattr(LedgerService, "write", compute)
+    asking = asyncio.create_task(ask(served, "POST", subscription=NAME, shadow=True))
+    await begun.wait()
+    assert (await served.client.get("/health/live")).status_code == 200
+    enough.set()
+    seen = (await asking).json()
+    while seen["shadow"] == "running":
+        seen = (await ask(served, "GET", f"/{NAME}")).json()
+    assert in_time == [True]
+    assert await numbers(served) == [1]
 
 
 async def test_what_stumbles_says_so_and_leaves_what_is_in_use(served: Served) -> None:

@@ -67,7 +67,7 @@ class Grouping(Generic[S, T, R]):
 
     async def submit(self, tenant: UUID, item: T) -> R:
         """The result for *item*, after the commit that holds it. Raises `TooMany` when full and
-        `Unavailable` when nothing was committed."""
+        `Unavailable` when it is not known to be committed (see `Database.unit`)."""
         if self._is_full_for(tenant):
             raise TooMany("More is coming in than can be written; try again.", retry_after=1)
         loop = asyncio.get_running_loop()

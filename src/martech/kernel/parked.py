@@ -3,6 +3,7 @@ commands that failed to the end. Retrying gives them all their attempts again; d
 up, with a reason. Both are audited.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -26,6 +27,9 @@ from martech.kernel.tenancy import ACROSS, Scope
 RETRIED, DROPPED = "parked.retried", "parked.dropped"
 LONGEST_REASON = 500
 FIRST_COMMAND = UUID(int=0)
+
+PORTION = 200
+"""Of all that is tried again, so much in one transaction."""
 
 
 class Parked(View, frozen=True, kw_only=True):
@@ -100,7 +104,7 @@ class ParkedThings:
         scope: Scope = ACROSS,
         principal: Principal | None = None,
     ) -> None:
-        self._name = database.name
+        self._database, self._name = database, database.name
         self._unit, self._scope, self._principal = unit, scope, principal
         self._items = table(database.metadata, "parked")
         self._commands = table(database.metadata, "commands")
@@ -153,16 +157,42 @@ class ParkedThings:
 
     async def retry_all(self, wanted: Wanted) -> int:
         """Try everything *wanted* again; how much that was. A command of which a newer one is open
-        stays. Raises `Invalid` if neither a subscription nor a type is named."""
+        stays. Raises `Invalid` if neither a subscription nor a type is named.
+
+        By portions, each in a unit of its own and followed by a rest as long as it took: however
+        much is parked, others write meanwhile. What breaks it off leaves the portions before.
+        """
         if wanted == EVERYTHING:
             raise Invalid("Name a subscription or a type, or one id.", field="subscription")
-        after, tried = None, 0
+        clock, after, tried = asyncio.get_running_loop().time, None, 0
         while True:
-            page = await self.page(wanted, after=after, limit=1000)
-            tried += sum([await self._try_again(one) for one in page.data])
+            began = clock()
+            async with self._database.unit() as unit:
+                portion = ParkedThings(self._database, unit, self._scope, self._principal)
+                page = await portion.page(wanted, after=after, limit=PORTION)
+                tried += await portion._try_page_again(page.data)
             if page.next is None:
                 return tried
             after = page.next
+            await asyncio.sleep(clock() - began)
+
+    async def _try_page_again(self, page: Sequence[Parked]) -> int:
+        items = [one for one in page if one.what == "item"]
+        commands = [one for one in page if one.what == "command"]
+        tried = await self._try_items_again(items) if items else 0
+        return tried + sum([await self._try_again(one) for one in commands])
+
+    async def _try_items_again(self, items: Sequence[Parked]) -> int:
+        c = self._items.c
+        key = c.subscription, c.position, c.item
+        these = tuple_(*key).in_([_key(one.id) for one in items])
+        again = update(self._items).where(*self._mine(self._items), c.due_at.is_(None), these)
+        values = again.values(due_at=self._unit.now, attempts=0)
+        tried = {tuple(row) for row in await self._rows(values.returning(*key))}
+        for one in items:
+            if _key(one.id) in tried:
+                self._note(one, RETRIED)
+        return len(tried)
 
     async def _try_again(self, one: Parked) -> bool:
         connection = await self._unit.enter(self._scope)
@@ -170,7 +200,7 @@ class ParkedThings:
         try:
             async with connection.begin_nested():
                 await self.retry(one.id)
-        except Conflict:
+        except (Conflict, NotFound):  # or somebody else was faster
             return False
         return True
 
@@ -306,6 +336,12 @@ async def retry(host: Host, module: str, id_: str) -> None:
 
 def _at_item(row: Any) -> _Place:
     return _Place(row.subscription, row.position, row.item, FIRST_COMMAND)
+
+
+def _key(id_: str) -> tuple[str, int, int]:
+    """Of an item's *id_*."""
+    subscription, position, item = id_.split(":")
+    return subscription, int(position), int(item)
 
 
 def _shown(data: bytes) -> object:

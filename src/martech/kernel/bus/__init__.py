@@ -10,7 +10,7 @@ from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.trouble import Trouble
 
-__all__ = ["Bus", "Delivery", "StoredDelivery"]
+__all__ = ["Bus", "Delivery", "StoredDelivery", "given_to"]
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +75,9 @@ class Bus:
                     trouble.ends(f"{delivery.name} goes on")
                     if handled:
                         took = loop.time() - began
-                        given = GIVEN * (self.host.process.asked - asked)
+                        given = given_to(self.host.process.asked - asked, took)
                         rest = delivery.rest(handled) - took if delivery.had_room(handled) else 0.0
-                        await asyncio.sleep(max(rest, min(took, given)))
+                        await asyncio.sleep(max(rest, given))
                         continue
                 except Unavailable as exc:
                     pause = _longer(pause)
@@ -93,6 +93,11 @@ class Bus:
                         await news.wait()
                 except TimeoutError:
                     continue
+
+
+def given_to(requests: int, took: float) -> float:
+    """Seconds to rest behind *took* seconds of work during which so many *requests* came."""
+    return min(took, GIVEN * requests)
 
 
 def _longer(pause: float) -> float:

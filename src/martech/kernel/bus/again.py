@@ -85,7 +85,11 @@ class Again(Handling):
             if parked:
                 log.exception("%s parked %s", self.name, first.event)
             return parked
+        await self._taken_out(rows)
         return True
+
+    async def _taken_out(self, rows: Sequence[Row[Any]]) -> None:
+        """*rows* are handled and gone: nobody can try them again."""
 
     async def _claim(self, rows: Sequence[Row[Any]]) -> int:
         """The number of our attempt. A process that dies in the middle has made an attempt, and

@@ -8,7 +8,8 @@ that a crash in between cannot hurt:
                                                       has not come so far; they are swept away and
                                                       the batch is heard again
     a retry   effect and mark ─▶ row taken out        a crash: the row is tried again, its mark
-                                                      says that it is done
+                                                      says that it is done; so it is after its
+                                                      last attempt, when a person tries it again
 
 A replay takes out of the store what is to be heard again: nothing needs to be emptied first.
 """
@@ -106,12 +107,9 @@ class StoredDelivery(Delivery):
             await failpoints.reach("store.before_commit")
         return reached
 
-    async def _retry(self, rows: Sequence[Row[Any]]) -> bool | None:
-        settled = await super()._retry(rows)
-        if settled:
-            (row,) = rows
-            await self.engine.unmark(self.subscription.name, Place(row.position, row.item))
-        return settled
+    async def _taken_out(self, rows: Sequence[Row[Any]]) -> None:
+        (row,) = rows
+        await self.engine.unmark(self.subscription.name, Place(row.position, row.item))
 
     async def _again(self, unit: Unit, rows: Sequence[Row[Any]], facts: list[Fact]) -> None:
         (row,) = rows

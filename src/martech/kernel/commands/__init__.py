@@ -5,8 +5,7 @@
                   └── backoff ──────┘
 
 A lease that runs out is an attempt too: a command that kills whoever carries it out would else kill
-them all, for ever. (Unless it came further than the one before: a send goes on after any number of
-kills.)
+them all, for ever. (Unless it wrote something first: a send goes on after any number of kills.)
 The row is the record; a broker only carries its id and may forget it. A timer is a command with
 a later `due_at`. A lease carries a fence, one higher each time: whoever was taken over holds an
 old fence and can neither settle nor commit anything.

@@ -158,14 +158,18 @@ class Commands:
         await self._change(unit, lease, lease_until=unit.now + length)
 
     async def holds(self, unit: Unit, lease: Lease) -> None:
-        """Raise `Stale` unless the lease holds, and let nobody take over before the commit. What is
-        committed is progress: whoever dies after it has not been killed by what is done now."""
-        if lease.attempts:
-            await self._change(unit, lease, attempts=0)
-            return
+        """Raise `Stale` unless the lease holds, and let nobody take over before the commit."""
         mine = select(self.table.c.id).where(self._held(lease)).with_for_update(read=True)
         if (await unit.across(mine)).one_or_none() is None:
             raise Stale(f"The command {lease.id} was taken over.")
+
+    async def gets_on(self, unit: Unit, lease: Lease) -> None:
+        """As `holds`, of a unit that writes. What it commits is progress: whoever dies after it has
+        not been killed by what is done now."""
+        if lease.attempts:
+            await self._change(unit, lease, attempts=0)
+        else:
+            await self.holds(unit, lease)
 
     async def settle(self, unit: Unit, lease: Lease) -> None:
         """It is done (or, if it was asked for again meanwhile, due again). Raises `Stale`."""

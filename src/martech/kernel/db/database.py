@@ -30,6 +30,9 @@ from martech.kernel.tenancy import ACROSS, Scope
 PATIENCE = 15.0  # seconds to wait for a writer of another process
 PAUSE = 0.01
 
+AWAY = "is not available; try again"
+LOST = "was lost while it wrote, and may have written; look before you try again"
+
 SNAPSHOT: Final[Mapping[str, Mapping[str, Any]]] = {
     "postgresql": {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"},
     "sqlite": {},
@@ -91,7 +94,8 @@ class Database:
         Of what is *replaying*, nothing is done outside. Of what was *heard_before* besides, nothing
         is told and nothing audited: that was so when it was heard first.
 
-        Raises `Unavailable` when the database cannot be reached; nothing is committed then.
+        Raises `Unavailable` when the database cannot be reached. Nothing is committed then, unless
+        it was lost in the middle of the commit: nobody here knows, and the detail says so.
         """
         async with AsyncExitStack() as stack:
 
@@ -137,7 +141,8 @@ class Database:
         if unit.connection is None or not unit.write:
             return
         await failpoints.reach("unit.before_commit")
-        await unit.connection.commit()
+        with self._translated(LOST):
+            await unit.connection.commit()
         await failpoints.reach("unit.after_commit")
         if unit.told:
             self.process.signals.wake(self.name)
@@ -167,14 +172,14 @@ class Database:
             await failpoints.reach("outbox.after_insert")
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, how: str = AWAY) -> Iterator[None]:
         """A database that is away is `Unavailable`, whichever library noticed."""
         try:
             yield
         except DBAPIError as exc:
             if not is_passing(exc):
                 raise
-            raise Unavailable(f"The database of {self.name} is not available; try again.") from exc
+            raise Unavailable(f"The database of {self.name} {how}.") from exc
 
     @contextmanager
     def _reached(self) -> Iterator[None]:

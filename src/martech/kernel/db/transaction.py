@@ -45,6 +45,9 @@ class Unit:
     heard_before: bool = False
     connection: AsyncConnection | None = None
     scope: Scope | None = None
+    changes: bool = False
+    """Whether a statement was run in it that is there to change rows."""
+
     told: list[Told] = field(default_factory=list)
     enqueued: list[Enqueued] = field(default_factory=list)
     audited: list[Audited] = field(default_factory=list)
@@ -55,6 +58,11 @@ class Unit:
         """The part of this unit in which a module works for *tenant*."""
         return Transaction(self, tenant, principal, origin or Origin())
 
+    @property
+    def writes(self) -> bool:
+        """Whether anything comes of it, as far as is known now."""
+        return self.changes or bool(self.told or self.enqueued or self.audited)
+
     async def across(self, statement: Executable, rows: Rows | None = None) -> "CursorResult[Any]":
         """Run a statement of the kernel's own, over all tenants."""
         return await self.execute(statement, rows, ACROSS)
@@ -63,6 +71,7 @@ class Unit:
         self, statement: Executable, rows: Rows | None, scope: Scope
     ) -> "CursorResult[Any]":
         connection = await self.enter(scope)
+        self.changes = self.changes or statement.is_dml
         return await connection.execute(statement, rows, execution_options={"scope": scope})
 
     async def enter(self, scope: Scope) -> AsyncConnection:
@@ -150,7 +159,9 @@ class Transaction:
         if conflict and conflict.keys:
             tenancy.check_conflict(table, conflict.keys, conflict.update + conflict.add)
         asked = many.Insertion(table, tuple(rows[0]), conflict, tuple(returning))
-        return await many.insert(await self.unit.enter(self.tenant), asked, rows)
+        connection = await self.unit.enter(self.tenant)
+        self.unit.changes = True
+        return await many.insert(connection, asked, rows)
 
     def publish(self, event: Event) -> None:
         """Tell the other modules, if and only if this unit commits. A folded event without items

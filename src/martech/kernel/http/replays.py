@@ -2,8 +2,9 @@
 tenant, so no tenant's key is enough.
 
 A replay that rewinds is asked for and answered: the subscription's own deliveries do the rest. One
-in a shadow is work of the process that was asked. It goes on after the answer, says how far it is,
-and ends with the process; what is in use is untouched until its last moment.
+in a shadow is work of the process that was asked, beside the loop that answers. It goes on after
+the answer, says how far it is, and ends with the process; what is in use is untouched until its
+last moment.
 """
 
 import asyncio
@@ -134,7 +135,7 @@ class Shadows:
 
     async def _make(self, name: str, seen: shadow.Seen) -> int:
         try:
-            return await shadow.rebuild(self._host, name, seen)
+            return await shadow.rebuild_apart(self._host, name, seen)
         except Error:
             raise  # its view says it
         except Exception:

@@ -1,9 +1,10 @@
 """One process, two loops: HTTP on the main thread's, bus and jobs on another, in a thread.
 
-    SIGTERM ─▶ no new connections ─▶ who has connected is heard, and requests are finished
-            ─▶ the batch and the jobs are finished
+    SIGTERM ─┬─▶ no new connections ─▶ who has connected is heard, and requests are finished
+             └─▶ the batch and the jobs are finished ─▶ what is not is given back
 
-so that a decision takes its milliseconds while a backlog is digested beside it.
+so that a decision takes its milliseconds while a backlog is digested beside it. Both ends begin
+together and have MARTECH_DRAIN_SECONDS; `BEHIND` them the process is gone.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from math import inf
+from time import monotonic
 
 import uvicorn
 import uvloop
@@ -40,6 +43,10 @@ LOOK, LOOKS = 0.01, 200
 """Seconds between looks whether all who have connected have begun to ask, when the end begins; and
 how often it is looked: who says nothing is not waited for."""
 
+BEHIND = 8.0
+"""Seconds behind the drain for what comes then: leases are given back, databases closed. (Of these
+a request loses two at most to who connects last, and jobs three to a broker that is away.)"""
+
 GARBAGE = 20_000  # new objects between collections: a batch of the bus makes thousands at once
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -47,8 +54,11 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 class Companion:
     """Does *work* on an event loop of its own until it is stopped; work that ends is a failure."""
 
-    def __init__(self, work: Work, pulse: Pulse, ended: Callable[[], None]) -> None:
+    def __init__(self, work: Work, pulse: Pulse, drain: float, ended: Callable[[], None]) -> None:
+        """Told to stop, *work* takes *drain* seconds for what it has begun, and a little more."""
         self._work = work
+        self._patience = drain + BEHIND
+        self._until = inf
         self._pulse = pulse
         self._ended = ended
         self._loop = uvloop.new_event_loop()
@@ -57,16 +67,26 @@ class Companion:
         self.failed = False
 
     def start(self) -> None:
+        sys.setswitchinterval(TURN)
         self._thread.start()
 
-    def stop(self, patience: float) -> None:
-        """Let it finish what it has begun, for at most *patience* seconds."""
+    def stop(self) -> None:
+        """Have it finish what it has begun, from now on."""
+        if self._until < inf:
+            return
+        self._until = monotonic() + self._patience
         self._pulse.stopping = True
         with suppress(RuntimeError):  # it has ended already
             self._loop.call_soon_threadsafe(self._enough.set)
-        self._thread.join(patience)
+
+    def end(self) -> None:
+        """Wait until it has finished, as long as there is time since it was told to."""
+        self.stop()
+        self._thread.join(max(0.0, self._until - monotonic()))
         if self._thread.is_alive():
-            log.warning("bus and jobs did not finish in %.0f s; leases will run out", patience)
+            log.warning(
+                "bus and jobs did not finish in %.0f s; leases will run out", self._patience
+            )
 
     def _run(self) -> None:
         try:
@@ -127,11 +147,11 @@ def serve(
         backlog=BACKLOG,
     )
     server = _Server(config, process, started, listener)
-    companion = Companion(work, pulse, server.leave) if work else None
+    companion = Companion(work, pulse, settings.drain_seconds, server.leave) if work else None
     for number in STOPPING:  # uvicorn raises them again when it is done, and we are not
         signal.signal(number, lambda *_: None)
     if companion:
-        sys.setswitchinterval(TURN)
+        server.beside = companion
         companion.start()
     _settle_memory()
     try:
@@ -140,7 +160,7 @@ def serve(
         return 1
     finally:
         if companion:
-            companion.stop(settings.drain_seconds)
+            companion.end()
         gc.unfreeze()  # libraries look at the exit whether all that is theirs is given back
     return int(companion.failed) if companion else 0
 
@@ -182,12 +202,16 @@ class _Server(uvicorn.Server):
         self._process = process
         self._say_started = started
         self._door = listener.dup()  # open until we close it, whatever uvicorn does with its own
+        self.beside: Companion | None = None
+        """Whoever is to stop when we do."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._say_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.beside:
+            self.beside.stop()
         self._process.end()  # streams would hold their connections until the grace is over
         await self._last_call()
         await super().shutdown(sockets)

@@ -78,9 +78,11 @@ class Jobs:
         queue = Queue(carrier.name, settings.redis_url, settings.database_of(carrier.name))
         queue.open(carrier.carry_out, AT_ONCE)
         keeping = asyncio.create_task(_keep(carrier))
+        forgetting = asyncio.create_task(_forget(carrier))
         try:
             await self._sweep(carrier, queue)
         finally:
+            forgetting.cancel()
             try:  # what is finished meanwhile is ours until it is: nobody may take it over
                 left = await queue.close(settings.drain_seconds)
             finally:
@@ -157,13 +159,24 @@ async def _once(carrier: Carrier) -> bool:
 
 
 async def _keep(carrier: Carrier) -> None:
-    """Renew the leases of what takes longer, and remove what was done long ago."""
+    """Renew the leases of what takes longer, and do nothing else: a lease waits for nobody."""
     while True:
         await asyncio.sleep(carrier.lease.total_seconds() / 3)
         try:
             await carrier.renew()
-            await carrier.forget()
         except Unavailable as exc:
             log.warning("%s cannot renew its leases: %s", carrier.name, exc.detail)
         except Exception:
             log.exception("%s cannot renew its leases and tries again", carrier.name)
+
+
+async def _forget(carrier: Carrier) -> None:
+    """Remove what was done long ago."""
+    while True:
+        await asyncio.sleep(carrier.lease.total_seconds() / 3)
+        try:
+            await carrier.forget()
+        except Unavailable as exc:
+            log.warning("what %s did long ago stays for now: %s", carrier.name, exc.detail)
+        except Exception:
+            log.exception("what %s did long ago stays for now", carrier.name)

@@ -40,7 +40,7 @@ AWAY = timedelta(seconds=5)
 """How long to wait for something that is away and does not say how long."""
 
 PORTIONS = 100
-"""Transactions in which what was done long ago is removed, between two looks at the leases."""
+"""Transactions in which what was done long ago is removed in one go."""
 
 
 @dataclass
@@ -113,7 +113,7 @@ class Carrier:
                 await failpoints.reach("jobs.after_lease")
                 await self._attempt(lease)
         except Stale:
-            log.warning("%s: %s was taken over, nothing was committed", self.name, id_)
+            log.warning("%s: %s was taken over; nothing is committed any more", self.name, id_)
         finally:
             self._let_go(lease)
         return True
@@ -207,7 +207,10 @@ class Carrier:
                     yield self._service(unit, lease)
                 finally:
                     _inside.reset(token)
-                await self.commands.holds(unit, lease)
+                if unit.writes:
+                    await self.commands.gets_on(unit, lease)
+                else:  # whoever only reads comes no further than who died before
+                    await self.commands.holds(unit, lease)
 
         given = self.jobs[lease.type].takes
         others = {key: self._hand(kind, lease) for key, kind in given.items()}
