@@ -215,6 +215,7 @@ def test_no_template_gets_a_secret_much_time_or_much_room(secret_file: Path) -> 
         (Unlimited, OUTPUT[:1], "characters|took"),
     ],
 )
+@pytest.mark.planted
 def test_an_engine_without_walls_is_found_out(
     engine: Engine, sources: list[str], said: str, secret_file: Path
 ) -> None:

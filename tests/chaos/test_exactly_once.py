@@ -87,6 +87,7 @@ async def test_an_effect_happens_once_however_often_the_bus_is_killed(
     await trial.run(kills)
 
 
+@pytest.mark.planted
 async def test_a_cursor_moved_in_its_own_transaction_is_found_out(
     sample_url: str, full: bool
 ) -> None:

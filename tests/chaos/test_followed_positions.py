@@ -60,6 +60,7 @@ async def test_a_follower_misses_nothing_of_sixteen_writers(
     await lose_nothing(postgresql_url, SlowPublisher(2, 0.01, 0.03), 500 if full else 15)
 
 
+@pytest.mark.planted
 async def test_a_publisher_without_the_lock_is_found_out(postgresql_url: str, full: bool) -> None:
     with pytest.raises(GuaranteeBroken, match=r"lost [1-9]"):
         await lose_nothing(postgresql_url, TakesNoLock(2, 0.01, 0.03), 500 if full else 60)
@@ -81,6 +82,7 @@ async def test_each_key_is_heard_in_order_without_a_gap(sample_url: str, full: b
     await keep_order(sample_url, Delivery, 300 if full else 15)
 
 
+@pytest.mark.planted
 async def test_order_by_transaction_id_is_found_out(postgresql_url: str, full: bool) -> None:
     with pytest.raises(GuaranteeBroken, match=r"[1-9]\d* inversions"):
         await keep_order(postgresql_url, OrdersByXid, 300 if full else 15)

@@ -7,6 +7,7 @@ import gzip
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -122,14 +123,15 @@ async def test_every_door_refuses_what_is_sent_to_hurt(served: Served, name: str
         await cost(served, method, path, body, packed=name in BOMBS)
 
 
-@pytest.mark.parametrize("kind", ["sqlite"])
-async def test_inflating_before_looking_is_found_out(sample_url: str) -> None:
-    settings = Settings(database_url=sample_url)
+@pytest.mark.planted
+async def test_inflating_before_looking_is_found_out(tmp_path: Path) -> None:
+    settings = Settings(database_url=databases.fresh("sqlite", databases.SAMPLE, tmp_path))
     async with serve(databases.SAMPLE, settings, request=InflatesFirst) as served:
         with pytest.raises(GuaranteeBroken, match="bytes"):
             await cost(served, "POST", "/shop/v1/sales", BOMBS["64 MB of zeros"], packed=True)
 
 
+@pytest.mark.planted
 def test_a_depth_that_nobody_counts_is_found_out() -> None:
     """What is left to the decoder's recursion depends on who calls it from how deep."""
 

@@ -112,12 +112,14 @@ async def test_one_click_is_signed_works_and_looking_does_not(
     insist(faults=0, wanted=0, tried=left, planned=len(names))
 
 
+@pytest.mark.planted
 async def test_whoever_unsubscribes_on_get_is_found_out(url: str, tmp_path: Path) -> None:
     planted = with_reception(UnsubscribesOnGet.Reception)
     with pytest.raises(GuaranteeBroken, match="looking changed something"):
         await leaving(url, tmp_path, ["ada"], planted)
 
 
+@pytest.mark.planted
 def test_headers_that_are_not_signed_are_found_out(tmp_path: Path) -> None:
     key = Path(dkim_key(tmp_path)).read_bytes()
     check_one_click(build(letter(), Seal(key, "s1", "news.example")))
@@ -229,6 +231,7 @@ async def test_whatever_is_put_in_it_it_is_one_mail_with_our_headers() -> None:
     insist(faults=0, wanted=0, tried=len(mails), planned=len(letters))
 
 
+@pytest.mark.planted
 async def test_a_mail_that_was_put_together_as_text_is_found_out() -> None:
     letters = hostile()
     with pytest.raises(GuaranteeBroken):
@@ -316,6 +319,7 @@ async def test_only_stored_links_lead_anywhere(url: str) -> None:
 
 
 @pytest.mark.parametrize("planted", [FollowsWhatItIsTold, TrustsTheToken])
+@pytest.mark.planted
 async def test_an_open_redirect_is_found_out(planted: object, url: str) -> None:
     modules = with_reception(planted.Reception)  # type: ignore[attr-defined]
     with pytest.raises(GuaranteeBroken, match="leads to https://"):
@@ -358,6 +362,7 @@ async def test_nobody_gets_two_when_the_servers_word_is_lost(full: bool) -> None
     insist(faults=struck, wanted=size // 50, tried=size, planned=size)
 
 
+@pytest.mark.planted
 async def test_silence_taken_for_a_no_is_found_out() -> None:
     with pytest.raises(GuaranteeBroken, match="extra copies"):
         await persisted(400, TakesSilenceForNo)

@@ -54,6 +54,7 @@ async def test_each_gets_one_mail_however_often_the_sender_is_killed(
         await killed(trial, people, kills)
 
 
+@pytest.mark.planted
 async def test_a_sender_that_checks_off_what_it_read_is_found_out(
     url: str, tmp_path: Path, full: bool
 ) -> None:
@@ -79,6 +80,7 @@ async def test_what_broke_after_the_message_is_not_sent_again(
         await broken_off(trial, 5000 if full else 200)
 
 
+@pytest.mark.planted
 async def test_a_sender_that_takes_it_for_a_failure_is_found_out(
     url: str, tmp_path: Path, full: bool
 ) -> None:
@@ -114,6 +116,7 @@ async def test_a_sender_that_is_stopped_leaves_nothing_in_the_dark(
         await stopped(trial, people, times, signal.SIGTERM)
 
 
+@pytest.mark.planted
 async def test_a_sender_that_does_not_finish_what_it_began_is_found_out(
     url: str, tmp_path: Path
 ) -> None:
@@ -153,6 +156,7 @@ async def test_nothing_is_claimed_of_a_send_that_was_cancelled_whoever_is_killed
         await called_off(trial, people, kills)
 
 
+@pytest.mark.planted
 async def test_a_sender_that_looks_at_messages_only_is_found_out(url: str, tmp_path: Path) -> None:
     async with mailing(url, tmp_path, delay=(5, 60), service=LooksAtMessagesOnly) as trial:
         with pytest.raises(GuaranteeBroken, match=r"[1-9][0-9]* messages were claimed after"):
@@ -181,6 +185,7 @@ async def test_a_server_that_refuses_everybody_stops_the_send_and_nobody_is_lost
         await turned_away(trial, 10_000 if full else 300)
 
 
+@pytest.mark.planted
 async def test_a_sender_that_counts_no_refusals_is_found_out(url: str, tmp_path: Path) -> None:
     async with mailing(url, tmp_path, "rcpt:550", service=CountsNoRefusals) as trial:
         with pytest.raises(GuaranteeBroken, match=r"[1-9][0-9]* lost"):
@@ -202,6 +207,7 @@ async def test_the_numbers_are_the_servers(url: str, tmp_path: Path, full: bool)
         await refused(trial, 5000 if full else 150)
 
 
+@pytest.mark.planted
 async def test_numbers_that_are_counted_too_early_are_found_out(url: str, tmp_path: Path) -> None:
     async with mailing(url, tmp_path, *FAULTS, service=CountsAtOnce) as trial:
         with pytest.raises(GuaranteeBroken, match=r"the log has"):
@@ -241,6 +247,7 @@ async def test_nobody_gets_a_mail_a_second_after_they_said_no(
         await unsubscribing(trial, people, leaving)
 
 
+@pytest.mark.planted
 async def test_a_sender_that_looks_only_when_people_are_added_is_found_out(
     url: str, tmp_path: Path, full: bool
 ) -> None:
@@ -257,6 +264,7 @@ class HearsLate(Delivery):
         return 60.0
 
 
+@pytest.mark.planted
 async def test_a_bus_that_is_late_is_found_out(url: str, tmp_path: Path, full: bool) -> None:
     people, leaving = (10_000, 1000) if full else (800, 30)
     async with mailing(url, tmp_path) as trial:

@@ -185,6 +185,7 @@ async def test_a_projection_is_made_anew_in_a_shadow_beside_live_traffic(
     await rebuild(sample_url, 1_500 if full else 60)
 
 
+@pytest.mark.planted
 async def test_a_shadow_that_acts_is_found_out(
     sample_url: str, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +198,7 @@ async def test_a_projection_is_built_anew_beside_live_traffic(sample_url: str, f
     await replay(sample_url, Delivery, 1_500 if full else 60)
 
 
+@pytest.mark.planted
 async def test_telling_again_while_replaying_is_found_out(
     sample_url: str, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +207,7 @@ async def test_telling_again_while_replaying_is_found_out(
         await replay(sample_url, Delivery, 500 if full else 30)
 
 
+@pytest.mark.planted
 async def test_acting_while_replaying_is_found_out(sample_url: str, full: bool) -> None:
     with pytest.raises(GuaranteeBroken, match=r"[1-9]\d* reminded again"):
         await replay(sample_url, ActsWhileReplaying, 500 if full else 30)

@@ -207,6 +207,7 @@ async def test_no_request_fails_while_instances_are_restarted(tmp_path: Path, fu
     await restarted(tmp_path, often if full else Plan(2, in_good_order, think=0.05))
 
 
+@pytest.mark.planted
 async def test_an_instance_that_does_not_drain_is_found_out(tmp_path: Path) -> None:
     with pytest.raises(GuaranteeBroken, match=r"[1-9]\d* of \d+ failed"):
         await restarted(tmp_path, Plan(1, at_once))

@@ -83,6 +83,7 @@ async def test_a_thousand_renderings_at_once_see_only_their_own(full: bool) -> N
 
 
 @pytest.mark.usefixtures("hurried")
+@pytest.mark.planted
 async def test_a_shared_context_is_found_out() -> None:
     with pytest.raises(GuaranteeBroken, match="not their own"):
         await check(SharesItsContext, 1)

@@ -1,12 +1,12 @@
 """What tests of the kernel ask for."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.chaos.choosing import shorten
+from tests.chaos.choosing import Case, shorten
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -15,10 +15,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     shorten(config, items, Path(__file__).parent, _in_short)
 
 
-def _in_short(name: str, given: Mapping[str, object]) -> bool:
-    if "there" not in given or name == "test_everything_moves_and_goes_on_where_it_was":
+def _in_short(case: Case) -> bool:
+    if "there" not in case.given or case.name == "test_everything_moves_and_goes_on_where_it_was":
         return True
-    return given.get("kind") != given["there"]
+    return case.given.get("kind") != case.given["there"]
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """Every way, on both databases; in one process and in three."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
-from tests.chaos.choosing import shorten, whole_on
+from tests.chaos.choosing import Case, shorten, whole_on
 from tests.kernel.feeds.ways import WAYS, Way
 from tests.sample.shop.module import module as shop_module
 
@@ -18,9 +18,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     shorten(config, items, Path(__file__).parent, _in_short)
 
 
-def _in_short(_name: str, given: Mapping[str, object]) -> bool:
-    brokered = given.get("feed") in ("redis", "kafka", "tansu")
-    return given.get("processes", 3) == 3 and (not brokered or given.get("kind") == whole_on())
+def _in_short(case: Case) -> bool:
+    brokered = case.given.get("feed") in ("redis", "kafka", "tansu")
+    on_one = not brokered or case.given.get("kind") == whole_on()
+    return case.given.get("processes", 3) == 3 and on_one
 
 
 @pytest.fixture(params=WAYS)
