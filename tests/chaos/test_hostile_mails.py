@@ -143,10 +143,12 @@ ENDS = [
     "\0\r\n",
     "\v",
 ]
+MORE_HEADERS = [f"Hello{end}Bcc: eve@evil.example" for end in ENDS]
+MORE_MAILS = [f"Hello{end}.{end}{NEXT.format(end)}" for end in ENDS]
 HOSTILE = [
-    *(f"Hello{end}Bcc: eve@evil.example" for end in ENDS),
+    *MORE_HEADERS,
     *(f"Hello{end}{end}<script>x</script>" for end in ENDS),
-    *(f"Hello{end}.{end}{NEXT.format(end)}" for end in ENDS),
+    *MORE_MAILS,
     *(f"Hello{one}.{other}{NEXT.format(other)}" for one in ENDS[:4] for other in ENDS[:4]),
     *(f"Hello\0{end}Cc: eve@evil.example{end} folded" for end in ENDS),
     "=?utf-8?q?Hello=0D=0ABcc:_eve@evil.example?=",
@@ -186,9 +188,9 @@ def places(text: str) -> list[dict[str, object]]:
     ]
 
 
-def hostile() -> list[Letter]:
+def hostile(texts: Sequence[str] = HOSTILE) -> list[Letter]:
     """Each of them in every place."""
-    return [letter(message_id=uuid4(), **put) for text in HOSTILE for put in places(text)]
+    return [letter(message_id=uuid4(), **put) for text in texts for put in places(text)]
 
 
 async def mailed(
@@ -211,7 +213,9 @@ async def mailed(
 
 
 def check_mails(letters: Sequence[Letter], mails: Sequence[Mail]) -> None:
-    if len(mails) > len(letters) or any(mail.to != ["ada@example.com"] for mail in mails):
+    if others := [mail for mail in mails if mail.to != ["ada@example.com"]]:
+        raise GuaranteeBroken(f"{len(others)} messages to others, as {others[0].to}")
+    if len(mails) > len(letters):
         raise GuaranteeBroken(f"{len(mails)} messages of {len(letters)} letters")
     read = [message_from_bytes(mail.bytes, policy=policy.default) for mail in mails]
     for mail in read:
@@ -232,9 +236,19 @@ async def test_whatever_is_put_in_it_it_is_one_mail_with_our_headers() -> None:
 
 
 @pytest.mark.planted
-async def test_a_mail_that_was_put_together_as_text_is_found_out() -> None:
-    letters = hostile()
-    with pytest.raises(GuaranteeBroken):
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (MORE_HEADERS, r"headers \{'Bcc'\}"),
+        (MORE_MAILS, r"messages to others, as \['bob@example.com'\]"),
+    ],
+    ids=["headers", "mails"],
+)
+async def test_a_mail_that_was_put_together_as_text_is_found_out(
+    texts: list[str], said: str
+) -> None:
+    letters = hostile(texts)
+    with pytest.raises(GuaranteeBroken, match=said):
         # a mail that is two gets two words, and whoever waits for a third waits in vain
         mails = await mailed(letters, builds_by_format, LetsAnythingThrough, HASTY)
         check_mails(letters, mails)
