@@ -1,11 +1,10 @@
 """X4 and X6: nobody sees or changes what is another tenant's, not even when queries forget."""
 
-import os
-import subprocess
-import sys
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -15,12 +14,8 @@ from martech.app import load
 from martech.kernel.files import installed
 from martech.kernel.http.operating import parks
 from martech.kernel.published.canvas import hearing, outward
-from tests import servers
-from tests.chaos.forgetful import (
-    before_the_wall,
-    behind_the_wall,
-    own_without_force,
-)
+from tests.chaos.choosing import whole_on
+from tests.chaos.forgetful import before_the_wall, behind_the_wall, own_without_force
 from tests.chaos.history import GuaranteeBroken, insist
 from tests.chaos.town import CANARY, Town, town
 from tests.serving import rest_api
@@ -240,7 +235,10 @@ async def visit(town: Town, *, forgotten: bool = False, most: int | None = None)
             stranger = Stranger(town, key, case)
             answer = await stranger.ask(operation, theirs)
             alike = await stranger.ask(operation, nobody)
-            _check(operation, whose, answer, alike, forgotten=forgotten)
+            _check(operation, whose, answer, forgotten=forgotten)
+            if not forgotten:
+                where = f"{operation.name} with the key of {whose}"
+                _check_alike(where, Told(answer, theirs), Told(alike, nobody))
             refused += answer.status_code == 500
             asked += 1
     if (after := await town.state_of_acme()) != before:
@@ -270,14 +268,35 @@ def ids_of_nobody(theirs: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _check(
-    operation: Operation,
-    whose: str,
-    answer: httpx.Response,
-    alike: httpx.Response,
-    *,
-    forgotten: bool,
-) -> None:
+MADE = re.compile(
+    r"mt[sw]_[\w.-]+|\d{4}-\d\d-\d\dT[\d:.]+Z|[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}"
+)
+"""Keys, moments and ids: what is another in every answer."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer to somebody who asked with these ids."""
+
+    answer: httpx.Response
+    ids: dict[str, str]
+
+    def but_for(self, others: dict[str, str]) -> str:
+        """What it says, but for the ids that were asked with; what stands in *others*, too, is
+        kept."""
+        said = self.answer.text
+        for id_ in sorted({*self.ids.values()} - {*others.values()}, key=len, reverse=True):
+            said = said.replace(id_, "…").replace(quote(id_), "…")
+        return f"{self.answer.status_code} {MADE.sub('…', said)}"
+
+
+def _check_alike(where: str, theirs: Told, nobody: Told) -> None:
+    said, alike = theirs.but_for(nobody.ids), nobody.but_for(theirs.ids)
+    if said != alike:
+        raise GuaranteeBroken(f"{where}: {said[:200]}, but {alike[:200]} for nobody's")
+
+
+def _check(operation: Operation, whose: str, answer: httpx.Response, *, forgotten: bool) -> None:
     where = f"{operation.name} with the key of {whose}"
     said = answer.text
     for own in OWN:
@@ -287,10 +306,6 @@ def _check(
         raise GuaranteeBroken(f"{where}: a canary got out: {said[:200]}")
     if answer.status_code >= 500 and not forgotten:
         raise GuaranteeBroken(f"{where}: {answer.status_code} {answer.text[:200]}")
-    if answer.status_code != alike.status_code and not forgotten:
-        raise GuaranteeBroken(
-            f"{where}: {answer.status_code}, but {alike.status_code} for nobody's"
-        )
     wanted = {"every scope": {404}, "owner": {404}, "nobody": {401}}.get(whose, {403, 404})
     if "token" in operation.asked:  # a token is all one needs, if it is signed; this one is not
         wanted = {404}
@@ -311,22 +326,44 @@ def test_every_route_has_a_case() -> None:
     assert named == CASES.keys(), "give each route a case in CASES, and each case a route"
 
 
-async def seen_by_acme(town: Town) -> int:
-    """How many operations show the canaries to those whose they are."""
-    seen = 0
+BY_TOKEN = {"followLink", "loadPicture", "askToUnsubscribe"}
+IDS_ONLY = {"browserSettings", "getTenant", "hearAccess", "hearDelivery", "hearPersonalization"}
+IDS_ONLY |= {"listAudit", "listMembers"}
+NUMBERS_ONLY = {"countPeople", "getConversions", "getDeliveryStatus", "getKept", "getRetention"}
+NUMBERS_ONLY |= {"getMessageFigures", "getSeries", "trackingCounts"}
+SHOW_NONE = BY_TOKEN | IDS_ONLY | NUMBERS_ONLY
+"""What is read that has no canary in it, even for those whose they are."""
+
+
+async def hidden_from_acme(town: Town) -> set[str]:
+    """The operations that do not show the canaries to those whose they are."""
+    hidden = set()
     for operation in operations(rest_api()):
         if operation.method == "GET":
             acme = Stranger(town, town.secret["acme"], CASES[operation.name])
             ids = {**ids_of_acme(town, operation), "after": ""}
-            seen += CANARY in (await acme.ask(operation, ids)).text
-    return seen
+            if CANARY not in (await acme.ask(operation, ids)).text:
+                hidden.add(operation.name)
+    return hidden
 
 
-async def test_a_stranger_finds_nothing_whatever_they_ask_for(product_url: str) -> None:
+async def test_a_stranger_finds_nothing_whatever_they_ask_for(
+    product_url: str, kind: str, full: bool
+) -> None:
+    most = None if full or kind == whole_on() else 1
     async with town(product_url) as acme_and_globex:
-        assert await seen_by_acme(acme_and_globex) >= 10, "there is something to be found"
-        asked, _ = await visit(acme_and_globex)
-        insist(faults=0, wanted=0, tried=asked, planned=7 * len(CASES))
+        assert await hidden_from_acme(acme_and_globex) == SHOW_NONE, "there is something to find"
+        asked, _ = await visit(acme_and_globex, most=most)
+        keys = 7 if most is None else 2
+        insist(faults=0, wanted=0, tried=asked, planned=keys * len(CASES))
+
+
+@pytest.mark.planted
+def test_an_answer_that_tells_theirs_from_nobodys_is_found_out() -> None:
+    theirs = Told(httpx.Response(404, text="u-1 is not yours."), {"user_id": "u-1"})
+    nobody = Told(httpx.Response(404, text="u-2 is not there."), {"user_id": "u-2"})
+    with pytest.raises(GuaranteeBroken, match=r"not yours.*, but .*not there"):
+        _check_alike("getUser", theirs, nobody)
 
 
 async def test_the_second_wall_holds_when_every_query_forgets_its_tenant(
@@ -340,6 +377,7 @@ async def test_the_second_wall_holds_when_every_query_forgets_its_tenant(
         assert bool(refused) == (kind == "sqlite"), "SQLite refuses, PostgreSQL hides"
 
 
+# not `planted`: it is another wall on each database, so none of them is left out of a short run
 async def test_a_second_wall_that_is_down_is_found_out(product_url: str, kind: str) -> None:
     async with town(product_url) as acme_and_globex:
         host = acme_and_globex.host
@@ -347,16 +385,3 @@ async def test_a_second_wall_that_is_down_is_found_out(product_url: str, kind: s
             await own_without_force(host, product_url)
         with pytest.raises(GuaranteeBroken, match=OUT), behind_the_wall(host):
             await visit(acme_and_globex, forgotten=True)
-
-
-def test_the_modules_suites_pass_on_postgresql_with_forgetful_queries(full: bool) -> None:
-    suites = ["tests/modules"] if full else ["tests/modules/tracking/test_counts.py"]
-    forgetful = [sys.executable, "-m", "pytest", "-p", "tests.chaos.forgetful", "-k", "postgresql"]
-    run = subprocess.run(
-        [*forgetful, *suites],
-        env={**os.environ, "MARTECH_TEST_POSTGRES_URL": servers.postgres().url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout[-3000:]
