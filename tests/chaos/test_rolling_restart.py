@@ -130,17 +130,19 @@ class Plan:
     """What is wrong with the instance that is restarted first."""
 
 
-async def roll(platform: Nodes, instances: list[Node], shop: Shop, plan: Plan) -> None:
-    """Restart one after the other."""
-    loop = asyncio.get_running_loop()
+async def roll(platform: Nodes, instances: list[Node], shop: Shop, plan: Plan) -> int:
+    """Restart one after the other; how many have ended and begun."""
+    loop, restarted = asyncio.get_running_loop(), 0
     for number in range(plan.times):
         began, node = loop.time(), instances[number % len(instances)]
         await shop.progress()
         await asyncio.to_thread(in_good_order, node)
         node.start()
         await node.ready(platform.client)
+        restarted += 1
         await asyncio.sleep(began + plan.between - loop.time())  # the procedure, not a wait
     await shop.progress()
+    return restarted
 
 
 async def restarted(folder: Path, plan: Plan) -> None:
@@ -154,7 +156,7 @@ async def restarted(folder: Path, plan: Plan) -> None:
             shop = Shop(balancer, platform.write_key, platform.secret_key, plan.think)
             selling = asyncio.create_task(shop.run())
             try:
-                await roll(platform, instances, shop, plan)
+                restarts = await roll(platform, instances, shop, plan)
             finally:
                 selling.cancel()
                 with suppress(asyncio.CancelledError):
@@ -167,7 +169,7 @@ async def restarted(folder: Path, plan: Plan) -> None:
             url = instances[0].database
         told = [said for where, said in await world({"profiles": url}) if where == RECORDED]
     insist(
-        faults=plan.times,
+        faults=restarts,
         wanted=plan.times,
         tried=shop.asked,
         planned=(plan.times + 1) * ROUND,

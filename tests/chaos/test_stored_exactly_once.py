@@ -89,8 +89,8 @@ class Trial:
         insist(
             faults=self.kills,
             wanted=kills,
-            tried=before,
-            planned=0,
+            tried=len(held),
+            planned=len(self.history.attempted),
             progress=len(held) - before,
             outstanding=outstanding,
         )
