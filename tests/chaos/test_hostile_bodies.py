@@ -74,9 +74,9 @@ async def ask(served: Served, method: str, path: str, body: bytes, packed: bool)
 
 
 async def cost(served: Served, method: str, path: str, body: bytes, packed: bool) -> None:
-    """Raise `GuaranteeBroken` unless *body* is refused for little."""
+    """Raise `GuaranteeBroken` unless *body* is refused for little; what is slow three times is
+    slow."""
     where = f"{method} {path}"
-    await ask(served, method, path, b"{}", packed=False)  # what happens once has happened
     tracemalloc.start()
     try:
         status = await ask(served, method, path, body, packed)
@@ -85,12 +85,17 @@ async def cost(served: Served, method: str, path: str, body: bytes, packed: bool
         tracemalloc.stop()
     must(400 <= status < 500, f"{where} answered {status}")
     must(peak <= MEMORY, f"{where} took {peak:,} bytes")
-    spent = []
-    for _ in range(3):
-        began = time.thread_time()
-        await ask(served, method, path, body, packed)
-        spent.append(time.thread_time() - began)
-    must(min(spent) <= SECONDS, f"{where} took {min(spent):.3f} s")
+    spent = [await spending(served, method, path, body, packed)]
+    while spent[-1] > SECONDS and len(spent) < 3:
+        spent.append(await spending(served, method, path, body, packed))
+    must(spent[-1] <= SECONDS, f"{where} took {min(spent):.3f} s")
+
+
+async def spending(served: Served, method: str, path: str, body: bytes, packed: bool) -> float:
+    """The seconds of work that it takes."""
+    began = time.thread_time()
+    await ask(served, method, path, body, packed)
+    return time.thread_time() - began
 
 
 def doors() -> list[tuple[str, str]]:
