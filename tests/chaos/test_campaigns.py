@@ -231,4 +231,4 @@ async def test_a_campaign_that_is_never_left_alone_reaches_everybody_once(
 async def test_a_high_water_mark_is_found_out(product_url: str, tmp_path: Path) -> None:
     trial = Steering(product_url, tmp_path, seed=7, modules=with_delivery(HighWaterMark))
     with pytest.raises(GuaranteeBroken, match=r"lost [1-9]|finished with"):
-        await trial.run(6, 100, patience=4.0)
+        await trial.run(3, 40, patience=2.0)
