@@ -58,6 +58,7 @@ async def test_each_gets_one_mail_however_often_the_sender_is_killed(
 ) -> None:
     people, kills = (10_000, 200) if full else (400, 4)
     at_once = senders(kind, full)
+    # the more they are, the slower each: else all is sent before so many were begun and killed
     async with mailing(url, tmp_path, delay=(5, 60), connections=max(1, 4 // at_once)) as trial:
         await killed(trial, people, kills, at_once)
 
