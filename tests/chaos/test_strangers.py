@@ -35,6 +35,9 @@ class Case:
     once: bool = False
     """Asked with one key only: the second time it would be another question."""
 
+    bare: bool = False
+    """Read, and without a canary even for those whose it is: it says numbers and ids."""
+
 
 EVENT = {"userId": "acme:person_id", "messageId": f"{CANARY}-2", "event": "Tried", "type": "track"}
 PARCEL = Case(EVENT | {"previousId": f"{CANARY}-device", "groupId": CANARY, "name": "Tried"})
@@ -53,7 +56,7 @@ TELLING = [hearing(module).operation for module in MODULES if outward(module)]
 """What the kernel serves for a module, it serves for every new one too."""
 
 CASES: dict[str, Case] = {
-    "getTenant": Case(),
+    "getTenant": Case(bare=True),
     "listUsers": Case(query=AFTER),
     "addUser": Case({"email": "acme:email", "name": "B", "role": "viewer"}, once=True),
     "getUser": Case(),
@@ -71,18 +74,18 @@ CASES: dict[str, Case] = {
     "getKey": Case(),
     "revokeKey": Case(),
     "rotateKey": Case({"overlap_seconds": 0}),
-    "listAudit": Case(query=AFTER),
+    "listAudit": Case(query=AFTER, bare=True),
     "listConsents": Case(),
     "lookUpPerson": Case(query={"kind": "user_id", "value": CANARY}),
     "listPeople": Case(query={"email": f"{CANARY}@example.com", **AFTER}),
     "getPerson": Case(),
     "recordConsent": Case({"status": "denied", "at": "2026-01-01T00:00:00Z"}),
     "getTimeline": Case(query={"event": f"Seen by {CANARY}", **AFTER}),
-    "countPeople": Case(),
+    "countPeople": Case(bare=True),
     "listActivities": Case(query={"event": f"Seen by {CANARY}", **AFTER}),
-    "trackingCounts": Case(),
+    "trackingCounts": Case(bare=True),
     "listRejections": Case(query={"message_id": f"{CANARY}-3", **AFTER}),
-    "getRetention": Case(),
+    "getRetention": Case(bare=True),
     "changeRetention": Case({"days": 30}),
     "listTemplates": Case(query=AFTER),
     "createTemplate": Case({"name": "acme:address", "subject": "B", "html": "<p>B</p>"}, once=True),
@@ -101,7 +104,7 @@ CASES: dict[str, Case] = {
     "getSegment": Case(),
     "changeSegment": Case({"name": "taken over", "condition": NAMED}),
     "deleteSegment": Case(),
-    "listMembers": Case(query=AFTER),
+    "listMembers": Case(query=AFTER, bare=True),
     "previewSegment": Case({"condition": NAMED}),
     "listMemberships": Case(),
     "listSends": Case(query=AFTER),
@@ -120,12 +123,12 @@ CASES: dict[str, Case] = {
             "until": "2026-01-01T00:00:00Z",
         }
     ),
-    "getDeliveryStatus": Case(),
+    "getDeliveryStatus": Case(bare=True),
     "listSuppressions": Case(query={"address": "acme:address", **AFTER}),
     "suppress": Case({"address": "acme:address"}, once=True),
     "liftSuppression": Case(),
-    **dict.fromkeys(["followLink", "lookAtLink", "loadPicture", "lookAtPicture"], Case()),
-    **dict.fromkeys(["askToUnsubscribe", "lookAtUnsubscribe", "unsubscribe"], Case()),
+    **dict.fromkeys(["followLink", "loadPicture", "askToUnsubscribe"], Case(bare=True)),
+    **dict.fromkeys(["lookAtLink", "lookAtPicture", "lookAtUnsubscribe", "unsubscribe"], Case()),
     "planCampaign": Case(
         {"name": "B", "segment_id": "acme:segment_id", "content_id": "acme:content_id"}
     ),
@@ -139,12 +142,12 @@ CASES: dict[str, Case] = {
     **dict.fromkeys(["pauseCampaign", "resumeCampaign", "cancelCampaign"], Case()),
     "getCampaignStatus": Case(),
     "watchCampaign": Case(),
-    "getSeries": Case(query={"measure": "people"}),
+    "getSeries": Case(query={"measure": "people"}, bare=True),
     "getBreakdown": Case(query={"by": "bird"}),
-    "getConversions": Case(query={"source": SOURCE, "by": "bird"}),
-    "getMessageFigures": Case(query={"source": SOURCE}),
+    "getConversions": Case(query={"source": SOURCE, "by": "bird"}, bare=True),
+    "getMessageFigures": Case(query={"source": SOURCE}, bare=True),
     "listEventNames": Case(),
-    "getKept": Case(),
+    "getKept": Case(bare=True),
     **dict.fromkeys(TELLING, Case()),
     **{f"listParked{name}": Case(query={"type": CANARY, **AFTER}) for name in PARKING},
     **{f"{act}Parked{name}": Case() for name in PARKING for act in ("show", "retry")},
@@ -163,7 +166,7 @@ CASES: dict[str, Case] = {
         },
         media="application/cloudevents+json",
     ),
-    "browserSettings": Case(),
+    "browserSettings": Case(bare=True),
 }
 """One for each operation of the OpenAPI document; a route without one fails the first test."""
 
@@ -326,15 +329,6 @@ def test_every_route_has_a_case() -> None:
     assert named == CASES.keys(), "give each route a case in CASES, and each case a route"
 
 
-BY_TOKEN = {"followLink", "loadPicture", "askToUnsubscribe"}
-IDS_ONLY = {"browserSettings", "getTenant", "hearAccess", "hearDelivery", "hearPersonalization"}
-IDS_ONLY |= {"listAudit", "listMembers"}
-NUMBERS_ONLY = {"countPeople", "getConversions", "getDeliveryStatus", "getKept", "getRetention"}
-NUMBERS_ONLY |= {"getMessageFigures", "getSeries", "trackingCounts"}
-SHOW_NONE = BY_TOKEN | IDS_ONLY | NUMBERS_ONLY
-"""What is read that has no canary in it, even for those whose they are."""
-
-
 async def hidden_from_acme(town: Town) -> set[str]:
     """The operations that do not show the canaries to those whose they are."""
     hidden = set()
@@ -352,7 +346,9 @@ async def test_a_stranger_finds_nothing_whatever_they_ask_for(
 ) -> None:
     most = None if full or kind == whole_on() else 1
     async with town(product_url) as acme_and_globex:
-        assert await hidden_from_acme(acme_and_globex) == SHOW_NONE, "there is something to find"
+        hidden = await hidden_from_acme(acme_and_globex)
+        bare = {*TELLING, *(name for name, case in CASES.items() if case.bare)}
+        assert hidden < bare, "there is something to be found in all that is read"
         asked, _ = await visit(acme_and_globex, most=most)
         keys = 7 if most is None else 2
         insist(faults=0, wanted=0, tried=asked, planned=keys * len(CASES))
