@@ -31,10 +31,15 @@ Environment = Mapping[str, str]
 
 class Command:
     """As much of a `subprocess.Popen` as a test needs. It writes to *log*, or else to the pipes
-    ``stdout`` and ``stderr``."""
+    ``stdout`` and ``stderr``. What is wrong with its process is done there *first*."""
 
     def __init__(
-        self, arguments: Sequence[str], env: Environment, cwd: Path, log: Path | None = None
+        self,
+        arguments: Sequence[str],
+        env: Environment,
+        cwd: Path,
+        log: Path | None = None,
+        first: Callable[[], None] | None = None,
     ) -> None:
         self.args = ["martech", *arguments]
         self.stdout: IO[str] | None = None
@@ -44,7 +49,7 @@ class Command:
             self.stderr, err = _pipe()
         else:
             out, err = _appending(log), _appending(log)
-        work = (self.args, dict(env), cwd, out, err)
+        work = (self.args, dict(env), cwd, out, err, first)
         self._process = server().Process(target=_run, args=work, daemon=True)
         self._process.start()
         out.close()
@@ -175,7 +180,14 @@ def _appending(log: Path) -> Connection:
     return Connection(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT), readable=False)
 
 
-def _run(args: list[str], env: dict[str, str], cwd: Path, out: Connection, err: Connection) -> None:
+def _run(
+    args: list[str],
+    env: dict[str, str],
+    cwd: Path,
+    out: Connection,
+    err: Connection,
+    first: Callable[[], None] | None,
+) -> None:
     gc.freeze()  # what was imported before stays to the end, and stays shared
     os.environ.clear()
     os.environ.update(env)
@@ -184,4 +196,6 @@ def _run(args: list[str], env: dict[str, str], cwd: Path, out: Connection, err: 
         os.dup2(said.fileno(), number)
         said.close()
     sys.argv[:] = args
+    if first:
+        first()
     main()

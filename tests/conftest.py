@@ -4,7 +4,7 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -31,6 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_full: has no short form; `make chaos` runs it")
     config.addinivalue_line("markers", "one_database: in a short run one, which the commit chooses")
     config.addinivalue_line("markers", "whole: needs the inside of every module")
+    config.addinivalue_line("markers", "planted: a defect is found out; of databases one is enough")
     _draw_examples(4 if config.getoption("--full") else 1)
     if config.getoption("--full"):
         config.pluginmanager.register(Verdicts())
@@ -64,11 +65,17 @@ def _work_in_memory() -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--full"):
-        items[:] = [item for item in items if _in_short(item)]
+        _leave_out(config, items, lambda item: not _in_short(item))
     if set(faces()) - set(installed()):  # a module is elsewhere
-        whole = {item for item in items if _is_of_the_whole(item)}
-        config.hook.pytest_deselected(items=list(whole))
-        items[:] = [item for item in items if item not in whole]
+        _leave_out(config, items, _is_of_the_whole)
+
+
+def _leave_out(
+    config: pytest.Config, items: list[pytest.Item], which: Callable[[pytest.Item], bool]
+) -> None:
+    left = {item for item in items if which(item)}
+    config.hook.pytest_deselected(items=list(left))
+    items[:] = [item for item in items if item not in left]
 
 
 def _in_short(item: pytest.Item) -> bool:

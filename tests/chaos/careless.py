@@ -68,18 +68,15 @@ class CountsNoRefusals(DeliveryService):
         return {}
 
 
-class CountsAtOnce(DeliveryService):
-    """Counts messages as delivered when they are settled, whatever became of them (E17)."""
+class CountsWhenQueued(DeliveryService):
+    """Whoever is added counts as delivered to, and what becomes of it changes nothing (E17)."""
 
-    async def _conclude(
-        self,
-        held: Held,
-        rows: Sequence[Any],
-        settled: Mapping[UUID, Settled],
-        *,
-        out_of: State,
-    ) -> None:
-        before = dict(held.numbers)
-        await super()._conclude(held, rows, settled, out_of=out_of)
-        held.numbers = before
-        held.move("delivered", len(settled), out_of="pending")
+    async def _add(self, held: Held, *more: Any) -> None:
+        before = held.numbers["pending"]
+        await super()._add(held, *more)
+        held.move("delivered", held.numbers["pending"] - before)
+
+    async def _conclude(self, held: Held, *more: Any, out_of: State) -> None:
+        before = held.numbers["delivered"]
+        await super()._conclude(held, *more, out_of=out_of)
+        held.numbers["delivered"] = before

@@ -33,6 +33,17 @@ def turn(number: int) -> Turn:
     return Turn(installed()[place], *((one, other) if rounds % 2 == 0 else (other, one)))
 
 
+class Case(NamedTuple):
+    """One way in which a test is told."""
+
+    name: str
+    given: Mapping[str, object]
+    """By its parameters."""
+
+    planted: bool
+    """Whether it shows that a defect is found out (`pytest.mark.planted`)."""
+
+
 def outside() -> str:
     return turn(_commit()).outside
 
@@ -49,17 +60,20 @@ def shorten(
     config: pytest.Config,
     items: list[pytest.Item],
     folder: Path,
-    kept: Callable[[str, Mapping[str, object]], bool],
+    kept: Callable[[Case], bool],
 ) -> None:
-    """Leave out of a short run those below *folder* that are not *kept*: asked with the name of
-    each test, and what it is given."""
-    if not config.getoption("--full"):
-        items[:] = [i for i in items if folder not in i.path.parents or kept(*_case(i))]
+    """Leave out of a short run those below *folder* that are not *kept*."""
+    if config.getoption("--full"):
+        return
+    left = {i for i in items if folder in i.path.parents and not kept(_case(i))}
+    config.hook.pytest_deselected(items=list(left))
+    items[:] = [item for item in items if item not in left]
 
 
-def _case(item: pytest.Item) -> tuple[str, Mapping[str, object]]:
+def _case(item: pytest.Item) -> Case:
     varied = getattr(item, "callspec", None)
-    return item.name.partition("[")[0], varied.params if varied else {}
+    planted = item.get_closest_marker("planted") is not None
+    return Case(item.name.partition("[")[0], varied.params if varied else {}, planted)
 
 
 @cache

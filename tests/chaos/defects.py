@@ -16,11 +16,12 @@ from martech.kernel import failpoints
 from martech.kernel.bus.delivery import Delivery
 from martech.kernel.bus.unfold import Heard
 from martech.kernel.columns import table
-from martech.kernel.cursors import Place
+from martech.kernel.cursors import Cursor, Place
 from martech.kernel.db import Database, Unit
 from martech.kernel.errors import Unavailable
 from martech.kernel.messages import Fact
 from martech.kernel.outbox import Origin, Publisher, Recorded
+from martech.kernel.shadow.delivery import ShadowDelivery
 from tests.chaos.loads import SlowPublisher
 
 
@@ -162,6 +163,28 @@ class ActsWhileReplaying(Delivery):
 
     async def _together(self, heard: Sequence[Heard], place: Place, replaying: bool) -> Place:
         return await super()._together(heard, place, False)
+
+
+class NeverHeard(Cursor):
+    """Takes all that comes for new."""
+
+    def has_heard(self, position: int) -> bool:
+        return False
+
+
+class TellsWhileReplaying(Delivery):
+    """What follows from history is told as news (M11)."""
+
+    async def _next_batch(self, cursor: Cursor) -> int:
+        return await super()._next_batch(NeverHeard(*cursor))
+
+
+class ActingShadow(ShadowDelivery):
+    """A shadow to which nothing is the past (M11)."""
+
+    async def begin(self) -> None:
+        async with self.database.across() as connection:
+            await self.cursors.create(connection, 0, 0)
 
 
 class InflatesFirst:

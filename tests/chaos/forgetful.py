@@ -5,7 +5,8 @@ wall stands behind (row-level security) or in the way (SQLite's check), or is to
 then the canaries get out, which shows that the test would see it.
 
 As a plugin (``pytest -p tests.chaos.forgetful``) it does so to a whole suite. On PostgreSQL the
-suite passes all the same: what the queries forget, the database does not.
+suite passes all the same: what the queries forget, the database does not. A run in which no query
+forgot anything fails: it shows nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
+import pytest
 from sqlalchemy import Column, Connection, Engine, Executable, event, true
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BinaryExpression, BindParameter, ClauseElement
@@ -98,5 +100,14 @@ async def own_without_force(host: Host, url: str) -> None:
         await connection.close()
 
 
-def pytest_configure() -> None:
-    event.listen(Engine, "before_execute", Forgetting(), retval=True)
+FORGETTING = pytest.StashKey[Forgetting]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FORGETTING] = Forgetting()
+    event.listen(Engine, "before_execute", config.stash[FORGETTING], retval=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not session.config.stash[FORGETTING].statements:
+        pytest.exit("No query forgot its tenant.", returncode=pytest.ExitCode.TESTS_FAILED)

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -28,17 +28,10 @@ from martech.kernel.module import Module
 from martech.kernel.settings import Settings
 from martech.modules.content.contract import ContentPublished
 from martech.modules.delivery.contract import Message, Send
-from martech.modules.delivery.domain.ledger import Key
-from martech.modules.delivery.domain.links import opened
+from martech.modules.delivery.domain.ledger import AUDIENCE
 from martech.modules.delivery.domain.settings import DeliverySettings
 from martech.modules.delivery.service import DeliveryService
-from martech.modules.delivery.service.engaging import Hit
-from martech.modules.profiles.contract import (
-    ConsentChanged,
-    Identity,
-    ProfileChange,
-    ProfileChanged,
-)
+from martech.modules.profiles.contract import Identity, ProfileChange, ProfileChanged
 from tests.chaos.history import GuaranteeBroken, Vacuous
 from tests.chaos.processes import KILLED, Child, Say
 from tests.sinks.manners import Manners
@@ -64,18 +57,28 @@ def modules(service: type[DeliveryService] = DeliveryService) -> list[Module]:
     return [replace(m, service=service) if m.name == "delivery" else m for m in load(NAMES)]
 
 
-def settings(url: str, port: int) -> Settings:
-    own = DeliverySettings(smtp_url=f"smtp://127.0.0.1:{port}?tls=none", retry_seconds=1)
+def settings(url: str, port: int, connections: int) -> Settings:
+    server = f"smtp://127.0.0.1:{port}?tls=none"
+    own = DeliverySettings(smtp_url=server, connections=connections, retry_seconds=1)
     return Settings(database_url=url, of_modules={DeliverySettings: own}, drain_seconds=15)
 
 
-async def deliver(say: Say, url: str, port: int, plan: str, service: type[DeliveryService]) -> None:
-    """Send what is due, for ever: until *plan* or somebody else ends it. SIGTERM ends it in good
-    order."""
+Told = Callable[["asyncio.Task[None]"], object]
+"""What a sender does with its work when it is told to end."""
+
+
+def in_good_order(working: "asyncio.Task[None]") -> None:
+    working.cancel()
+
+
+async def deliver(
+    say: Say, given: Settings, plan: str, service: type[DeliveryService], told: Told
+) -> None:
+    """Send what is due, for ever: until *plan* or somebody else ends it, or SIGTERM by *told*."""
     logging.disable()
-    async with Host(modules(service), settings(url, port)) as host:
+    async with Host(modules(service), given) as host:
         working = asyncio.ensure_future(Jobs(host, lease=LEASE, resend=LEASE).run())
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told, working)
         failpoints.arm(plan)
         say(os.getpid())
         await asyncio.wait([working])
@@ -88,7 +91,7 @@ class Mailing:
     host: Host
     sink: Sink
     log: Path
-    url: str
+    given: Settings
     dice: Random
     service: type[DeliveryService]
     tenant: UUID = field(default_factory=uuid4)
@@ -99,6 +102,9 @@ class Mailing:
     delivery: type[Delivery] = Delivery
     """How the bus carries what others tell."""
 
+    told: Told = in_good_order
+    """How senders end that are told to."""
+
     async def begin(self, number: int, *, rate: float | None = None) -> None:
         """A send to *number* people, complete and not begun."""
         self.people = {f"p{each}@example.com": uuid4() for each in range(number)}
@@ -106,21 +112,26 @@ class Mailing:
         async with self.host.unit("delivery", self.tenant) as service:
             await service.keep_content([_published(self.content_id)])
         async with self.host.unit("delivery", self.tenant) as service:
-            await service.open_send(
-                self.send_id,
-                source="campaign:1",
-                occasion="1",
-                name="Winter",
-                content_id=self.content_id,
-                content_version=1,
-                rate=rate,
-            )
+            await self.open(service, self.send_id, "campaign:1", rate)
         ids = list(self.people.values())
         for start in range(0, number, 1000):
             async with self.host.unit("delivery", self.tenant) as service:
                 await service.add_recipients(self.send_id, ids[start : start + 1000])
         async with self.host.unit("delivery", self.tenant) as service:
             await service.seal_send(self.send_id)
+
+    async def open(
+        self, service: DeliveryService, send_id: UUID, source: str, rate: float | None
+    ) -> None:
+        await service.open_send(
+            send_id,
+            source=source,
+            occasion=str(send_id),
+            name="Winter",
+            content_id=self.content_id,
+            content_version=1,
+            rate=rate,
+        )
 
     async def _tell_of_people(self) -> None:
         changes = [
@@ -137,14 +148,14 @@ class Mailing:
         await Bus(self.host).settle()
 
     async def child(self, plan: str = "") -> Child:
-        child = Child(deliver, self.url, self.sink.port, plan, self.service)
+        child = Child(deliver, self.given, plan, self.service, self.told)
         assert isinstance(await child.said(), int)
         return child
 
     async def die_at_a_place(self, most: int = 10**6, latest: int = 20) -> None:
         """Be killed in the middle of a step, at the *latest* when it gets there so often; or after
         *most* mails, if it comes to none."""
-        child = await self.child(f"{self.dice.choice(PLACES)}=kill@{self.dice.randint(1, latest)}")
+        child = await self.child(self.place(latest))
         ending = asyncio.create_task(child.ended())
         enough = asyncio.create_task(self.taken(most))
         await asyncio.wait([ending, enough], return_when=asyncio.FIRST_COMPLETED)
@@ -153,18 +164,40 @@ class Mailing:
             os.kill(child.pid, signal.SIGKILL)
         assert await ending == KILLED
 
-    async def die_at_a_moment(self, most: int) -> None:
-        """Be killed after so many mails, *most* of them; it begins when its predecessor's lease is
-        over."""
-        child = await self.child()
-        await self.taken(self.dice.randint(1, most))
-        await child.kill()
+    async def stop(self, child: Child) -> None:
+        """Tell it to end, and wait until it has."""
+        os.kill(child.pid, signal.SIGTERM)
+        assert await child.ended() == 0
 
-    async def taken(self, more: int, patience: int = STILL) -> None:
+    def place(self, latest: int) -> str:
+        """A plan to be killed there, at the *latest* when it is reached so often."""
+        return f"{self.dice.choice(PLACES)}=kill@{self.dice.randint(1, latest)}"
+
+    async def lose_senders(self, kills: int, at_once: int, most: int) -> int:
+        """So many send *at_once*. One after the other is killed and another begun in its place:
+        every second one in the middle of a step, the others after up to *most* mails more. How
+        many were, before nothing was left to send."""
+        done, senders = 0, list[Child]()
+        while done < kills and (await self.look()).counts.pending:
+            while len(senders) < at_once:
+                at_a_place = (done + len(senders)) % 2
+                senders.append(await self.child(self.place(latest=10) if at_a_place else ""))
+            await self.taken(self.dice.randint(1, most), by=senders)
+            dead = [child for child in senders if not child.lives] or [self.dice.choice(senders)]
+            for child in dead:
+                await child.kill()
+                assert await child.ended() == KILLED
+            done += len(dead)
+            senders = [child for child in senders if child not in dead]
+        for child in senders:
+            await child.kill()
+        return done
+
+    async def taken(self, more: int, patience: int = STILL, by: Sequence[Child] = ()) -> None:
         """Wait until the server took so many *more* mails, or none for *patience* fifths of a
-        second."""
+        second, or one of those ended *by* whom they are sent."""
         until, still = self.sink.accepted + more, 0
-        while self.sink.accepted < until and still < patience:
+        while self.sink.accepted < until and still < patience and all(c.lives for c in by):
             still = 0 if await self.news() else still + 1
 
     async def look(self) -> Send:
@@ -184,6 +217,12 @@ class Mailing:
             while (send := await self.look()).status == "open":
                 await self.news()
         return send
+
+    async def pause(self) -> None:
+        """If it is not over."""
+        with suppress(Conflict):
+            async with self.host.unit("delivery", self.tenant) as service:
+                await service.pause_send(self.send_id)
 
     async def resume(self) -> None:
         """If it is paused."""
@@ -209,29 +248,6 @@ class Mailing:
                 await self.taken(BETWEEN, patience=1)
         await child.kill()
         return send
-
-    async def forbid(self, address: str, way: int) -> None:
-        """Somebody says no: by one of three ways. It is committed when this returns; of a consent
-        that is profiles' commit, and delivery is to hear of it by the bus."""
-        message = Key(self.tenant, "campaign:1", "1", "", "email").message_id(address)
-        match way % 3:
-            case 0:
-                async with self.host.unit("delivery", self.tenant) as service:
-                    token = opened("u", (await service.signer()).token("u", message))
-                    assert token is not None
-                    await service.engage([Hit(token, counts=True)])
-            case 1:
-                async with self.host.unit("delivery", self.tenant) as service:
-                    await service.suppress(address, source="a call")
-            case _:
-                said = ConsentChanged(
-                    profile_id=self.people[address],
-                    channel="email",
-                    status="denied",
-                    at=self.host.clock.now(),
-                )
-                async with self.host.databases["profiles"].transaction(self.tenant) as tx:
-                    tx.publish(said)
 
     @asynccontextmanager
     async def hearing(self) -> AsyncIterator[None]:
@@ -259,6 +275,12 @@ class Mailing:
             found: list[Message] = page.data
             return found
 
+    async def barred(self) -> list[str]:
+        """Addresses that nobody may write to."""
+        async with self.host.unit("delivery", self.tenant, write=False) as service:
+            page = await service.suppressions(limit=100_000)
+        return [each.address for each in page.data]
+
     async def reconcile(self) -> None:
         """Tell what the server's log says."""
         until = self.host.clock.now()
@@ -272,23 +294,25 @@ class Mailing:
     def logged(self) -> list[Mail]:
         return read(self.log)
 
-    def judge(self, send: Send, *, bounced: Sequence[str] = ()) -> None:
-        """Everybody once, but for those who *bounced*; and the numbers are the log's."""
+    def judge(self, send: Send) -> None:
+        """Everybody once; and the numbers are the log's."""
         times = Counter(mail.to[0] for mail in self.logged())
         extra = sum(count - 1 for count in times.values())
-        lost = self.people.keys() - times.keys() - set(bounced)
+        lost = self.people.keys() - times.keys()
         if extra or lost:
             raise GuaranteeBroken(f"{extra} extra copies, {len(lost)} lost")
         self.judge_numbers(send)
 
-    def judge_numbers(self, send: Send) -> None:
-        """They are the log's. (A cancelled send that another followed keeps its own: whom that one
-        took over stands in both.)"""
-        counts = send.counts
-        states = ("delivered", "bounced", "failed", "suppressed", "cancelled", "unreachable")
-        settled = sum(getattr(counts, name) for name in states)
-        if counts.delivered != len(self.logged()) or settled != counts.audience:
-            raise GuaranteeBroken(f"the log has {len(self.logged())}, the send says {counts}")
+    def judge_numbers(self, send: Send, known: Mapping[str, int] | None = None) -> None:
+        """They are the log's, and add up to the audience; all of them are those that are *known*
+        before, where they are, and else 0."""
+        shown = {name: getattr(send.counts, name) for name in AUDIENCE}
+        wanted = {"delivered": len(self.logged())}
+        if known is not None:
+            wanted |= dict.fromkeys(AUDIENCE, 0) | known
+        wrong = [f"{n}={shown[n]}, not {right}" for n, right in wanted.items() if shown[n] != right]
+        if wrong or not send.counts.audience == len(self.people) == sum(shown.values()):
+            raise GuaranteeBroken(f"{'; '.join(wrong)}: the send says {send.counts}")
         if send.status != "completed":
             raise Vacuous(f"the send is {send.status}: {send.problem}")
 
@@ -316,13 +340,16 @@ async def mailing(
     *faults: str,
     delay: tuple[float, float] = (0, 0),
     service: type[DeliveryService] = DeliveryService,
-    seed: int = 1,
+    connections: int = 4,
 ) -> AsyncIterator[Mailing]:
+    """Each sender has so many *connections* to a server that takes *delay* milliseconds (from, to)
+    to say that it took a mail."""
     log = folder / "mails.jsonl"
-    sink = Sink(*faults, log=log, manners=Manners(delay=delay), seed=seed)
+    sink = Sink(*faults, log=log, manners=Manners(delay=delay))
     await sink.start()
     try:
-        async with Host(modules(service), settings(url, sink.port)) as host:
-            yield Mailing(host, sink, log, url, Random(seed), service)
+        given = settings(url, sink.port, connections)
+        async with Host(modules(service), given) as host:
+            yield Mailing(host, sink, log, given, Random(1), service)
     finally:
         await sink.stop()

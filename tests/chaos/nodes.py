@@ -74,11 +74,16 @@ class Node:
     """The tree whose code it runs."""
 
     wire: Wire | None = None
+    first: Callable[[], None] | None = None
+    """What is wrong with its process, which does it first."""
+
     process: "subprocess.Popen[bytes] | Command | None" = field(default=None, repr=False)
 
     def start(self) -> None:
         if self.source == ROOT:
-            self.process = Command(["serve"], self.environment, self.log.parent, self.log)
+            self.process = Command(
+                ["serve"], self.environment, self.log.parent, self.log, self.first
+            )
             return
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(

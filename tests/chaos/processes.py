@@ -57,6 +57,10 @@ class Child:
         assert self._process.pid is not None
         return self._process.pid
 
+    @property
+    def lives(self) -> bool:
+        return self._process.exitcode is None
+
     async def said(self) -> Any:
         """What it says next. Raises `EOFError` if it ended instead."""
         return await asyncio.to_thread(self._hear)

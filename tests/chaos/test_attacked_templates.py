@@ -6,6 +6,7 @@ text, and the values that fill them in.
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -160,46 +161,46 @@ def secret_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def attempt(engine: Engine, source: str, values: dict[str, object], *, html: bool) -> None:
-    """Raise `GuaranteeBroken` if more comes out than may. What is slow three times is slow."""
+def attempt(engine: Engine, source: str, values: dict[str, object], *, html: bool) -> bool:
+    """Raise `GuaranteeBroken` if more comes out than may; whether it was refused. What is slow
+    three times is slow."""
     spent = 0.0
     for _ in range(3):
-        printed, spent = fill(engine, source, values, html=html)
+        printed, spent, refused = fill(engine, source, values, html=html)
         if SECRET in printed:
             raise GuaranteeBroken(f"a secret got out of {source[:60]!r}")
         if len(printed.encode()) > BYTES:
             raise GuaranteeBroken(f"{len(printed):,} characters got out of {source[:60]!r}")
         if spent <= SECONDS:
-            return
+            return refused
     raise GuaranteeBroken(f"{source[:60]!r} took {spent:.2f} s")
 
 
 def fill(
     engine: Engine, source: str, values: dict[str, object], *, html: bool
-) -> tuple[str, float]:
-    """What comes out, and what the longer of reading and rendering took."""
-    printed, began, read = "", time.thread_time(), 0.0
+) -> tuple[str, float, bool]:
+    """What comes out, what the longer of reading and rendering took, and whether it was refused."""
+    printed, began, read, refused = "", time.thread_time(), 0.0, False
     try:
         template = engine.parse(source, html=html)
         read = time.thread_time() - began
         began = time.thread_time()
         printed = template.render(values)
     except Exception as error:  # noqa: BLE001 - refused is refused, in whoever's words
-        printed = str(error)
-    return printed, max(read, time.thread_time() - began)
+        printed, refused = str(error), True
+    return printed, max(read, time.thread_time() - began), refused
 
 
 def attack(engine: Engine, sources: Iterator[str], secret_file: Path) -> None:
     people = [Person(), Person()]
     profile = VALUES | {"file": str(secret_file), "person": people[0]}
     values: dict[str, object] = {"person": people[0], "people": people, "profile": profile}
-    tried = 0
-    for source in sources:
-        for html in (True, False):
-            attempt(engine, source, values, html=html)
-            tried += 1
+    ended = Counter(
+        attempt(engine, source, values, html=html) for source in sources for html in (True, False)
+    )
     assert os.environ[VARIABLE] == SECRET, "there was something to be found"
-    insist(faults=tried, wanted=2, tried=tried, planned=tried)
+    # refused or rendered: an engine that does the same to all of them shows nothing
+    insist(faults=ended[True], wanted=50, tried=ended[False], planned=50)
 
 
 def test_no_template_gets_a_secret_much_time_or_much_room(secret_file: Path) -> None:
@@ -215,6 +216,7 @@ def test_no_template_gets_a_secret_much_time_or_much_room(secret_file: Path) -> 
         (Unlimited, OUTPUT[:1], "characters|took"),
     ],
 )
+@pytest.mark.planted
 def test_an_engine_without_walls_is_found_out(
     engine: Engine, sources: list[str], said: str, secret_file: Path
 ) -> None:

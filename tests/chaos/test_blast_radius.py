@@ -152,6 +152,7 @@ async def test_what_breaks_one_module_breaks_nobody_else(
         assert not (differs := difference(once(whole), once(left))), "\n".join(differs)
 
 
+@pytest.mark.planted
 async def test_a_module_that_cannot_do_without_another_is_found_out(
     tmp_path: Path, full: bool
 ) -> None:

@@ -127,6 +127,7 @@ async def test_a_campaign_that_everybody_starts_is_sent_once(
     await Starting(product_url, tmp_path).run(campaigns, people)
 
 
+@pytest.mark.planted
 async def test_a_ledger_without_its_key_is_found_out(product_url: str, tmp_path: Path) -> None:
     await drop_the_key(product_url)
     trial = Starting(product_url, tmp_path, with_delivery(NoLedger))
@@ -226,7 +227,8 @@ async def test_a_campaign_that_is_never_left_alone_reaches_everybody_once(
     await Steering(product_url, tmp_path, seed=7).run(acts, people)
 
 
+@pytest.mark.planted
 async def test_a_high_water_mark_is_found_out(product_url: str, tmp_path: Path) -> None:
     trial = Steering(product_url, tmp_path, seed=7, modules=with_delivery(HighWaterMark))
     with pytest.raises(GuaranteeBroken, match=r"lost [1-9]|finished with"):
-        await trial.run(6, 100, patience=4.0)
+        await trial.run(3, 40, patience=2.0)

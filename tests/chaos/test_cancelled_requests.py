@@ -176,6 +176,7 @@ async def test_nobody_sees_anothers_after_requests_were_cancelled(
             assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
 
 
+@pytest.mark.planted
 async def test_a_connection_that_is_used_again_after_a_cancellation_is_found_out(
     tmp_path: Path,
 ) -> None:
@@ -235,5 +236,6 @@ async def test_nobody_hears_anothers_after_listeners_gave_up(tmp_path: Path, ful
         await Crowd(ask, seed=3).give_up(10_000 if full else 200)
 
 
+@pytest.mark.planted
 async def test_an_answer_that_is_left_to_the_next_is_found_out(tmp_path: Path) -> None:
     await anothers_is_shown(partial(carried, ReadsOn), tmp_path)

@@ -7,6 +7,7 @@ import gzip
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -73,9 +74,9 @@ async def ask(served: Served, method: str, path: str, body: bytes, packed: bool)
 
 
 async def cost(served: Served, method: str, path: str, body: bytes, packed: bool) -> None:
-    """Raise `GuaranteeBroken` unless *body* is refused for little."""
+    """Raise `GuaranteeBroken` unless *body* is refused for little; what is slow three times is
+    slow."""
     where = f"{method} {path}"
-    await ask(served, method, path, b"{}", packed=False)  # what happens once has happened
     tracemalloc.start()
     try:
         status = await ask(served, method, path, body, packed)
@@ -84,12 +85,17 @@ async def cost(served: Served, method: str, path: str, body: bytes, packed: bool
         tracemalloc.stop()
     must(400 <= status < 500, f"{where} answered {status}")
     must(peak <= MEMORY, f"{where} took {peak:,} bytes")
-    spent = []
-    for _ in range(3):
-        began = time.thread_time()
-        await ask(served, method, path, body, packed)
-        spent.append(time.thread_time() - began)
-    must(min(spent) <= SECONDS, f"{where} took {min(spent):.3f} s")
+    spent = [await spending(served, method, path, body, packed)]
+    while spent[-1] > SECONDS and len(spent) < 3:
+        spent.append(await spending(served, method, path, body, packed))
+    must(spent[-1] <= SECONDS, f"{where} took {min(spent):.3f} s")
+
+
+async def spending(served: Served, method: str, path: str, body: bytes, packed: bool) -> float:
+    """The seconds of work that it takes."""
+    began = time.thread_time()
+    await ask(served, method, path, body, packed)
+    return time.thread_time() - began
 
 
 def doors() -> list[tuple[str, str]]:
@@ -122,14 +128,15 @@ async def test_every_door_refuses_what_is_sent_to_hurt(served: Served, name: str
         await cost(served, method, path, body, packed=name in BOMBS)
 
 
-@pytest.mark.parametrize("kind", ["sqlite"])
-async def test_inflating_before_looking_is_found_out(sample_url: str) -> None:
-    settings = Settings(database_url=sample_url)
+@pytest.mark.planted
+async def test_inflating_before_looking_is_found_out(tmp_path: Path) -> None:
+    settings = Settings(database_url=databases.fresh("sqlite", databases.SAMPLE, tmp_path))
     async with serve(databases.SAMPLE, settings, request=InflatesFirst) as served:
         with pytest.raises(GuaranteeBroken, match="bytes"):
             await cost(served, "POST", "/shop/v1/sales", BOMBS["64 MB of zeros"], packed=True)
 
 
+@pytest.mark.planted
 def test_a_depth_that_nobody_counts_is_found_out() -> None:
     """What is left to the decoder's recursion depends on who calls it from how deep."""
 

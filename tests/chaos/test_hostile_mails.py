@@ -112,12 +112,14 @@ async def test_one_click_is_signed_works_and_looking_does_not(
     insist(faults=0, wanted=0, tried=left, planned=len(names))
 
 
+@pytest.mark.planted
 async def test_whoever_unsubscribes_on_get_is_found_out(url: str, tmp_path: Path) -> None:
     planted = with_reception(UnsubscribesOnGet.Reception)
     with pytest.raises(GuaranteeBroken, match="looking changed something"):
         await leaving(url, tmp_path, ["ada"], planted)
 
 
+@pytest.mark.planted
 def test_headers_that_are_not_signed_are_found_out(tmp_path: Path) -> None:
     key = Path(dkim_key(tmp_path)).read_bytes()
     check_one_click(build(letter(), Seal(key, "s1", "news.example")))
@@ -141,10 +143,12 @@ ENDS = [
     "\0\r\n",
     "\v",
 ]
+MORE_HEADERS = [f"Hello{end}Bcc: eve@evil.example" for end in ENDS]
+MORE_MAILS = [f"Hello{end}.{end}{NEXT.format(end)}" for end in ENDS]
 HOSTILE = [
-    *(f"Hello{end}Bcc: eve@evil.example" for end in ENDS),
+    *MORE_HEADERS,
     *(f"Hello{end}{end}<script>x</script>" for end in ENDS),
-    *(f"Hello{end}.{end}{NEXT.format(end)}" for end in ENDS),
+    *MORE_MAILS,
     *(f"Hello{one}.{other}{NEXT.format(other)}" for one in ENDS[:4] for other in ENDS[:4]),
     *(f"Hello\0{end}Cc: eve@evil.example{end} folded" for end in ENDS),
     "=?utf-8?q?Hello=0D=0ABcc:_eve@evil.example?=",
@@ -184,9 +188,9 @@ def places(text: str) -> list[dict[str, object]]:
     ]
 
 
-def hostile() -> list[Letter]:
+def hostile(texts: Sequence[str] = HOSTILE) -> list[Letter]:
     """Each of them in every place."""
-    return [letter(message_id=uuid4(), **put) for text in HOSTILE for put in places(text)]
+    return [letter(message_id=uuid4(), **put) for text in texts for put in places(text)]
 
 
 async def mailed(
@@ -209,7 +213,9 @@ async def mailed(
 
 
 def check_mails(letters: Sequence[Letter], mails: Sequence[Mail]) -> None:
-    if len(mails) > len(letters) or any(mail.to != ["ada@example.com"] for mail in mails):
+    if others := [mail for mail in mails if mail.to != ["ada@example.com"]]:
+        raise GuaranteeBroken(f"{len(others)} messages to others, as {others[0].to}")
+    if len(mails) > len(letters):
         raise GuaranteeBroken(f"{len(mails)} messages of {len(letters)} letters")
     read = [message_from_bytes(mail.bytes, policy=policy.default) for mail in mails]
     for mail in read:
@@ -229,9 +235,20 @@ async def test_whatever_is_put_in_it_it_is_one_mail_with_our_headers() -> None:
     insist(faults=0, wanted=0, tried=len(mails), planned=len(letters))
 
 
-async def test_a_mail_that_was_put_together_as_text_is_found_out() -> None:
-    letters = hostile()
-    with pytest.raises(GuaranteeBroken):
+@pytest.mark.planted
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (MORE_HEADERS, r"headers \{'Bcc'\}"),
+        (MORE_MAILS, r"messages to others, as \['bob@example.com'\]"),
+    ],
+    ids=["headers", "mails"],
+)
+async def test_a_mail_that_was_put_together_as_text_is_found_out(
+    texts: list[str], said: str
+) -> None:
+    letters = hostile(texts)
+    with pytest.raises(GuaranteeBroken, match=said):
         # a mail that is two gets two words, and whoever waits for a third waits in vain
         mails = await mailed(letters, builds_by_format, LetsAnythingThrough, HASTY)
         check_mails(letters, mails)
@@ -316,6 +333,7 @@ async def test_only_stored_links_lead_anywhere(url: str) -> None:
 
 
 @pytest.mark.parametrize("planted", [FollowsWhatItIsTold, TrustsTheToken])
+@pytest.mark.planted
 async def test_an_open_redirect_is_found_out(planted: object, url: str) -> None:
     modules = with_reception(planted.Reception)  # type: ignore[attr-defined]
     with pytest.raises(GuaranteeBroken, match="leads to https://"):
@@ -325,9 +343,9 @@ async def test_an_open_redirect_is_found_out(planted: object, url: str) -> None:
 # --- E4, at the wire ----------------------------------------------------------------------------
 
 
-async def persisted(size: int, session: type[Session]) -> tuple[int, int]:
+async def persisted(size: int, session: type[Session]) -> tuple[int, int, int]:
     """Everybody is written to until the server has spoken, but nobody of whom it is unknown.
-    How many faults there were, and of how many mails nobody knows."""
+    How many faults there were, of how many mails nobody knows, and how many people got one."""
     waiting = [
         Posted(id=uuid4(), envelope_from="a@b.example", to=f"{n}@example.com", data=b"X: y\r\n")
         for n in range(size)
@@ -348,16 +366,17 @@ async def persisted(size: int, session: type[Session]) -> tuple[int, int]:
         raise GuaranteeBroken(f"{size - unknown - len(copies)} were lost")
     if extra := sum(copies.values()) - len(copies):
         raise GuaranteeBroken(f"{extra} extra copies")
-    return server.faults.struck, unknown
+    return server.faults.struck, unknown, len(copies)
 
 
 async def test_nobody_gets_two_when_the_servers_word_is_lost(full: bool) -> None:
     size = 10_000 if full else 400
-    struck, unknown = await persisted(size, Session)
+    struck, unknown, reached = await persisted(size, Session)
     assert struck == unknown
-    insist(faults=struck, wanted=size // 50, tried=size, planned=size)
+    insist(faults=struck, wanted=size // 50, tried=reached, planned=size)
 
 
+@pytest.mark.planted
 async def test_silence_taken_for_a_no_is_found_out() -> None:
     with pytest.raises(GuaranteeBroken, match="extra copies"):
         await persisted(400, TakesSilenceForNo)

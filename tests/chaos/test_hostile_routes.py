@@ -174,6 +174,7 @@ async def test_a_hostile_body_is_refused_by_every_route_that_takes_one(product_u
     await attack_bodies(product_url)
 
 
+@pytest.mark.planted
 async def test_inflating_before_looking_at_the_limit_is_found_out(product_url: str) -> None:
     with pytest.raises(GuaranteeBroken, match="gzip of 64 MB of zeros"):
         await attack_bodies(product_url, InflatesFirst)

@@ -80,6 +80,7 @@ async def test_an_outage_parks_nothing_and_the_backlog_is_drained(
     await outlast(sample_url, Delivery, seconds=60 if full else 0.5, refusals=5)
 
 
+@pytest.mark.planted
 async def test_counting_an_outage_as_failure_is_found_out(sample_url: str, full: bool) -> None:
     with pytest.raises(GuaranteeBroken, match=r"parked or set aside [1-9]"):
         await outlast(sample_url, CountsUnavailable, seconds=10 if full else 0.2, refusals=5)

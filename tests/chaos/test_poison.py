@@ -163,6 +163,7 @@ async def test_three_that_cannot_be_handled_are_parked_and_nobody_else_waits(
     await park_three(sample_url, Delivery, full=full)
 
 
+@pytest.mark.planted
 async def test_an_attempt_that_another_process_makes_as_well_is_found_out(
     sample_url: str, full: bool
 ) -> None:
@@ -170,6 +171,7 @@ async def test_an_attempt_that_another_process_makes_as_well_is_found_out(
         await park_three(sample_url, ClaimsWhatIsTaken, full=full)
 
 
+@pytest.mark.planted
 async def test_a_bus_that_never_halves_a_batch_is_found_out(sample_url: str, full: bool) -> None:
     with pytest.raises(GuaranteeBroken, match="of other keys waited"):
         await park_three(sample_url, NeverHalves, full=full)

@@ -134,6 +134,7 @@ async def test_modules_of_two_commits_work_beside_each_other(told: Tell, old: Pa
 
 
 @pytest.mark.only_full
+@pytest.mark.planted
 async def test_a_field_that_the_previous_commit_told_under_another_name_is_found_out(
     told: Tell, old: Path
 ) -> None:

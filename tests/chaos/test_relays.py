@@ -152,6 +152,7 @@ async def test_relays_that_race_and_are_killed_lose_nothing(sample_url: str, ful
     await kill_relays(Trial(sample_url, SmallRelay, random.Random(5)), 100 if full else 5)
 
 
+@pytest.mark.planted
 async def test_a_mark_before_the_publication_is_found_out(sample_url: str, full: bool) -> None:
     trial = Trial(sample_url, MarksFirst, random.Random(5))
     with pytest.raises(GuaranteeBroken, match=r"lost [1-9]"):
@@ -162,6 +163,7 @@ async def test_a_redis_that_forgets_and_dies_loses_nothing(sample_url: str, full
     await lose_redis(Trial(sample_url, SmallRelay, random.Random(14)), 20 if full else 3)
 
 
+@pytest.mark.planted
 async def test_an_outbox_that_is_trimmed_on_publication_is_found_out(
     sample_url: str, full: bool
 ) -> None:

@@ -14,13 +14,13 @@ from sqlalchemy import delete, func, select
 from martech.kernel import shadow
 from martech.kernel.bus import Bus, Delivery
 from martech.kernel.columns import table
-from martech.kernel.cursors import Cursor, Cursors
+from martech.kernel.cursors import Cursors
 from martech.kernel.host import Host
 from martech.kernel.jobs import Jobs
 from martech.kernel.messages import Event, wire_name
 from martech.kernel.outbox import read
 from martech.kernel.settings import Settings
-from tests.chaos.defects import ActsWhileReplaying
+from tests.chaos.defects import ActingShadow, ActsWhileReplaying, TellsWhileReplaying
 from tests.chaos.history import GuaranteeBroken, insist
 from tests.chaos.loads import TENANT, lines, set_aside
 from tests.chaos.reminding import REBUILDING, TELLING, Expire, Outside, Written
@@ -157,7 +157,10 @@ async def rebuild(url: str, events: int) -> None:
         await jobs.settle()
         running = asyncio.create_task(bus.run())
         selling = asyncio.create_task(sell(host, range(events, 2 * events)))
-        dropped = await shadow.rebuild(host, f"ledger.{SUBSCRIPTION}", lambda *_: None, batch=50)
+        steps: list[tuple[int, int]] = []
+        dropped = await shadow.rebuild(
+            host, f"ledger.{SUBSCRIPTION}", lambda *at: steps.append(at), batch=50
+        )
         await selling
         running.cancel()
         with suppress(asyncio.CancelledError):
@@ -166,7 +169,8 @@ async def rebuild(url: str, events: int) -> None:
         await jobs.settle()
         after, wanted = await lines(host), await sold(host)
         insist(
-            faults=1, wanted=1, tried=len(wanted), planned=2 * events, progress=len(after),
+            faults=len(steps), wanted=2, tried=len(wanted), planned=2 * events,
+            progress=len(after) - events,
             outstanding=sum([await d.lag() for d in bus.deliveries]) + len(await set_aside(host)),
         )  # fmt: skip
         if digest(after) != digest(wanted):
@@ -185,10 +189,11 @@ async def test_a_projection_is_made_anew_in_a_shadow_beside_live_traffic(
     await rebuild(sample_url, 1_500 if full else 60)
 
 
+@pytest.mark.planted
 async def test_a_shadow_that_acts_is_found_out(
     sample_url: str, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("martech.kernel.shadow.delivery.ALWAYS", 0)
+    monkeypatch.setattr(shadow, "ShadowDelivery", ActingShadow)
     with pytest.raises(GuaranteeBroken, match=r"[1-9]\d* reminded again"):
         await rebuild(sample_url, 500 if full else 30)
 
@@ -197,14 +202,13 @@ async def test_a_projection_is_built_anew_beside_live_traffic(sample_url: str, f
     await replay(sample_url, Delivery, 1_500 if full else 60)
 
 
-async def test_telling_again_while_replaying_is_found_out(
-    sample_url: str, full: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Cursor, "has_heard", lambda *_: False)
+@pytest.mark.planted
+async def test_telling_again_while_replaying_is_found_out(sample_url: str, full: bool) -> None:
     with pytest.raises(GuaranteeBroken, match=r"[1-9]\d* told again"):
-        await replay(sample_url, Delivery, 500 if full else 30)
+        await replay(sample_url, TellsWhileReplaying, 500 if full else 30)
 
 
+@pytest.mark.planted
 async def test_acting_while_replaying_is_found_out(sample_url: str, full: bool) -> None:
     with pytest.raises(GuaranteeBroken, match=r"[1-9]\d* reminded again"):
         await replay(sample_url, ActsWhileReplaying, 500 if full else 30)

@@ -209,6 +209,7 @@ async def test_nothing_is_lost_or_twice_when_postgresql_is_restarted(
         await outlive(tmp_path, 20)
 
 
+@pytest.mark.planted
 async def test_a_pool_that_keeps_dead_connections_is_found_out() -> None:
     with pytest.raises(GuaranteeBroken, match=r"somebody was told \w+Error: .*asyncpg"):
         await outlast(KeepsWhatIsDead, 4, full=False)

@@ -156,6 +156,7 @@ class SkipsOne(ShadowDelivery):
 
 
 @pytest.mark.whole
+@pytest.mark.planted
 async def test_a_shadow_that_skips_one_item_is_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -162,6 +162,7 @@ async def test_state_and_event_are_one_wherever_the_process_dies(
         assert trial.replayed, "committed, not answered, asked again: the first answer is given"
 
 
+@pytest.mark.planted
 async def test_publishing_after_the_commit_is_found_out(sample_url: str, full: bool) -> None:
     trial = Trial(sample_url, "unit.after_commit", PublishesAfterCommit, random.Random(1))
     with pytest.raises(GuaranteeBroken, match="states without an event"):

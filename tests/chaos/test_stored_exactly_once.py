@@ -89,8 +89,8 @@ class Trial:
         insist(
             faults=self.kills,
             wanted=kills,
-            tried=before,
-            planned=0,
+            tried=len(held),
+            planned=len(self.history.attempted),
             progress=len(held) - before,
             outstanding=outstanding,
         )
@@ -131,6 +131,7 @@ async def test_an_effect_in_a_store_happens_once_however_often_the_bus_is_killed
     await trial.run(kills)
 
 
+@pytest.mark.planted
 async def test_a_cursor_outside_the_stores_transaction_is_found_out(
     url: str, tmp_path: Path, full: bool
 ) -> None:
@@ -142,6 +143,7 @@ async def test_a_cursor_outside_the_stores_transaction_is_found_out(
         await trial.run(kills)
 
 
+@pytest.mark.planted
 async def test_a_retry_settled_before_its_effect_is_found_out(
     url: str, tmp_path: Path, full: bool
 ) -> None:

@@ -1,11 +1,10 @@
 """X4 and X6: nobody sees or changes what is another tenant's, not even when queries forget."""
 
-import os
-import subprocess
-import sys
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -15,12 +14,8 @@ from martech.app import load
 from martech.kernel.files import installed
 from martech.kernel.http.operating import parks
 from martech.kernel.published.canvas import hearing, outward
-from tests import servers
-from tests.chaos.forgetful import (
-    before_the_wall,
-    behind_the_wall,
-    own_without_force,
-)
+from tests.chaos.choosing import whole_on
+from tests.chaos.forgetful import before_the_wall, behind_the_wall, own_without_force
 from tests.chaos.history import GuaranteeBroken, insist
 from tests.chaos.town import CANARY, Town, town
 from tests.serving import rest_api
@@ -40,6 +35,9 @@ class Case:
     once: bool = False
     """Asked with one key only: the second time it would be another question."""
 
+    bare: bool = False
+    """Read, and without a canary even for those whose it is: it says numbers and ids."""
+
 
 EVENT = {"userId": "acme:person_id", "messageId": f"{CANARY}-2", "event": "Tried", "type": "track"}
 PARCEL = Case(EVENT | {"previousId": f"{CANARY}-device", "groupId": CANARY, "name": "Tried"})
@@ -58,7 +56,7 @@ TELLING = [hearing(module).operation for module in MODULES if outward(module)]
 """What the kernel serves for a module, it serves for every new one too."""
 
 CASES: dict[str, Case] = {
-    "getTenant": Case(),
+    "getTenant": Case(bare=True),
     "listUsers": Case(query=AFTER),
     "addUser": Case({"email": "acme:email", "name": "B", "role": "viewer"}, once=True),
     "getUser": Case(),
@@ -76,18 +74,18 @@ CASES: dict[str, Case] = {
     "getKey": Case(),
     "revokeKey": Case(),
     "rotateKey": Case({"overlap_seconds": 0}),
-    "listAudit": Case(query=AFTER),
+    "listAudit": Case(query=AFTER, bare=True),
     "listConsents": Case(),
     "lookUpPerson": Case(query={"kind": "user_id", "value": CANARY}),
     "listPeople": Case(query={"email": f"{CANARY}@example.com", **AFTER}),
     "getPerson": Case(),
     "recordConsent": Case({"status": "denied", "at": "2026-01-01T00:00:00Z"}),
     "getTimeline": Case(query={"event": f"Seen by {CANARY}", **AFTER}),
-    "countPeople": Case(),
+    "countPeople": Case(bare=True),
     "listActivities": Case(query={"event": f"Seen by {CANARY}", **AFTER}),
-    "trackingCounts": Case(),
+    "trackingCounts": Case(bare=True),
     "listRejections": Case(query={"message_id": f"{CANARY}-3", **AFTER}),
-    "getRetention": Case(),
+    "getRetention": Case(bare=True),
     "changeRetention": Case({"days": 30}),
     "listTemplates": Case(query=AFTER),
     "createTemplate": Case({"name": "acme:address", "subject": "B", "html": "<p>B</p>"}, once=True),
@@ -106,7 +104,7 @@ CASES: dict[str, Case] = {
     "getSegment": Case(),
     "changeSegment": Case({"name": "taken over", "condition": NAMED}),
     "deleteSegment": Case(),
-    "listMembers": Case(query=AFTER),
+    "listMembers": Case(query=AFTER, bare=True),
     "previewSegment": Case({"condition": NAMED}),
     "listMemberships": Case(),
     "listSends": Case(query=AFTER),
@@ -125,12 +123,12 @@ CASES: dict[str, Case] = {
             "until": "2026-01-01T00:00:00Z",
         }
     ),
-    "getDeliveryStatus": Case(),
+    "getDeliveryStatus": Case(bare=True),
     "listSuppressions": Case(query={"address": "acme:address", **AFTER}),
     "suppress": Case({"address": "acme:address"}, once=True),
     "liftSuppression": Case(),
-    **dict.fromkeys(["followLink", "lookAtLink", "loadPicture", "lookAtPicture"], Case()),
-    **dict.fromkeys(["askToUnsubscribe", "lookAtUnsubscribe", "unsubscribe"], Case()),
+    **dict.fromkeys(["followLink", "loadPicture", "askToUnsubscribe"], Case(bare=True)),
+    **dict.fromkeys(["lookAtLink", "lookAtPicture", "lookAtUnsubscribe", "unsubscribe"], Case()),
     "planCampaign": Case(
         {"name": "B", "segment_id": "acme:segment_id", "content_id": "acme:content_id"}
     ),
@@ -144,12 +142,12 @@ CASES: dict[str, Case] = {
     **dict.fromkeys(["pauseCampaign", "resumeCampaign", "cancelCampaign"], Case()),
     "getCampaignStatus": Case(),
     "watchCampaign": Case(),
-    "getSeries": Case(query={"measure": "people"}),
+    "getSeries": Case(query={"measure": "people"}, bare=True),
     "getBreakdown": Case(query={"by": "bird"}),
-    "getConversions": Case(query={"source": SOURCE, "by": "bird"}),
-    "getMessageFigures": Case(query={"source": SOURCE}),
+    "getConversions": Case(query={"source": SOURCE, "by": "bird"}, bare=True),
+    "getMessageFigures": Case(query={"source": SOURCE}, bare=True),
     "listEventNames": Case(),
-    "getKept": Case(),
+    "getKept": Case(bare=True),
     **dict.fromkeys(TELLING, Case()),
     **{f"listParked{name}": Case(query={"type": CANARY, **AFTER}) for name in PARKING},
     **{f"{act}Parked{name}": Case() for name in PARKING for act in ("show", "retry")},
@@ -168,7 +166,7 @@ CASES: dict[str, Case] = {
         },
         media="application/cloudevents+json",
     ),
-    "browserSettings": Case(),
+    "browserSettings": Case(bare=True),
 }
 """One for each operation of the OpenAPI document; a route without one fails the first test."""
 
@@ -240,7 +238,10 @@ async def visit(town: Town, *, forgotten: bool = False, most: int | None = None)
             stranger = Stranger(town, key, case)
             answer = await stranger.ask(operation, theirs)
             alike = await stranger.ask(operation, nobody)
-            _check(operation, whose, answer, alike, forgotten=forgotten)
+            _check(operation, whose, answer, forgotten=forgotten)
+            if not forgotten:
+                where = f"{operation.name} with the key of {whose}"
+                _check_alike(where, Told(answer, theirs), Told(alike, nobody))
             refused += answer.status_code == 500
             asked += 1
     if (after := await town.state_of_acme()) != before:
@@ -270,14 +271,35 @@ def ids_of_nobody(theirs: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _check(
-    operation: Operation,
-    whose: str,
-    answer: httpx.Response,
-    alike: httpx.Response,
-    *,
-    forgotten: bool,
-) -> None:
+MADE = re.compile(
+    r"mt[sw]_[\w.-]+|\d{4}-\d\d-\d\dT[\d:.]+Z|[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}"
+)
+"""Keys, moments and ids: what is another in every answer."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer to somebody who asked with these ids."""
+
+    answer: httpx.Response
+    ids: dict[str, str]
+
+    def but_for(self, others: dict[str, str]) -> str:
+        """What it says, but for the ids that were asked with; what stands in *others*, too, is
+        kept."""
+        said = self.answer.text
+        for id_ in sorted({*self.ids.values()} - {*others.values()}, key=len, reverse=True):
+            said = said.replace(id_, "…").replace(quote(id_), "…")
+        return f"{self.answer.status_code} {MADE.sub('…', said)}"
+
+
+def _check_alike(where: str, theirs: Told, nobody: Told) -> None:
+    said, alike = theirs.but_for(nobody.ids), nobody.but_for(theirs.ids)
+    if said != alike:
+        raise GuaranteeBroken(f"{where}: {said[:200]}, but {alike[:200]} for nobody's")
+
+
+def _check(operation: Operation, whose: str, answer: httpx.Response, *, forgotten: bool) -> None:
     where = f"{operation.name} with the key of {whose}"
     said = answer.text
     for own in OWN:
@@ -287,10 +309,6 @@ def _check(
         raise GuaranteeBroken(f"{where}: a canary got out: {said[:200]}")
     if answer.status_code >= 500 and not forgotten:
         raise GuaranteeBroken(f"{where}: {answer.status_code} {answer.text[:200]}")
-    if answer.status_code != alike.status_code and not forgotten:
-        raise GuaranteeBroken(
-            f"{where}: {answer.status_code}, but {alike.status_code} for nobody's"
-        )
     wanted = {"every scope": {404}, "owner": {404}, "nobody": {401}}.get(whose, {403, 404})
     if "token" in operation.asked:  # a token is all one needs, if it is signed; this one is not
         wanted = {404}
@@ -311,22 +329,37 @@ def test_every_route_has_a_case() -> None:
     assert named == CASES.keys(), "give each route a case in CASES, and each case a route"
 
 
-async def seen_by_acme(town: Town) -> int:
-    """How many operations show the canaries to those whose they are."""
-    seen = 0
+async def hidden_from_acme(town: Town) -> set[str]:
+    """The operations that do not show the canaries to those whose they are."""
+    hidden = set()
     for operation in operations(rest_api()):
         if operation.method == "GET":
             acme = Stranger(town, town.secret["acme"], CASES[operation.name])
             ids = {**ids_of_acme(town, operation), "after": ""}
-            seen += CANARY in (await acme.ask(operation, ids)).text
-    return seen
+            if CANARY not in (await acme.ask(operation, ids)).text:
+                hidden.add(operation.name)
+    return hidden
 
 
-async def test_a_stranger_finds_nothing_whatever_they_ask_for(product_url: str) -> None:
+async def test_a_stranger_finds_nothing_whatever_they_ask_for(
+    product_url: str, kind: str, full: bool
+) -> None:
+    most = None if full or kind == whole_on() else 1
     async with town(product_url) as acme_and_globex:
-        assert await seen_by_acme(acme_and_globex) >= 10, "there is something to be found"
-        asked, _ = await visit(acme_and_globex)
-        insist(faults=0, wanted=0, tried=asked, planned=7 * len(CASES))
+        hidden = await hidden_from_acme(acme_and_globex)
+        bare = {*TELLING, *(name for name, case in CASES.items() if case.bare)}
+        assert hidden < bare, "there is something to be found in all that is read"
+        asked, _ = await visit(acme_and_globex, most=most)
+        keys = 7 if most is None else 2
+        insist(faults=0, wanted=0, tried=asked, planned=keys * len(CASES))
+
+
+@pytest.mark.planted
+def test_an_answer_that_tells_theirs_from_nobodys_is_found_out() -> None:
+    theirs = Told(httpx.Response(404, text="u-1 is not yours."), {"user_id": "u-1"})
+    nobody = Told(httpx.Response(404, text="u-2 is not there."), {"user_id": "u-2"})
+    with pytest.raises(GuaranteeBroken, match=r"not yours.*, but .*not there"):
+        _check_alike("getUser", theirs, nobody)
 
 
 async def test_the_second_wall_holds_when_every_query_forgets_its_tenant(
@@ -340,6 +373,7 @@ async def test_the_second_wall_holds_when_every_query_forgets_its_tenant(
         assert bool(refused) == (kind == "sqlite"), "SQLite refuses, PostgreSQL hides"
 
 
+# not `planted`: it is another wall on each database, so none of them is left out of a short run
 async def test_a_second_wall_that_is_down_is_found_out(product_url: str, kind: str) -> None:
     async with town(product_url) as acme_and_globex:
         host = acme_and_globex.host
@@ -347,16 +381,3 @@ async def test_a_second_wall_that_is_down_is_found_out(product_url: str, kind: s
             await own_without_force(host, product_url)
         with pytest.raises(GuaranteeBroken, match=OUT), behind_the_wall(host):
             await visit(acme_and_globex, forgotten=True)
-
-
-def test_the_modules_suites_pass_on_postgresql_with_forgetful_queries(full: bool) -> None:
-    suites = ["tests/modules"] if full else ["tests/modules/tracking/test_counts.py"]
-    forgetful = [sys.executable, "-m", "pytest", "-p", "tests.chaos.forgetful", "-k", "postgresql"]
-    run = subprocess.run(
-        [*forgetful, *suites],
-        env={**os.environ, "MARTECH_TEST_POSTGRES_URL": servers.postgres().url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout[-3000:]

@@ -160,6 +160,7 @@ def _create_in_file(file: Path, tables: Any) -> None:
 @pytest.mark.parametrize(
     ("how", "what"), [("half migrated", "changed the database"), ("newer", "it started")]
 )
+@pytest.mark.planted
 def test_making_tables_at_start_is_found_out(product_url: str, how: str, what: str) -> None:
     with pytest.raises(GuaranteeBroken, match=what):
         judge(spoil(product_url, how), creates_all)

@@ -13,7 +13,7 @@ from martech.kernel.commands import Commands
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
 from tests import databases
-from tests.chaos.choosing import shorten
+from tests.chaos.choosing import Case, shorten
 from tests.kitchen import NOON, Open
 
 
@@ -23,10 +23,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     shorten(config, items, Path(__file__).parent, _in_short)
 
 
-def _in_short(name: str, given: Mapping[str, object]) -> bool:
-    if "there" not in given or name == "test_everything_moves_and_goes_on_where_it_was":
+def _in_short(case: Case) -> bool:
+    if "there" not in case.given or case.name == "test_everything_moves_and_goes_on_where_it_was":
         return True
-    return given.get("kind") != given["there"]
+    return case.given.get("kind") != case.given["there"]
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """Every way, on both databases; in one process and in three."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings
-from tests.chaos.choosing import shorten
+from tests.chaos.choosing import Case, shorten
 from tests.kernel.feeds.ways import CASES, WAYS, Way
 from tests.sample.shop.module import module as shop_module
 
@@ -17,8 +17,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     shorten(config, items, Path(__file__).parent, _in_short)
 
 
-def _in_short(_name: str, given: Mapping[str, object]) -> bool:
-    return given.get("processes", 3) == 3
+def _in_short(case: Case) -> bool:
+    return case.given.get("processes", 3) == 3
 
 
 @pytest.fixture(params=CASES)
