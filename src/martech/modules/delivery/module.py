@@ -28,7 +28,7 @@ module = Module(
         Projection(
             of=handlers.know_recipients, tables=[tables.recipients], beside=[tables.suppressions]
         ),
-        Projection(of=handlers.keep_contents, tables=[tables.contents]),
+        Projection(of=handlers.keep_contents, tables=[tables.contents, tables.withdrawals]),
     ],
     jobs=[jobs.deliver, jobs.cancel_waiting, jobs.tell],
     resources=[Post, Writer, Running, Reception],

@@ -13,7 +13,7 @@ from martech.modules.delivery.domain.claims import Claim, Claimed, Forbidden, fe
 from martech.modules.delivery.domain.commands import Deliver
 from martech.modules.delivery.domain.ledger import Kept
 from martech.modules.delivery.domain.pacing import Pace, pace, used
-from martech.modules.delivery.domain.sends import WITHDRAWN, Held
+from martech.modules.delivery.domain.sends import Held, withdrawn
 from martech.modules.delivery.domain.writing import Person, Texts
 from martech.modules.delivery.service.rows import Rows
 from martech.modules.delivery.tables import contents, messages, recipients, suppressions
@@ -46,11 +46,11 @@ KNOWN = tuple(recipients.c[name] for name in Known._fields)
 class Claiming(Rows):
     async def claim(self, held: Held, lane: int, most: int) -> Claim:
         """Up to *most* messages that are due, for *lane*; those who must not be written to are
-        suppressed here. Nothing of a send that is paused, or whose content was withdrawn."""
-        texts = await self._texts(held) if held.status == "open" else None
+        suppressed here. Nothing of a send that is paused, or whose version was withdrawn."""
+        texts = await self._to_send(held) if held.status == "open" else None
         if texts is None:
             if held.status == "open":
-                held.obstruct("content", WITHDRAWN, self.tx.now)
+                held.obstruct("content", withdrawn(held.content_version), self.tx.now)
             return self._claim(held, NOTHING, [], None)
         held.clear("content")
         allowed = self._allowed(held, most)
@@ -83,15 +83,19 @@ class Claiming(Rows):
         """More is due than *lane* takes at once: the other lanes that it is worth come too."""
         self._wake(held, but=lane)
 
-    async def _texts(self, held: Held, *, withdrawn: bool = False) -> Texts | None:
-        """None when they were withdrawn, unless those are wanted too."""
+    async def _to_send(self, held: Held) -> Texts | None:
+        """None when its version was withdrawn."""
+        if held.content_version <= await self._withdrawn(held.content_id):
+            return None
+        return await self._texts(held)
+
+    async def _texts(self, held: Held) -> Texts | None:
+        """Withdrawn or not."""
         published = select(contents.c.subject, contents.c.html, contents.c.text).where(
             self._mine(contents),
             contents.c.content_id == held.content_id,
             contents.c.version == held.content_version,
         )
-        if not withdrawn:
-            published = published.where(contents.c.withdrawn.is_(False))
         row = (await self.tx.execute(published)).one_or_none()
         return None if row is None else Texts(row.subject, row.html, row.text)
 

@@ -177,7 +177,7 @@ class Looking(Claiming):
             address = today.address
         if address is None:
             raise NotFound(f"Nobody {profile_id} has an address.", field="profile_id")
-        texts = await self._texts(held, withdrawn=True)
+        texts = await self._texts(held)
         person = person_of(today, profile_id, address)
         said = feedback(held.key.source, held.id, self.tx.tenant)
         claimed = Claimed(held.key.message_id(address), person)
