@@ -20,7 +20,8 @@ BATCH = 1000
 """Messages that one request settles: so long, on SQLite, everybody else waits."""
 
 Logged = Mapping[UUID, Sequence[UUID]]
-"""Of each send, its messages in the log that were delivered or may have been."""
+"""Of each send, its messages that are in the log, whatever is known of them: what a lane holds now
+may be ambiguous before the send is held."""
 
 
 class Reconciling(Settling):
@@ -69,9 +70,7 @@ class Reconciling(Settling):
         return answer
 
     async def _logged(self, accepted: Collection[UUID]) -> Logged:
-        ours = select(messages.c.id, messages.c.send_id).where(
-            self._mine(messages), messages.c.state.in_(("ambiguous", "delivered"))
-        )
+        ours = select(messages.c.id, messages.c.send_id).where(self._mine(messages))
         found: dict[UUID, list[UUID]] = {}
         for row in await self.tx.among(ours, messages.c.id, sorted(accepted)):
             found.setdefault(row.send_id, []).append(row.id)
@@ -99,8 +98,8 @@ class Reconciling(Settling):
     async def _undo(
         self, held: Held, logged: Logged, covered: Span, most: int, *, force: bool
     ) -> Counter[Kept]:
-        """What is ambiguous now is not in the log; so it was not delivered, if it was handed over
-        at a time of which the log would know."""
+        """What is ambiguous and not in the log was not delivered, if it was handed over at a time
+        of which the log would know."""
         doubtful = select(*OPEN).where(
             self._mine(messages),
             messages.c.send_id == held.id,
@@ -108,7 +107,9 @@ class Reconciling(Settling):
             messages.c.claimed_at >= covered.since,
             messages.c.settled_at <= covered.until,
         )
-        rows = [Open._make(row) for row in await self.tx.execute(doubtful.limit(most))]
+        there = {*logged.get(held.id, ())}
+        found = await self.tx.execute(doubtful.limit(most))
+        rows = [Open._make(row) for row in found if row.id not in there]
         if rows and not force:
             await self._doubt(held, logged)
         over = held.status == "cancelled"
