@@ -19,7 +19,6 @@ import msgspec
 
 Kind = Literal["c", "o", "u"]
 
-KEY_BYTES = 32
 LINK_BYTES = 12
 MAC_BYTES = 16
 ID_BYTES = 16

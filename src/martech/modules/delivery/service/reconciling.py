@@ -37,19 +37,7 @@ class Reconciling(Settling):
         sent whose whole story lies between *since* and *until*, of which the log has everything.
         Raises `Conflict` for a log that cannot be the server's, unless *force* says that it is."""
         covered = span(since, until, self.tx.now)
-        logged = await self._logged(accepted)
-        states = Counter[Kept]()
-        for send_id in await self._concerned():
-            if (left := BATCH - states.total()) <= 0:
-                break
-            held = await self.hold(send_id)
-            done = await self._deliver(held, logged.get(held.id, ()), left)
-            if covered is not None and (left := left - done.total()) > 0:
-                done += await self._undo(held, logged, covered, left, force=force)
-            if done:
-                self._wake(held)
-                await self.finish(held)
-            states += done
+        states = await self._compare(await self._logged(accepted), covered, force=force)
         answer = Reconciled(
             delivered=states["delivered"],
             pending=states["pending"],
@@ -68,6 +56,22 @@ class Reconciling(Settling):
             cancelled=answer.cancelled,
         )
         return answer
+
+    async def _compare(self, logged: Logged, covered: Span | None, *, force: bool) -> Counter[Kept]:
+        """Settle what can be, send by send; what became of how many."""
+        states = Counter[Kept]()
+        for send_id in await self._concerned():
+            if (left := BATCH - states.total()) <= 0:
+                break
+            held = await self.hold(send_id)
+            done = await self._deliver(held, logged.get(held.id, ()), left)
+            if covered is not None and (left := left - done.total()) > 0:
+                done += await self._undo(held, logged, covered, left, force=force)
+            if done:
+                self._wake(held)
+                await self.finish(held)
+            states += done
+        return states
 
     async def _logged(self, accepted: Collection[UUID]) -> Logged:
         ours = select(messages.c.id, messages.c.send_id).where(self._mine(messages))
