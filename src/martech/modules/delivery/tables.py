@@ -171,6 +171,14 @@ suppressions = Table(
     Column("source", String, nullable=False),
     Column("profile_id", Id),  # who unsubscribed, as the mail was addressed
 )
+_left = suppressions.c.profile_id.is_not(None)
+Index(
+    "ix_suppressions_profile_id",
+    suppressions.c.tenant,
+    suppressions.c.profile_id,
+    sqlite_where=_left,
+    postgresql_where=_left,
+)
 
 links = Table(  # a click is sent on to one of these and to nowhere else
     "links",

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from martech.modules.delivery.contract import Reason
+from martech.modules.delivery.domain.people import UNWANTED
 from martech.modules.delivery.domain.writing import Person, Texts
 
 Forbidden = Reason | Literal["no consent", "address changed"]
@@ -40,11 +41,15 @@ def forbidden(
     *,
     suppressed: Mapping[str, Reason],
     denied: Collection[str],
+    left: bool,
 ) -> Forbidden | None:
-    """Why nothing may be sent to *address*: it is suppressed, somebody whose it is said no, or the
-    person has another one *today*, or none."""
+    """Why nothing may be sent to *address*: it is suppressed, the person has *left* by a mail to
+    whichever address, somebody whose it is said no, or the person has another one *today*, or
+    none."""
     if address in suppressed:
         return suppressed[address]
+    if left:
+        return UNWANTED
     if address in denied:
         return "no consent"
     return None if address == today else "address changed"
