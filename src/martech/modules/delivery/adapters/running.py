@@ -3,16 +3,32 @@
 import asyncio
 from collections.abc import Coroutine
 from typing import TypeVar
+from uuid import UUID
 
 T = TypeVar("T")
 
+FIRST = 16
+"""Mails of the first batch of a send."""
+
+REMEMBERED = 1000
+"""Sends of which is known how many of their mails make a batch; the last ones."""
+
 
 class Running:
-    """One a host, so what a lane learned the next one knows."""
+    """One a host, so what a lane learned of a send the next one knows."""
 
     def __init__(self) -> None:
-        self.batch = 16
-        """Mails that could be handed over in time, lately."""
+        self._batches: dict[UUID, int] = {}
+
+    def batch(self, send_id: UUID) -> int:
+        """Mails of it that could be handed over in time, lately."""
+        return self._batches.get(send_id, FIRST)
+
+    def learn(self, send_id: UUID, batch: int) -> None:
+        self._batches.pop(send_id, None)
+        self._batches[send_id] = batch
+        if len(self._batches) > REMEMBERED:
+            del self._batches[next(iter(self._batches))]
 
     def now(self) -> float:
         """Seconds since some moment; no change of the clock moves it."""

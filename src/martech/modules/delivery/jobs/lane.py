@@ -9,13 +9,14 @@ on what was begun we wait as long as the server takes. A holder that dies leaves
 whoever has the lane next declares them ambiguous, for nobody knows.
 """
 
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from martech.kernel.errors import Unavailable
 from martech.kernel.module import Unit
 from martech.modules.delivery.adapters.post import Post
 from martech.modules.delivery.adapters.running import Running
-from martech.modules.delivery.domain.claims import Claim
+from martech.modules.delivery.domain.claims import Claim, Claimed
 from martech.modules.delivery.domain.commands import Deliver
 from martech.modules.delivery.domain.links import Signer
 from martech.modules.delivery.domain.outcomes import Ambiguous, NotTried, Outcome, Posted
@@ -43,8 +44,9 @@ REST = 0.25
 AWAY = 30.0
 """Seconds until a server that is away is tried again, at most."""
 
-BREATH = 25
-"""Mails that are written in one go, while nobody else on this loop can do anything."""
+BREATH = 0.02
+"""Seconds that mails are written in one go, while nobody else on this loop can do anything; one is
+written to its end."""
 
 STUBBORN = 240
 """Times that a settlement is tried while the database is away."""
@@ -67,7 +69,7 @@ class Lane:
         self._post = post
         self._writer = writer
         self._running = running
-        self._size = running.batch
+        self._size = running.batch(command.send_id)
         self._results: dict[UUID, Result] = {}
         self._otherwise: Outcome = DIED  # of what is in the lane before we claim anything
         self._began = 0.0
@@ -162,7 +164,7 @@ class Lane:
         mails = await self._write(claim, signer)
         left = max(0.0, CLAIMED - (self._running.now() - self._began))
         if mails:
-            within = left if len(claim.messages) > 1 else max(left, ALONE)
+            within = left if len(mails) > 1 else max(left, ALONE)
             await self._post.send(mails, self._hear, within=within)
         self._adapt(len(claim.messages))
 
@@ -170,9 +172,7 @@ class Lane:
         """Make the mails, and store where their links lead before any of them leaves."""
         mails: list[Posted] = []
         links: dict[str, str] = {}
-        for number, each in enumerate(claim.messages):
-            if number % BREATH == BREATH - 1:
-                await self._running.rest(0)
+        async for each in self._in_time(claim.messages):
             made = self._writer.write(
                 each.id,
                 each.person,
@@ -192,14 +192,28 @@ class Lane:
             self._writer.stored(signer.tenant, new)
         return mails
 
+    async def _in_time(self, claimed: Sequence[Claimed]) -> AsyncIterator[Claimed]:
+        """Those that there is time to write: half of what is left of it since the claim, the rest
+        is for handing them over. The first in any case; between them others have their turn."""
+        breathed = self._running.now()
+        until = (breathed + self._began + CLAIMED) / 2
+        for number, each in enumerate(claimed):
+            now = self._running.now()
+            if number and now > until:
+                return
+            if now - breathed > BREATH:
+                await self._running.rest(0)
+                breathed = self._running.now()
+            yield each
+
     def _hear(self, id_: UUID, outcome: Outcome) -> None:
         self._results[id_] = outcome
 
     def _adapt(self, claimed: int) -> None:
         """Claim as much as can be handed over in time."""
-        given_back = sum(isinstance(result, NotTried) for result in self._results.values())
-        if given_back:
-            self._size = max(FEWEST, (claimed - given_back) * 3 // 4)
+        done = sum(not isinstance(result, NotTried) for result in self._results.values())
+        if done < claimed:
+            self._size = max(FEWEST, done * 3 // 4)
         elif claimed == self._size and self._running.now() - self._began < CLAIMED / 2:
             self._size = min(MOST, 2 * self._size)
-        self._running.batch = self._size
+        self._running.learn(self._send_id, self._size)
