@@ -35,6 +35,15 @@ class Claim(msgspec.Struct, frozen=True):
     """Whether as much was due as was asked for, so that others may find work too."""
 
 
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that is shown and not sent: what a lane would be given to write it."""
+
+    message: Claimed
+    texts: Texts
+    feedback: str
+    at: datetime
+
+
 def forbidden(
     address: str,
     today: str | None,

@@ -14,8 +14,9 @@ from msgspec import UNSET, Meta, UnsetType
 from martech.kernel.clock import reachable
 from martech.kernel.errors import Conflict, Invalid
 from martech.kernel.http.watching import Watch
-from martech.kernel.messages import Request
+from martech.kernel.messages import Request, View
 from martech.modules.delivery.contract import Send, Sends
+from martech.modules.delivery.domain.claims import Draft
 from martech.modules.delivery.service import DeliveryService
 from martech.modules.delivery.service.writing import Proofs, Writer
 
@@ -33,6 +34,12 @@ MAIL = {200: ResponseSpec(bytes, media_type="message/rfc822", generate_examples=
 class ChangeSend(Request, frozen=True, kw_only=True):
     rate: Annotated[float, Meta(gt=0)] | UnsetType | None = UNSET
     """The most messages a second; null for as fast as it goes."""
+
+
+class Drafted(View, frozen=True, kw_only=True):
+    """What was looked up, in a unit that is over, before it is filled in."""
+
+    draft: Draft
 
 
 class SendController(Controller):
@@ -95,6 +102,10 @@ class SendController(Controller):
         if at is not None and at.tzinfo is None:
             raise Invalid("Say the time zone too: 2026-12-01T09:00:00Z.", field="at")
         date = None if at is None else reachable(at, "at")
-        draft = await watch.first(lambda delivery: delivery.draft(send_id, profile_id))
+
+        async def look(delivery: DeliveryService) -> Drafted:
+            return Drafted(draft=await delivery.draft(send_id, profile_id))
+
+        draft = (await watch.first(look)).draft
         mail = await proofs.proof(service.tx.tenant, draft, writer, date or draft.at)
         return ASGIResponse(body=mail, media_type="message/rfc822")

@@ -9,7 +9,7 @@ from martech.kernel.errors import Conflict
 from martech.kernel.files import secret
 from martech.kernel.settings import Settings
 from martech.modules.delivery.domain.addresses import mailbox
-from martech.modules.delivery.domain.claims import Claim
+from martech.modules.delivery.domain.claims import Draft
 from martech.modules.delivery.domain.dkim import Seal
 from martech.modules.delivery.domain.links import Signer, previewing
 from martech.modules.delivery.domain.reach import one_click, warning
@@ -89,11 +89,11 @@ class Proofs:
     def __init__(self) -> None:
         self.aside = Aside()
 
-    async def proof(self, tenant: UUID, draft: Claim, writer: Writer, at: datetime) -> bytes:
-        """The one mail of *draft* as *writer* would write it at *at*, but for its tokens. Raises
-        `Conflict` when there is none, `TooMany` when the tenant asks for too many at once, and
-        `Unavailable` when too many tenants do."""
-        (message,) = draft.messages
+    async def proof(self, tenant: UUID, draft: Draft, writer: Writer, at: datetime) -> bytes:
+        """*draft* as *writer* would write it at *at*, but for its tokens. Raises `Conflict` when it
+        does not render, `TooMany` when the tenant asks for too many at once, and `Unavailable` when
+        too many tenants do."""
+        message = draft.message
         asked = message.id, message.person, draft.texts, writer.house.base, previewing(tenant), at
         made: Written | Filled | Unmade = await self.aside.do(tenant, fill, *asked)
         if isinstance(made, Filled):
