@@ -54,6 +54,9 @@ class Steered(Running):
     def now(self) -> float:
         return self.seconds + (SLICE if self._sink.mails else 0.0)
 
+    def worked(self) -> float:
+        return self.seconds
+
     async def rest(self, seconds: float) -> None:
         self.breaths += 1
         await super().rest(0)
@@ -160,6 +163,29 @@ async def test_others_have_their_turn_by_the_time_that_writing_takes(
     running.learn(send.id, 32)
     await one_batch(stand, send, running, Dear(stand, running, seconds))
     assert running.breaths == breaths
+
+
+async def test_a_send_whose_mails_are_dear_to_write_goes_on_alone_and_later(stand: Stand) -> None:
+    running = Steered(stand)
+    writer = Dear(stand, running, 0.2)
+    stand.host.resources["delivery"] |= {Running: running, Writer: writer}
+    send = await stand.to(*(f"p{number}" for number in range(250)))
+    assert await coming(stand) == {0, 1}
+    await stand.work()
+    early = writer.written
+    assert (1 < early <= 4, await coming(stand)) == (True, set()), "two for each lane, or less"
+    stand.clock.move(timedelta(seconds=10))
+    assert await coming(stand) == {0}
+    await stand.work()
+    assert (early < writer.written <= early + 2, await coming(stand)) == (True, set())
+    assert (await stand.look(send)).counts.delivered == writer.written
+
+
+async def test_however_many_write_dear_mails_a_quarter_of_the_time_is_theirs(stand: Stand) -> None:
+    running = Steered(stand)
+    assert [running.turn(0.5) for _ in range(3)] == [2.0, 4.0, 6.0]
+    running.seconds += 100
+    assert running.turn(0.5) == 2.0
 
 
 def test_what_was_learned_of_many_sends_takes_little_room() -> None:

@@ -48,6 +48,10 @@ BREATH = 0.02
 """Seconds that mails are written in one go, while nobody else on this loop can do anything; one is
 written to its end."""
 
+DEAR = 0.05
+"""Seconds of the processor that a mail may take to write; a usual one takes a few thousandths.
+Sends with dearer ones go on in one lane, and in turns."""
+
 STUBBORN = 240
 """Times that a settlement is tried while the database is away."""
 
@@ -74,6 +78,7 @@ class Lane:
         self._otherwise: Outcome = DIED  # of what is in the lane before we claim anything
         self._began = 0.0
         self._shared = False
+        self._wait: float | None = None  # of who has written what is dear, until the next turn
         self._observed: bool | None = None
 
     async def run(self) -> None:
@@ -111,16 +116,17 @@ class Lane:
                 retry=self._writer.retry,
             )
             away = await self._observe(service, held)
+            wait = self._wait if away is None else away
             self._began = self._running.now()
-            claim = await service.claim(held, self._lane, 0 if last or away else self._size)
+            claim = await service.claim(held, self._lane, 0 if last or wait else self._size)
             if not claim.messages:
                 await service.end_row(held)
             if claim.more and self._observed and not self._shared:
                 service.share(held, self._lane)  # the server takes mails, so they find work
                 self._shared = True
-            over = await self._go_on(service, held, claim, last=last, away=away)
+            over = await self._go_on(service, held, claim, last=last, wait=wait)
             await service.finish(held)
-        self._results, self._otherwise = {}, GIVEN_BACK
+        self._results, self._otherwise, self._wait = {}, GIVEN_BACK, None
         if over or claim.messages:
             return None if over else claim
         if claim.again_at is not None:
@@ -128,20 +134,21 @@ class Lane:
         return claim
 
     async def _go_on(
-        self, service: DeliveryService, held: Held, claim: Claim, *, last: bool, away: float | None
+        self, service: DeliveryService, held: Held, claim: Claim, *, last: bool, wait: float | None
     ) -> bool:
         """Whether this command has done its part; what remains is enqueued. Where all wait, for a
-        server or for a time, one lane comes and looks; it calls the others if that is worth it."""
+        server, a turn or a time, one lane comes and looks; it calls the others if that is worth
+        it."""
         if claim.messages:
             return False
-        if away is not None:
-            service.again(held, 0, away)
+        if wait is not None:
+            service.again(held, 0, wait)
             return True
         if claim.again_at is None:
             return True
-        wait = (claim.again_at - claim.at).total_seconds()
-        if last or wait > REST:
-            service.again(held, self._lane if last else 0, wait)
+        due_in = (claim.again_at - claim.at).total_seconds()
+        if last or due_in > REST:
+            service.again(held, self._lane if last else 0, due_in)
             return True
         return False
 
@@ -172,7 +179,9 @@ class Lane:
         """Make the mails, and store where their links lead before any of them leaves."""
         mails: list[Posted] = []
         links: dict[str, str] = {}
+        worked: list[float] = []
         async for each in self._in_time(claim.messages):
+            began = self._running.worked()
             made = self._writer.write(
                 each.id,
                 each.person,
@@ -181,11 +190,14 @@ class Lane:
                 at=claim.at,
                 feedback=claim.feedback,
             )
+            worked.append(self._running.worked() - began)
             if isinstance(made, Unmade):
                 self._results[each.id] = made
             else:
                 mails.append(made.mail)
                 links |= made.links
+        if _is_dear(worked):
+            self._wait = self._running.turn(sum(worked))
         if new := self._writer.unknown(signer.tenant, links):
             async with self._unit() as service:
                 await service.store_links(new)
@@ -217,3 +229,10 @@ class Lane:
         elif claimed == self._size and self._running.now() - self._began < CLAIMED / 2:
             self._size = min(MOST, 2 * self._size)
         self._running.learn(self._send_id, self._size)
+
+
+def _is_dear(worked: Sequence[float]) -> bool:
+    """Of the seconds that each mail took: the first has its template parsed, and a process much
+    that it needs only once."""
+    usual = worked[1:] or worked
+    return sum(usual) > DEAR * len(usual)
