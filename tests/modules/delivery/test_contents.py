@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 
-from martech.kernel import migrate
+from martech.kernel import migrate, shadow
 from martech.kernel.bus import Bus
 from martech.kernel.bus.replay import replay
 from martech.kernel.errors import Conflict
@@ -52,6 +52,13 @@ async def keep(stand: Stand, told: Sequence[Told]) -> None:
         await service.keep_content(told)
 
 
+async def tell(stand: Stand, told: Sequence[Told]) -> None:
+    for fact in told:
+        async with stand.host.databases["content"].transaction(stand.tenant) as tx:
+            tx.publish(fact)
+    await Bus(stand.host).settle()
+
+
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 async def test_a_withdrawal_hits_its_versions_in_whatever_order_it_is_heard(
     stand: Stand, order: Sequence[int]
@@ -69,12 +76,15 @@ async def test_a_withdrawal_without_a_number_hits_what_is_known(stand: Stand) ->
 
 @pytest.mark.parametrize("since", [0, 1, 2])
 async def test_what_is_heard_again_ends_as_it_was(stand: Stand, since: int) -> None:
-    for fact in story(stand):
-        async with stand.host.databases["content"].transaction(stand.tenant) as tx:
-            tx.publish(fact)
-    await Bus(stand.host).settle()
+    await tell(stand, story(stand))
     await replay(stand.host, "delivery.keep_contents", since, in_place=True)
     await Bus(stand.host).settle()
+    assert [await may_be_sent(stand, version) for version in (1, 2)] == [False, True]
+
+
+async def test_what_is_made_anew_is_as_it_was(stand: Stand) -> None:
+    await tell(stand, story(stand))
+    await shadow.rebuild(stand.host, "delivery.keep_contents", lambda *_: None)
     assert [await may_be_sent(stand, version) for version in (1, 2)] == [False, True]
 
 
