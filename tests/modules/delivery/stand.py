@@ -71,9 +71,11 @@ class Stand:
         async with self.service() as service:
             await service.keep_content([published])
 
-    async def withdraw(self) -> None:
+    async def withdraw(self, version: int | None = 1) -> None:
+        """Every version up to *version*; all that are known, where none is named."""
         async with self.service() as service:
-            await service.keep_content([ContentWithdrawn(content_id=self.content_id)])
+            gone = ContentWithdrawn(content_id=self.content_id, version=version)
+            await service.keep_content([gone])
 
     async def tell(self, *events: Event) -> None:
         """Have profiles say so, and delivery hear of it."""
@@ -114,12 +116,12 @@ class Stand:
         )
 
     async def open(self, send_id: UUID | None = None, **more: object) -> Send:
-        said = {"source": "campaign:1", "occasion": "1", "name": "Winter", **more}
+        said = {"source": "campaign:1", "occasion": "1", "name": "Winter"}
+        said |= {"content_version": 1, **more}
         async with self.service() as service:
             return await service.open_send(
                 send_id or uuid4(),
                 content_id=self.content_id,
-                content_version=1,
                 **said,  # type: ignore[arg-type]
             )
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from martech.modules.delivery.contract import Counts
 from martech.modules.delivery.domain import ledger, people
 from martech.modules.delivery.domain.logs import message_ids
 from martech.modules.delivery.domain.outcomes import Accepted, Ambiguous, NotTried, Refused
-from martech.modules.delivery.domain.pacing import TICK, pace, used
+from martech.modules.delivery.domain.pacing import SKEW, TICK, pace, used
 from martech.modules.delivery.domain.people import Recipient
 from martech.modules.delivery.domain.settling import ATTEMPTS, LONGEST, Unmade, settle
 from martech.modules.delivery.tables import sends
@@ -129,6 +130,22 @@ def test_whoever_comes_when_told_to_may_go() -> None:
         assert allowed.most == 0
         assert allowed.again_at is not None
         assert pace(rate, until, allowed.again_at, 200).most > 0
+
+
+@pytest.mark.parametrize("rate", [0.5, 3.0, 200.0])
+def test_a_clock_that_is_set_back_holds_up_no_rate(rate: float) -> None:
+    set_back = pace(rate, NOW + timedelta(hours=1), NOW, 200)
+    assert (set_back.most, used(set_back, rate, 0)) == (0, NOW)
+    assert set_back.again_at is not None
+    assert set_back.again_at <= NOW + max(TICK, timedelta(seconds=1 / rate))
+    assert pace(rate, NOW, set_back.again_at, 200).most > 0
+
+
+def test_a_host_whose_clock_is_a_little_behind_gives_nobody_a_rate_twice() -> None:
+    ahead = NOW + SKEW
+    behind = pace(200.0, ahead, NOW, 200)
+    assert behind.most == 0
+    assert used(behind, 200.0, 0) == ahead
 
 
 @given(st.dictionaries(st.sampled_from(ledger.NUMBERS), st.integers(0, 9)))

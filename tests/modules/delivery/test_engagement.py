@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from martech.kernel.errors import TooMany
 from martech.modules.delivery.contract import Counts, MessageOpened
 from martech.modules.delivery.domain.links import Signer, link_id, opened
 from martech.modules.delivery.domain.telling import occurrence
-from martech.modules.delivery.service.engaging import Hit
+from martech.modules.delivery.service.engaging import WAITING, Hit, Reception
 from martech.modules.profiles.contract import Identity
 from tests.modules.delivery.stand import BASE
 from tests.modules.delivery.visiting import ONE_CLICK, PERSON, Received, Visitors, visitors
@@ -295,3 +296,18 @@ async def test_two_processes_unsubscribe_the_same_people_from_different_sends_at
 
     await asyncio.gather(*map(engage, hits))
     assert len((await people.rows())["suppressions"]) == len(names)
+
+
+async def test_however_many_openings_wait_whoever_wants_no_more_is_heard(people: Visitors) -> None:
+    mail = await one_mail(people)
+    reception = people.served.host.resources["delivery"][Reception]
+    assert isinstance(reception, Reception)
+    picture = opened("o", mail.picture.rpartition("/")[2])
+    flood = [reception.take(picture, counts=True) for _ in range(WAITING + 1)]
+    out = opened("u", mail.out.rpartition("/")[2])
+    *openings, leaving = await asyncio.gather(
+        *flood, reception.take(out, counts=True), return_exceptions=True
+    )
+    assert any(isinstance(outcome, TooMany) for outcome in openings)
+    assert leaving == ""
+    assert (await counts(people)).unsubscribed == 1

@@ -144,6 +144,39 @@ async def test_nobody_else_lifts_what_a_person_said(stand: Stand) -> None:
     assert stand.mailed() == ["ada"], "nothing since"
 
 
+async def test_who_leaves_by_an_old_mail_gets_nothing_at_the_new_address_either(
+    stand: Stand,
+) -> None:
+    """From that moment on: profiles may be away, and its word late."""
+    send = await stand.to("ada")
+    await stand.work()
+    ada = (await stand.messages(send))["ada"].profile_id
+    await stand.change(ada, email="new@example.com")
+    waiting = await stand.add(await stand.open(occasion="2"), [ada])
+    await opt_out(stand, "ada")
+    await stand.work()
+    left = (await stand.messages(waiting))["new"]
+    assert (left.status, left.reason) == ("suppressed", "unsubscribed")
+    (mallory,) = await stand.people("mallory")
+    await stand.change(mallory, email="ada@example.com")
+    await stand.work(later=60)
+    await stand.consent(ada, "granted")
+    assert await reasons(stand, "ada") == ["unsubscribed"], "mallory has that address now"
+    assert await fate(stand, ada) == ("delivered", None)
+
+
+async def test_who_left_before_a_merge_has_left(stand: Stand) -> None:
+    send = await stand.to("ada")
+    await stand.work()
+    ada = (await stand.messages(send))["ada"].profile_id
+    (augusta,) = await stand.people("augusta")
+    await stand.consent(augusta, "granted")
+    await stand.work(later=60)
+    await opt_out(stand, "ada")
+    await stand.merge(augusta, ada)
+    assert await fate(stand, augusta) == ("suppressed", "unsubscribed")
+
+
 async def test_what_was_said_by_a_mail_to_a_stranger_is_taken_back_by_nobody_alone(
     stand: Stand,
 ) -> None:

@@ -1,5 +1,6 @@
 """A preview is the mail that is sent, but for one thing: what its links can do."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
@@ -7,7 +8,11 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import select
 
+from martech.kernel.aside import MOST, WAITING
+from martech.modules.delivery.service.writing import Proofs
+from tests.gates import Gate, pass_gate
 from tests.modules.delivery.letters import parsed
 from tests.modules.delivery.stand import BASE
 from tests.modules.delivery.visiting import (
@@ -42,6 +47,12 @@ async def preview(people: Visitors, send_id: UUID, profile_id: UUID, at: str) ->
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("message/rfc822")
     return answer.content
+
+
+def proofs(people: Visitors) -> Proofs:
+    found = people.served.host.resources["delivery"][Proofs]
+    assert isinstance(found, Proofs)
+    return found
 
 
 async def sent_and_shown(people: Visitors) -> tuple[bytes, bytes, bytes]:
@@ -142,3 +153,60 @@ async def test_nobody_has_no_preview(people: Visitors) -> None:
         headers=people.served.headers("delivery:read"),
     )
     assert (answer.status_code, answer.json()["field"]) == (404, "profile_id")
+
+
+async def test_a_preview_is_filled_in_aside_and_holds_up_nobody(
+    people: Visitors, tmp_path: Path
+) -> None:
+    send = await people.stand.to("ada")
+    ada = (await people.stand.messages(send))["ada"]
+    gate, aside = Gate(tmp_path), proofs(people).aside
+    busy = [
+        asyncio.create_task(aside.do(UUID(int=100 + number), pass_gate, str(gate.path)))
+        for number in range(MOST)
+    ]
+    shown = asyncio.create_task(preview(people, send.id, ada.profile_id, "2026-12-01T12:00:00Z"))
+    while aside.asked <= MOST and not shown.done():
+        await people.stand.look(send)
+    async with people.served.host.databases["delivery"].unit() as writing:
+        await writing.across(select(1))
+    assert not shown.done()
+    gate.open()
+    await asyncio.gather(*busy)
+    assert b"it is winter" in await shown
+
+
+async def test_who_asks_for_too_many_previews_is_told_to_wait(
+    people: Visitors, tmp_path: Path
+) -> None:
+    send = await people.stand.to("ada")
+    ada = (await people.stand.messages(send))["ada"]
+    gate, aside, tenant = Gate(tmp_path), proofs(people).aside, people.stand.tenant
+    busy = [
+        asyncio.create_task(aside.do(tenant, pass_gate, str(gate.path))) for _ in range(1 + WAITING)
+    ]
+    people.served.tenant = tenant
+    refused = await people.served.client.get(
+        f"/delivery/v1/sends/{send.id}/preview",
+        params={"profile_id": str(ada.profile_id)},
+        headers=people.served.headers("delivery:read"),
+    )
+    gate.open()
+    await asyncio.gather(*busy)
+    assert refused.status_code == 429
+    assert await preview(people, send.id, ada.profile_id, "2026-12-01T12:00:00Z")
+
+
+async def test_a_template_that_does_not_render_is_a_conflict(people: Visitors) -> None:
+    await people.stand.publish(subject="{{ 100 | divided_by: profile.traits.n }}")
+    (ada,) = await people.stand.people("ada")
+    await people.stand.change(ada, n=0)
+    send = await people.stand.add(await people.stand.open(), [ada])
+    people.served.tenant = people.stand.tenant
+    answer = await people.served.client.get(
+        f"/delivery/v1/sends/{send.id}/preview",
+        params={"profile_id": str(ada)},
+        headers=people.served.headers("delivery:read"),
+    )
+    assert answer.status_code == 409
+    assert "does not render" in answer.json()["detail"]

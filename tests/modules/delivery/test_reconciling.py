@@ -1,6 +1,6 @@
 """What the mail server's log settles, and which log is not believed."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TypedDict
 from uuid import UUID, uuid4
@@ -8,10 +8,12 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from martech.kernel.db import Transaction
 from martech.kernel.errors import Conflict, Invalid
 from martech.modules.delivery.contract import MessageSent, Reconciled, Send, SentMessage
+from martech.modules.delivery.domain.claims import Claim
 from martech.modules.delivery.domain.outcomes import Accepted, Ambiguous, Outcome
-from martech.modules.delivery.service import reconciling
+from martech.modules.delivery.service import DeliveryService, reconciling
 from tests.modules.delivery.stand import START, Stand
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +32,22 @@ def whole(stand: Stand) -> Whole:
     return {"since": START, "until": stand.clock.now()}
 
 
+async def claimed(stand: Stand, send: Send, most: int = 100) -> Claim:
+    async with stand.service() as service:
+        claim = await service.claim(held := await service.hold(send.id), 0, most)
+        await service.finish(held)
+    return claim
+
+
+async def settled(stand: Stand, send: Send, results: dict[UUID, Outcome]) -> Send:
+    """Nobody knows of those that are not among *results*."""
+    async with stand.service() as service:
+        held = await service.hold(send.id)
+        await service.settle(held, 0, results, otherwise=BROKE, retry=timedelta(seconds=60))
+        seen: Send = await service.finish(held)
+    return seen
+
+
 async def handed_over(stand: Stand, *names: str, known: str = "", **more: object) -> Send:
     """A send of which the server's word is known for *known* only: it accepted those."""
     return await tried(stand, await stand.to(*names, **more), known)
@@ -39,19 +57,13 @@ async def tried(
     stand: Stand, send: Send, known: str, *, took: timedelta = timedelta(), most: int = 100
 ) -> Send:
     """Its next *most* messages are claimed, and *took* later that is what is known of them."""
-    async with stand.service() as service:
-        claim = await service.claim(held := await service.hold(send.id), 0, most)
-        await service.finish(held)
+    claim = await claimed(stand, send, most)
     stand.clock.move(took)
-    async with stand.service() as service:
-        held = await service.hold(send.id)
-        results: dict[UUID, Outcome] = {
-            each.id: Accepted("ok") if each.person.address[0] in known else BROKE
-            for each in claim.messages
-        }
-        await service.settle(held, 0, results, otherwise=BROKE, retry=timedelta(seconds=60))
-        seen: Send = await service.finish(held)
-    return seen
+    results: dict[UUID, Outcome] = {
+        each.id: Accepted("ok") if each.person.address[0] in known else BROKE
+        for each in claim.messages
+    }
+    return await settled(stand, send, results)
 
 
 async def ids(stand: Stand, send: Send, names: Iterable[str]) -> list[UUID]:
@@ -218,3 +230,35 @@ async def test_a_log_that_covers_no_time_settles_nothing(
             await service.reconcile(await ids(stand, send, ["ada"]), **said)
     assert refused.value.field == field
     assert (await stand.look(send)).counts.ambiguous == 1
+
+
+class Late(DeliveryService):
+    """Reconciles while a lane settles: what it looks up first is not so any more when it holds the
+    sends. On SQLite nobody else writes meanwhile."""
+
+    def __init__(self, tx: Transaction, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(tx)
+        self._meanwhile = meanwhile
+
+    async def _concerned(self) -> Sequence[UUID]:
+        await self._meanwhile()
+        return await super()._concerned()
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
+async def test_what_is_in_the_log_is_not_sent_again_whenever_it_became_ambiguous(
+    stand: Stand,
+) -> None:
+    send = await stand.to("ada", "bob")
+    claim = await claimed(stand, send)
+
+    async def breaks() -> None:
+        await settled(stand, send, {})
+
+    async with stand.host.databases["delivery"].transaction(stand.tenant) as tx:
+        log = await ids(stand, send, ["ada"])
+        done = await Late(tx, breaks).reconcile(log, force=True, **whole(stand))
+    assert len(claim.messages) == 2
+    assert (done.delivered, done.pending, done.ambiguous) == (1, 1, 0)
+    await stand.work()
+    assert stand.mailed() == ["bob"]

@@ -133,20 +133,32 @@ async def test_nothing_is_sent_while_paused_and_nothing_after_it_was_cancelled(
             await service.resume_send(send.id)
 
 
-async def test_a_withdrawn_content_holds_up_what_is_left_until_it_is_published_again(
+async def test_a_withdrawn_version_is_sent_to_nobody_more_whatever_is_published_later(
     stand: Stand,
 ) -> None:
-    send = await stand.to("ada")
+    send = await stand.to("ada", "bob", rate=1.0)
+    await stand.work()
+    (early,) = stand.mailed()
     await stand.withdraw()
-    await stand.work()
-    assert stand.mailed() == []
-    assert "withdrawn" in str((await stand.look(send)).problem)
-    with pytest.raises(Conflict):
+    await stand.work(later=5)
+    problem = str((await stand.look(send)).problem)
+    assert "Version 1 of the content was withdrawn" in problem
+    assert "cancel this send" in problem
+    await stand.publish(2, subject="This is the right price")
+    await stand.publish(1)
+    await stand.work(later=5)
+    assert stand.mailed() == [early]
+    assert (await stand.look(send)).problem == problem
+    with pytest.raises(Conflict, match=r"Version 1 .* was withdrawn"):
         await stand.open()
-    await stand.publish(2)
+    async with stand.service() as service:
+        await service.cancel_send(send.id)
+        left = [message.profile_id for message in (await service.messages()).data]
+    again = await stand.add(await stand.open(content_version=2), left)
     await stand.work()
-    assert stand.mailed() == ["ada"]
-    assert (await stand.look(send)).problem is None
+    assert stand.mailed() == ["ada", "bob"]
+    assert "Subject: This is the right price" in stand.sink.mails[1].data
+    assert (await stand.look(again)).status == "completed"
 
 
 async def test_a_template_that_does_not_render_fails_that_message_alone(stand: Stand) -> None:

@@ -126,11 +126,14 @@ class ContentPublished(Event, frozen=True, kw_only=True):
 
 
 class ContentWithdrawn(Event, frozen=True, kw_only=True):
-    """Nobody is to be shown it any more. A later publication brings it back."""
+    """Nobody is to be shown its versions any more, up to this one. They stay withdrawn; a later
+    publication is a version of its own."""
 
     SUBJECT: ClassVar[str] = "content_id"
 
     content_id: UUID
+    version: int | None = None
+    """The latest at that time. Null where it was told before it was said which: all until then."""
 
 
 class Content(Protocol):

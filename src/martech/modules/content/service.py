@@ -134,7 +134,7 @@ class ContentService(Content):
             raise Conflict("Nothing of this template is published. There is nothing to withdraw.")
         if row["withdrawn_at"] is None:
             await self._write(content_id, withdrawn_at=self.tx.now)
-            self.tx.publish(ContentWithdrawn(content_id=content_id))
+            self.tx.publish(ContentWithdrawn(content_id=content_id, version=row["version"]))
             self.tx.audit("template.withdraw", f"template:{content_id}", version=row["version"])
         return await self.template(content_id)
 

@@ -5,7 +5,7 @@ from martech.modules.delivery.adapters.running import Running
 from martech.modules.delivery.domain.settings import DeliverySettings
 from martech.modules.delivery.http import engagement, messages, sends, suppressions
 from martech.modules.delivery.service.engaging import Reception
-from martech.modules.delivery.service.writing import Writer
+from martech.modules.delivery.service.writing import Proofs, Writer
 
 module = Module(
     port=contract.Delivery,
@@ -28,9 +28,9 @@ module = Module(
         Projection(
             of=handlers.know_recipients, tables=[tables.recipients], beside=[tables.suppressions]
         ),
-        Projection(of=handlers.keep_contents, tables=[tables.contents]),
+        Projection(of=handlers.keep_contents, tables=[tables.contents, tables.withdrawals]),
     ],
     jobs=[jobs.deliver, jobs.cancel_waiting, jobs.tell],
-    resources=[Post, Writer, Running, Reception],
+    resources=[Post, Writer, Proofs, Running, Reception],
     settings=DeliverySettings,
 )

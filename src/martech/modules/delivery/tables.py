@@ -3,7 +3,8 @@
     sends 1 ──< messages        the ledger: nobody gets two of them
           1 ──< excluded        who was asked for and gets none
     messages >── 1 recipients   our own copy of people
-    sends    >── 1 contents     and of what is published
+    sends    >── 1 contents     and of what is published,
+    contents >── 1 withdrawals  and taken back
 
 Who changes a message of a send holds the send's row first: so its numbers are exact, a pause holds
 from its commit on, and nobody waits for each other in a circle. But what a cancelled send has left
@@ -150,7 +151,14 @@ contents = Table(
     Column("html", String, nullable=False),
     Column("text", String, nullable=False),
     Column("published_at", UtcDateTime, nullable=False),
-    Column("withdrawn", Boolean, nullable=False),
+)
+
+withdrawals = Table(  # of a content, the highest version that was withdrawn, and all before it
+    "withdrawals",
+    metadata,
+    tenant_column(primary_key=True),
+    Column("content_id", Id, primary_key=True),
+    Column("version", Integer, nullable=False),
 )
 
 suppressions = Table(
@@ -162,6 +170,14 @@ suppressions = Table(
     Column("since", UtcDateTime, nullable=False),
     Column("source", String, nullable=False),
     Column("profile_id", Id),  # who unsubscribed, as the mail was addressed
+)
+_left = suppressions.c.profile_id.is_not(None)
+Index(
+    "ix_suppressions_profile_id",
+    suppressions.c.tenant,
+    suppressions.c.profile_id,
+    sqlite_where=_left,
+    postgresql_where=_left,
 )
 
 links = Table(  # a click is sent on to one of these and to nowhere else

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from martech.modules.delivery.contract import Reason
+from martech.modules.delivery.domain.people import UNWANTED
 from martech.modules.delivery.domain.writing import Person, Texts
 
 Forbidden = Reason | Literal["no consent", "address changed"]
@@ -34,17 +35,30 @@ class Claim(msgspec.Struct, frozen=True):
     """Whether as much was due as was asked for, so that others may find work too."""
 
 
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that is shown and not sent: what a lane would be given to write it."""
+
+    message: Claimed
+    texts: Texts
+    feedback: str
+    at: datetime
+
+
 def forbidden(
     address: str,
     today: str | None,
     *,
     suppressed: Mapping[str, Reason],
     denied: Collection[str],
+    left: bool,
 ) -> Forbidden | None:
-    """Why nothing may be sent to *address*: it is suppressed, somebody whose it is said no, or the
-    person has another one *today*, or none."""
+    """Why nothing may be sent to *address*: it is suppressed, the person has *left* by a mail to
+    whichever address, somebody whose it is said no, or the person has another one *today*, or
+    none."""
     if address in suppressed:
         return suppressed[address]
+    if left:
+        return UNWANTED
     if address in denied:
         return "no consent"
     return None if address == today else "address changed"

@@ -16,6 +16,10 @@ WORTHWHILE = TICK / 2
 """What a claim waits for: as much as belongs to this long, and one at least. Half of what may go at
 once, so that a claim that comes late loses nothing of the rate."""
 
+SKEW = timedelta(seconds=5)
+"""By so much the clocks of two hosts may differ: what a rate is used up beyond that, in the time to
+come, was written before a clock was set back, and is not waited for."""
+
 
 class Pace(NamedTuple):
     most: int
@@ -32,6 +36,8 @@ def pace(rate: float, used_until: datetime | None, now: datetime, most: int) -> 
     one = timedelta(seconds=1 / rate)
     burst = max(TICK, one)
     start = now - burst if used_until is None else max(used_until, now - burst)
+    if start > now + SKEW:
+        start = now
     free = int((now - start) / one + 1e-9)
     worthwhile = min(most, max(1, int(WORTHWHILE / one)))
     going = min(most, free) if free >= worthwhile else 0

@@ -18,7 +18,7 @@ from martech.modules.profiles.contract import (
 )
 
 CHANNEL = "email"
-UNWANTED = "unsubscribed"
+UNWANTED: Final = "unsubscribed"
 MOST_TRAITS: Final = 1000
 NULL = msgspec.Raw(b"null")
 
@@ -83,13 +83,14 @@ def hear(people: dict[UUID, Recipient], heard: Iterable[Heard]) -> set[str]:
 def taken_back(left: Left, consents: Collection[Consent | None]) -> bool:
     """Whether all whom it concerns have allowed it since: who said it, and whoever has that address
     today."""
-    return bool(consents) and all(
-        each is not None
-        and each.status == "granted"
-        and each.at is not None
-        and each.at > left.since
-        for each in consents
-    )
+    return bool(consents) and all(granted_since(each, left.since) for each in consents)
+
+
+def granted_since(said: Consent | None, since: datetime) -> bool:
+    """Whether mails are allowed, and that was said later; False where nobody knows when."""
+    if said is None or said.at is None:
+        return False
+    return said.status == "granted" and said.at > since
 
 
 def _change(person: Recipient, change: ProfileChange) -> None:

@@ -14,7 +14,6 @@ Kind = Literal["server", "content", "printed", "refused"]
 """*printed* keeps nothing from going on, and is said even when it is over: no mail has left, or
 none that leads back to us. *refused* stays until somebody resumes it."""
 
-WITHDRAWN = "The content was withdrawn. Publish it again, or cancel this send."
 RATES = (0.001, 100_000.0)
 
 
@@ -133,6 +132,17 @@ def shown(problem: Problem | None, numbers: Mapping[str, int]) -> str | None:
         f"Of {ambiguous:,} messages nobody knows whether the mail server took them. Look into its "
         "log, and give POST /delivery/v1/reconciliations the Message-IDs that it accepted, with "
         "the time (since, until) of which it has everything."
+    )
+
+
+def withdrawn(version: int) -> str:
+    """Of a send that was begun. Its campaign can only be cancelled, and another one knows nothing
+    of whom this one reached."""
+    return (
+        f"Version {version} of the content was withdrawn, and nothing more of it leaves, whatever "
+        "is published later. So cancel this send; who is left gets a later version by another one. "
+        "Leave out there who has this one already: of them there is an event Email Delivered, with "
+        "this campaign_id."
     )
 
 

@@ -29,7 +29,7 @@ IN_A_ROW = 50
 """Refused for good, and none accepted in between: then it is not they, it is we, or the list."""
 
 
-class Unmade(msgspec.Struct, frozen=True, gc=False):
+class Unmade(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The mail could not be made: its template does not render for this person."""
 
     reason: str

@@ -53,6 +53,16 @@ class House(msgspec.Struct, frozen=True):
     """Whether *base* may be called by mail programs: see `reach`."""
 
 
+class Filled(msgspec.Struct, frozen=True, tag=True):
+    """The texts of one mail, with its links led through us."""
+
+    subject: str
+    html: str
+    text: str
+    unsubscribe_url: str
+    links: Mapping[str, str]
+
+
 class Written(msgspec.Struct, frozen=True):
     mail: Posted
     links: Mapping[str, str]
@@ -70,35 +80,48 @@ def write(
     feedback: str,
 ) -> Written | Unmade:
     """The mail, or why there is none: a template that does not render for this person."""
-    to = known_address(person.address)
-    if to is None:
-        return Unmade(f"{person.address} is no address that mail can be sent to.")
-    unsubscribe = signer.url(house.base, "u", message_id)
-    values = _values(person, unsubscribe, at)
+    filled = fill(message_id, person, texts, house.base, signer, at)
+    if isinstance(filled, Unmade):
+        return filled
+    return enclose(message_id, person, filled, house=house, at=at, feedback=feedback)
+
+
+def fill(
+    message_id: UUID, person: Person, texts: Texts, base: str, signer: Signer, at: datetime
+) -> Filled | Unmade:
+    """What holds the processor, as long as a template may; all of it has a form in JSON."""
+    unsubscribe = signer.url(base, "u", message_id)
     try:
-        subject, html, text = _rendered(texts, values)
+        subject, html, text = _rendered(texts, _values(person, unsubscribe, at))
     except TemplateError as error:
         return Unmade(f"The template does not render: {error}")
     origins = named(texts.html, texts.text)
-    made = rewrite(
-        html, text, origins=origins, base=house.base, signer=signer, message_id=message_id
-    )
+    made = rewrite(html, text, origins=origins, base=base, signer=signer, message_id=message_id)
+    return Filled(subject, made.html, made.text, unsubscribe, made.links)
+
+
+def enclose(
+    message_id: UUID, person: Person, filled: Filled, *, house: House, at: datetime, feedback: str
+) -> Written | Unmade:
+    to = known_address(person.address)
+    if to is None:
+        return Unmade(f"{person.address} is no address that mail can be sent to.")
     letter = Letter(
         message_id=message_id,
         domain=house.sender.domain,
         sender=house.sender,
         to=to,
-        subject=subject,
-        html=made.html,
-        text=made.text,
+        subject=filled.subject,
+        html=filled.html,
+        text=filled.text,
         date=at,
-        unsubscribe_url=unsubscribe,
+        unsubscribe_url=filled.unsubscribe_url,
         one_click=house.one_click,
         feedback=feedback,
     )
     data = build(letter, house.seal)
     posted = Posted(id=message_id, envelope_from=house.sender.address, to=to.envelope, data=data)
-    return Written(posted, made.links)
+    return Written(posted, filled.links)
 
 
 def _rendered(texts: Texts, values: dict[str, object]) -> tuple[str, str, str]:

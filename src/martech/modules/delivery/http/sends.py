@@ -13,14 +13,17 @@ from msgspec import UNSET, Meta, UnsetType
 
 from martech.kernel.clock import reachable
 from martech.kernel.errors import Conflict, Invalid
-from martech.kernel.messages import Request
+from martech.kernel.http.watching import Watch
+from martech.kernel.messages import Request, View
 from martech.modules.delivery.contract import Send, Sends
-from martech.modules.delivery.domain.settling import Unmade
+from martech.modules.delivery.domain.claims import Draft
 from martech.modules.delivery.service import DeliveryService
-from martech.modules.delivery.service.writing import Writer
+from martech.modules.delivery.service.writing import Proofs, Writer
 
 Service = NamedDependency[DeliveryService]
+Look = NamedDependency[Watch[DeliveryService]]
 Scribe = NamedDependency[Writer]
+Proving = NamedDependency[Proofs]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on a page.")]
 
 READ = {"scope": "delivery:read"}
@@ -31,6 +34,12 @@ MAIL = {200: ResponseSpec(bytes, media_type="message/rfc822", generate_examples=
 class ChangeSend(Request, frozen=True, kw_only=True):
     rate: Annotated[float, Meta(gt=0)] | UnsetType | None = UNSET
     """The most messages a second; null for as fast as it goes."""
+
+
+class Drafted(View, frozen=True, kw_only=True):
+    """What was looked up, in a unit that is over, before it is filled in."""
+
+    draft: Draft
 
 
 class SendController(Controller):
@@ -73,7 +82,7 @@ class SendController(Controller):
     @get(
         "/{send_id:uuid}/preview",
         operation_id="previewMail",
-        opt=READ,
+        opt={**READ, "raises": [Conflict]},
         responses=MAIL,
     )
     async def preview(
@@ -81,25 +90,22 @@ class SendController(Controller):
         send_id: FromPath[UUID],
         profile_id: FromQuery[UUID],
         service: Service,
+        watch: Look,
         writer: Scribe,
+        proofs: Proving,
         at: FromQuery[datetime | None] = None,
     ) -> ASGIResponse:
         """The bytes that this person would be sent, dated *at* (now, if left out). Only the tokens
         in its links are others (and, where mails are signed, the signature over them): who follows
-        a link of a preview is told so, and unsubscribes nobody."""
+        a link of a preview is told so, and unsubscribes nobody. 409 where the template does not
+        render for this person."""
         if at is not None and at.tzinfo is None:
             raise Invalid("Say the time zone too: 2026-12-01T09:00:00Z.", field="at")
         date = None if at is None else reachable(at, "at")
-        draft = await service.draft(send_id, profile_id)
-        (message,) = draft.messages
-        made = writer.write(
-            message.id,
-            message.person,
-            draft.texts,
-            signer=(await service.signer()).for_preview(),
-            at=date or draft.at,
-            feedback=draft.feedback,
-        )
-        if isinstance(made, Unmade):
-            raise Conflict(made.reason)
-        return ASGIResponse(body=made.mail.data, media_type="message/rfc822")
+
+        async def look(delivery: DeliveryService) -> Drafted:
+            return Drafted(draft=await delivery.draft(send_id, profile_id))
+
+        draft = (await watch.first(look)).draft
+        mail = await proofs.proof(service.tx.tenant, draft, writer, date or draft.at)
+        return ASGIResponse(body=mail, media_type="message/rfc822")

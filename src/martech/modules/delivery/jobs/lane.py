@@ -9,13 +9,14 @@ on what was begun we wait as long as the server takes. A holder that dies leaves
 whoever has the lane next declares them ambiguous, for nobody knows.
 """
 
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
 from martech.kernel.errors import Unavailable
 from martech.kernel.module import Unit
 from martech.modules.delivery.adapters.post import Post
 from martech.modules.delivery.adapters.running import Running
-from martech.modules.delivery.domain.claims import Claim
+from martech.modules.delivery.domain.claims import Claim, Claimed
 from martech.modules.delivery.domain.commands import Deliver
 from martech.modules.delivery.domain.links import Signer
 from martech.modules.delivery.domain.outcomes import Ambiguous, NotTried, Outcome, Posted
@@ -43,8 +44,13 @@ REST = 0.25
 AWAY = 30.0
 """Seconds until a server that is away is tried again, at most."""
 
-BREATH = 25
-"""Mails that are written in one go, while nobody else on this loop can do anything."""
+BREATH = 0.02
+"""Seconds that mails are written in one go, while nobody else on this loop can do anything; one is
+written to its end."""
+
+DEAR = 0.05
+"""Seconds of the processor that a mail may take to write; a usual one takes a few thousandths.
+Sends with dearer ones go on in one lane, and in turns."""
 
 STUBBORN = 240
 """Times that a settlement is tried while the database is away."""
@@ -67,11 +73,12 @@ class Lane:
         self._post = post
         self._writer = writer
         self._running = running
-        self._size = running.batch
+        self._size = running.batch(command.send_id)
         self._results: dict[UUID, Result] = {}
         self._otherwise: Outcome = DIED  # of what is in the lane before we claim anything
         self._began = 0.0
         self._shared = False
+        self._wait: float | None = None  # of who has written what is dear, until the next turn
         self._observed: bool | None = None
 
     async def run(self) -> None:
@@ -109,16 +116,17 @@ class Lane:
                 retry=self._writer.retry,
             )
             away = await self._observe(service, held)
+            wait = self._wait if away is None else away
             self._began = self._running.now()
-            claim = await service.claim(held, self._lane, 0 if last or away else self._size)
+            claim = await service.claim(held, self._lane, 0 if last or wait else self._size)
             if not claim.messages:
                 await service.end_row(held)
             if claim.more and self._observed and not self._shared:
                 service.share(held, self._lane)  # the server takes mails, so they find work
                 self._shared = True
-            over = await self._go_on(service, held, claim, last=last, away=away)
+            over = await self._go_on(service, held, claim, last=last, wait=wait)
             await service.finish(held)
-        self._results, self._otherwise = {}, GIVEN_BACK
+        self._results, self._otherwise, self._wait = {}, GIVEN_BACK, None
         if over or claim.messages:
             return None if over else claim
         if claim.again_at is not None:
@@ -126,20 +134,21 @@ class Lane:
         return claim
 
     async def _go_on(
-        self, service: DeliveryService, held: Held, claim: Claim, *, last: bool, away: float | None
+        self, service: DeliveryService, held: Held, claim: Claim, *, last: bool, wait: float | None
     ) -> bool:
         """Whether this command has done its part; what remains is enqueued. Where all wait, for a
-        server or for a time, one lane comes and looks; it calls the others if that is worth it."""
+        server, a turn or a time, one lane comes and looks; it calls the others if that is worth
+        it."""
         if claim.messages:
             return False
-        if away is not None:
-            service.again(held, 0, away)
+        if wait is not None:
+            service.again(held, 0, wait)
             return True
         if claim.again_at is None:
             return True
-        wait = (claim.again_at - claim.at).total_seconds()
-        if last or wait > REST:
-            service.again(held, self._lane if last else 0, wait)
+        due_in = (claim.again_at - claim.at).total_seconds()
+        if last or due_in > REST:
+            service.again(held, self._lane if last else 0, due_in)
             return True
         return False
 
@@ -162,7 +171,7 @@ class Lane:
         mails = await self._write(claim, signer)
         left = max(0.0, CLAIMED - (self._running.now() - self._began))
         if mails:
-            within = left if len(claim.messages) > 1 else max(left, ALONE)
+            within = left if len(mails) > 1 else max(left, ALONE)
             await self._post.send(mails, self._hear, within=within)
         self._adapt(len(claim.messages))
 
@@ -170,9 +179,9 @@ class Lane:
         """Make the mails, and store where their links lead before any of them leaves."""
         mails: list[Posted] = []
         links: dict[str, str] = {}
-        for number, each in enumerate(claim.messages):
-            if number % BREATH == BREATH - 1:
-                await self._running.rest(0)
+        worked: list[float] = []
+        async for each in self._in_time(claim.messages):
+            began = self._running.worked()
             made = self._writer.write(
                 each.id,
                 each.person,
@@ -181,25 +190,49 @@ class Lane:
                 at=claim.at,
                 feedback=claim.feedback,
             )
+            worked.append(self._running.worked() - began)
             if isinstance(made, Unmade):
                 self._results[each.id] = made
             else:
                 mails.append(made.mail)
                 links |= made.links
+        if _is_dear(worked):
+            self._wait = self._running.turn(sum(worked))
         if new := self._writer.unknown(signer.tenant, links):
             async with self._unit() as service:
                 await service.store_links(new)
             self._writer.stored(signer.tenant, new)
         return mails
 
+    async def _in_time(self, claimed: Sequence[Claimed]) -> AsyncIterator[Claimed]:
+        """Those that there is time to write: half of what is left of it since the claim, the rest
+        is for handing them over. The first in any case; between them others have their turn."""
+        breathed = self._running.now()
+        until = (breathed + self._began + CLAIMED) / 2
+        for number, each in enumerate(claimed):
+            now = self._running.now()
+            if number and now > until:
+                return
+            if now - breathed > BREATH:
+                await self._running.rest(0)
+                breathed = self._running.now()
+            yield each
+
     def _hear(self, id_: UUID, outcome: Outcome) -> None:
         self._results[id_] = outcome
 
     def _adapt(self, claimed: int) -> None:
         """Claim as much as can be handed over in time."""
-        given_back = sum(isinstance(result, NotTried) for result in self._results.values())
-        if given_back:
-            self._size = max(FEWEST, (claimed - given_back) * 3 // 4)
+        done = sum(not isinstance(result, NotTried) for result in self._results.values())
+        if done < claimed:
+            self._size = max(FEWEST, done * 3 // 4)
         elif claimed == self._size and self._running.now() - self._began < CLAIMED / 2:
             self._size = min(MOST, 2 * self._size)
-        self._running.batch = self._size
+        self._running.learn(self._send_id, self._size)
+
+
+def _is_dear(worked: Sequence[float]) -> bool:
+    """Of the seconds that each mail took: the first has its template parsed, and a process much
+    that it needs only once."""
+    usual = worked[1:] or worked
+    return sum(usual) > DEAR * len(usual)

@@ -13,10 +13,12 @@ from martech.modules.delivery.domain.claims import Claim, Claimed, Forbidden, fe
 from martech.modules.delivery.domain.commands import Deliver
 from martech.modules.delivery.domain.ledger import Kept
 from martech.modules.delivery.domain.pacing import Pace, pace, used
-from martech.modules.delivery.domain.sends import WITHDRAWN, Held
+from martech.modules.delivery.domain.people import UNWANTED, Consent, granted_since
+from martech.modules.delivery.domain.sends import Held, withdrawn
 from martech.modules.delivery.domain.writing import Person, Texts
 from martech.modules.delivery.service.rows import Rows
 from martech.modules.delivery.tables import contents, messages, recipients, suppressions
+from martech.modules.profiles import contract as profiles
 
 NOTHING = Texts("", "", "")
 
@@ -36,7 +38,13 @@ class Known(NamedTuple):
     profile_id: UUID
     traits: bytes
     address: str | None
+    consent: profiles.Status | None
+    consent_at: datetime | None
     merged_into: UUID | None
+
+    @property
+    def said(self) -> Consent | None:
+        return Consent(self.consent, self.consent_at) if self.consent else None
 
 
 DUE = tuple(messages.c[name] for name in Due._fields)
@@ -46,11 +54,11 @@ KNOWN = tuple(recipients.c[name] for name in Known._fields)
 class Claiming(Rows):
     async def claim(self, held: Held, lane: int, most: int) -> Claim:
         """Up to *most* messages that are due, for *lane*; those who must not be written to are
-        suppressed here. Nothing of a send that is paused, or whose content was withdrawn."""
-        texts = await self._texts(held) if held.status == "open" else None
+        suppressed here. Nothing of a send that is paused, or whose version was withdrawn."""
+        texts = await self._to_send(held) if held.status == "open" else None
         if texts is None:
             if held.status == "open":
-                held.obstruct("content", WITHDRAWN, self.tx.now)
+                held.obstruct("content", withdrawn(held.content_version), self.tx.now)
             return self._claim(held, NOTHING, [], None)
         held.clear("content")
         allowed = self._allowed(held, most)
@@ -83,15 +91,19 @@ class Claiming(Rows):
         """More is due than *lane* takes at once: the other lanes that it is worth come too."""
         self._wake(held, but=lane)
 
-    async def _texts(self, held: Held, *, withdrawn: bool = False) -> Texts | None:
-        """None when they were withdrawn, unless those are wanted too."""
+    async def _to_send(self, held: Held) -> Texts | None:
+        """None when its version was withdrawn."""
+        if held.content_version <= await self._withdrawn(held.content_id):
+            return None
+        return await self._texts(held)
+
+    async def _texts(self, held: Held) -> Texts | None:
+        """Withdrawn or not."""
         published = select(contents.c.subject, contents.c.html, contents.c.text).where(
             self._mine(contents),
             contents.c.content_id == held.content_id,
             contents.c.version == held.content_version,
         )
-        if not withdrawn:
-            published = published.where(contents.c.withdrawn.is_(False))
         row = (await self.tx.execute(published)).one_or_none()
         return None if row is None else Texts(row.subject, row.html, row.text)
 
@@ -141,11 +153,14 @@ class Claiming(Rows):
         """Messages that must not be sent, and why."""
         addresses = sorted({row.address for row in due})
         suppressed, denied = await self._suppressed(addresses), await self._denied(addresses)
+        gone = await self._leavers(people)
         barred = {}
         for row in due:
             person = people.get(row.profile_id)
             today = person.address if person else None
-            if reason := forbidden(row.address, today, suppressed=suppressed, denied=denied):
+            left = person is not None and person.profile_id in gone
+            reason = forbidden(row.address, today, suppressed=suppressed, denied=denied, left=left)
+            if reason:
                 barred[row.id] = reason
         return barred
 
@@ -153,6 +168,29 @@ class Claiming(Rows):
         mine = select(suppressions.c.address, suppressions.c.reason).where(self._mine(suppressions))
         rows = await self.tx.among(mine, suppressions.c.address, addresses)
         return {row.address: row.reason for row in rows}
+
+    async def _leavers(self, people: Mapping[UUID, Known]) -> set[UUID]:
+        """Those of *people*, as who they are today, who wanted no more mails, under whatever name
+        and at whatever address, and have not allowed it since."""
+        today = {person.profile_id: person for person in people.values()}
+        names = {id_: id_ for id_ in today} | await self._merged_into(today)
+        mine = select(suppressions.c.profile_id, suppressions.c.since).where(
+            self._mine(suppressions), suppressions.c.reason == UNWANTED
+        )
+        rows = await self.tx.among(mine, suppressions.c.profile_id, sorted(names))
+        return {
+            names[row.profile_id]
+            for row in rows
+            if not granted_since(today[names[row.profile_id]].said, row.since)
+        }
+
+    async def _merged_into(self, ids: Iterable[UUID]) -> dict[UUID, UUID]:
+        """Who was merged into any of *ids*, and into whom."""
+        gone = select(recipients.c.profile_id, recipients.c.merged_into).where(
+            self._mine(recipients)
+        )
+        rows = await self.tx.among(gone, recipients.c.merged_into, sorted(ids))
+        return {row.profile_id: row.merged_into for row in rows}
 
     async def _denied(self, addresses: Sequence[str]) -> set[str]:
         """Those of *addresses* that are somebody's who said no: people who share a mailbox share

@@ -17,7 +17,7 @@ from martech.modules.delivery.service.settling import Settling
 from martech.modules.delivery.tables import links, messages, signing_keys, suppressions
 
 WAITING = 384
-"""Hits that may wait for a commit; what is more is turned away."""
+"""Hits that may wait for a commit, of each group; what is more is turned away."""
 
 NUMBERS: Mapping[Kind, str] = {"o": "opened", "c": "clicked", "u": "unsubscribed"}
 
@@ -195,14 +195,17 @@ class Engaging(Settling):
 
 
 class Reception:
-    """What people do, from all requests of this process, on its way into few transactions."""
+    """What people do, from all requests of this process, on its way into few transactions. Those
+    who want no more wait among themselves: no flood of openings takes their places."""
 
     def __init__(self, groups: Groups) -> None:
         self._group = groups.of(Engaging.engage, limit=WAITING)
+        self._leaving = groups.of(Engaging.engage, limit=WAITING)
 
     async def take(self, token: Token | None, *, counts: bool, machine: bool = False) -> str | None:
         """See `Engaging.engage`; it is durable when this returns. Raises `TooMany` and
         `Unavailable`."""
         if token is None:
             return None
-        return await self._group.submit(token.tenant, Hit(token, counts, machine))
+        group = self._leaving if token.kind == "u" else self._group
+        return await group.submit(token.tenant, Hit(token, counts, machine))

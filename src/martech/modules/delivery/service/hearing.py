@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, bindparam, delete, select, update
+from sqlalchemy import Row, bindparam, delete, func, select
 
 from martech.modules.content.contract import ContentPublished, ContentWithdrawn
 from martech.modules.delivery.domain.people import (
@@ -18,7 +18,13 @@ from martech.modules.delivery.domain.people import (
     taken_back,
 )
 from martech.modules.delivery.service.rows import COPIED, Copied, Rows, recipient
-from martech.modules.delivery.tables import contents, recipients, sends, suppressions
+from martech.modules.delivery.tables import (
+    contents,
+    recipients,
+    sends,
+    suppressions,
+    withdrawals,
+)
 from martech.modules.profiles.contract import ProfilesMerged
 
 WRITTEN = tuple(name for name in Copied._fields if name != "profile_id")
@@ -41,15 +47,29 @@ class Hearing(Rows):
         await self._lift(granted)
 
     async def keep_content(self, told: Sequence[ContentPublished | ContentWithdrawn]) -> None:
-        """Versions never change; a withdrawal concerns all of them, until the next one."""
+        """Versions never change, and what was withdrawn stays so: in whatever order and however
+        often it is told, it comes to the same."""
         for fact in told:
             if isinstance(fact, ContentPublished):
-                row = {"tenant": self.tx.tenant, "withdrawn": False, **msgspec.structs.asdict(fact)}
+                row = {"tenant": self.tx.tenant, **msgspec.structs.asdict(fact)}
                 await self.tx.insert_new(contents, [row], returning=["version"])
-            mine = self._mine(contents), contents.c.content_id == fact.content_id
-            withdrawn = isinstance(fact, ContentWithdrawn)
-            await self.tx.execute(update(contents).where(*mine).values(withdrawn=withdrawn))
-        await self._go_on({fact.content_id for fact in told})
+            else:
+                await self._withdraw(fact)
+        gone = {fact.content_id for fact in told if isinstance(fact, ContentWithdrawn)}
+        await self._look_up(gone)
+
+    async def _withdraw(self, fact: ContentWithdrawn) -> None:
+        """All versions up to the one it names; up to the last that is known, if it names none."""
+        known = select(func.max(contents.c.version)).where(
+            self._mine(contents), contents.c.content_id == fact.content_id
+        )
+        version = fact.version
+        if version is None:
+            version = (await self.tx.execute(known)).scalar_one() or 0
+        highest = max(version, await self._withdrawn(fact.content_id))
+        row = {"tenant": self.tx.tenant, "content_id": fact.content_id, "version": highest}
+        keys = ["tenant", "content_id"]
+        await self.tx.upsert(withdrawals, [row], keys=keys, update=["version"])
 
     async def _mentioned(self, heard: Iterable[Heard]) -> dict[UUID, Recipient]:
         """Everybody of whom something is said, and who was merged into them before."""
@@ -114,9 +134,9 @@ class Hearing(Rows):
             theirs[row.address].append(said)
         return theirs
 
-    async def _go_on(self, content_ids: set[UUID]) -> None:
-        """Sends that wait for them may go on, or find that they may not. They are held in the
-        order of their ids, as everybody holds several."""
+    async def _look_up(self, content_ids: set[UUID]) -> None:
+        """Their sends are to find that they may not go on, and say so, if they wait for a time.
+        They are held in the order of their ids, as everybody holds several."""
         waiting = select(sends.c.id).where(
             self._mine(sends), sends.c.content_id.in_(sorted(content_ids)), sends.c.status == "open"
         )

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, or_, select
 from martech.kernel.errors import NotFound
 from martech.kernel.paging import Moment, cursor, last_looked_at, place
 from martech.modules.delivery.contract import Channel, Message, Messages, Sends, ServerStatus, State
-from martech.modules.delivery.domain.claims import Claim, Claimed, feedback
+from martech.modules.delivery.domain.claims import Claimed, Draft, feedback
 from martech.modules.delivery.domain.ledger import COUNTED, Kept
 from martech.modules.delivery.domain.sends import unreachable
 from martech.modules.delivery.domain.server import MailServer
@@ -159,9 +159,8 @@ class Looking(Claiming):
             problem=unreachable(server.shown, row and row.error) if away else warning,
         )
 
-    async def draft(self, send_id: UUID, profile_id: UUID) -> Claim:
-        """What a lane would be given to write to this person. Raises `NotFound` for who has no
-        address."""
+    async def draft(self, send_id: UUID, profile_id: UUID) -> Draft:
+        """What is written to this person. Raises `NotFound` for who has no address."""
         held = await self._find(send_id)
         if held is None:
             raise NotFound(f"There is no send {send_id}.")
@@ -177,11 +176,11 @@ class Looking(Claiming):
             address = today.address
         if address is None:
             raise NotFound(f"Nobody {profile_id} has an address.", field="profile_id")
-        texts = await self._texts(held, withdrawn=True)
+        texts = await self._texts(held)
         person = person_of(today, profile_id, address)
         said = feedback(held.key.source, held.id, self.tx.tenant)
-        claimed = Claimed(held.key.message_id(address), person)
-        return Claim([claimed], self.tx.now, texts or NOTHING, said, None)
+        message = Claimed(held.key.message_id(address), person)
+        return Draft(message=message, texts=texts or NOTHING, feedback=said, at=self.tx.now)
 
     async def _family(self, profile_id: UUID) -> list[UUID]:
         """Every id under which that person was ever asked for."""

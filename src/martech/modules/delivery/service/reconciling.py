@@ -20,7 +20,8 @@ BATCH = 1000
 """Messages that one request settles: so long, on SQLite, everybody else waits."""
 
 Logged = Mapping[UUID, Sequence[UUID]]
-"""Of each send, its messages in the log that were delivered or may have been."""
+"""Of each send, its messages that are in the log, whatever is known of them: what a lane holds now
+may be ambiguous before the send is held."""
 
 
 class Reconciling(Settling):
@@ -36,19 +37,7 @@ class Reconciling(Settling):
         sent whose whole story lies between *since* and *until*, of which the log has everything.
         Raises `Conflict` for a log that cannot be the server's, unless *force* says that it is."""
         covered = span(since, until, self.tx.now)
-        logged = await self._logged(accepted)
-        states = Counter[Kept]()
-        for send_id in await self._concerned():
-            if (left := BATCH - states.total()) <= 0:
-                break
-            held = await self.hold(send_id)
-            done = await self._deliver(held, logged.get(held.id, ()), left)
-            if covered is not None and (left := left - done.total()) > 0:
-                done += await self._undo(held, logged, covered, left, force=force)
-            if done:
-                self._wake(held)
-                await self.finish(held)
-            states += done
+        states = await self._compare(await self._logged(accepted), covered, force=force)
         answer = Reconciled(
             delivered=states["delivered"],
             pending=states["pending"],
@@ -68,10 +57,24 @@ class Reconciling(Settling):
         )
         return answer
 
+    async def _compare(self, logged: Logged, covered: Span | None, *, force: bool) -> Counter[Kept]:
+        """Settle what can be, send by send; what became of how many."""
+        states = Counter[Kept]()
+        for send_id in await self._concerned():
+            if (left := BATCH - states.total()) <= 0:
+                break
+            held = await self.hold(send_id)
+            done = await self._deliver(held, logged.get(held.id, ()), left)
+            if covered is not None and (left := left - done.total()) > 0:
+                done += await self._undo(held, logged, covered, left, force=force)
+            if done:
+                self._wake(held)
+                await self.finish(held)
+            states += done
+        return states
+
     async def _logged(self, accepted: Collection[UUID]) -> Logged:
-        ours = select(messages.c.id, messages.c.send_id).where(
-            self._mine(messages), messages.c.state.in_(("ambiguous", "delivered"))
-        )
+        ours = select(messages.c.id, messages.c.send_id).where(self._mine(messages))
         found: dict[UUID, list[UUID]] = {}
         for row in await self.tx.among(ours, messages.c.id, sorted(accepted)):
             found.setdefault(row.send_id, []).append(row.id)
@@ -99,8 +102,8 @@ class Reconciling(Settling):
     async def _undo(
         self, held: Held, logged: Logged, covered: Span, most: int, *, force: bool
     ) -> Counter[Kept]:
-        """What is ambiguous now is not in the log; so it was not delivered, if it was handed over
-        at a time of which the log would know."""
+        """What is ambiguous and not in the log was not delivered, if it was handed over at a time
+        of which the log would know."""
         doubtful = select(*OPEN).where(
             self._mine(messages),
             messages.c.send_id == held.id,
@@ -108,7 +111,9 @@ class Reconciling(Settling):
             messages.c.claimed_at >= covered.since,
             messages.c.settled_at <= covered.until,
         )
-        rows = [Open._make(row) for row in await self.tx.execute(doubtful.limit(most))]
+        there = {*logged.get(held.id, ())}
+        found = await self.tx.execute(doubtful.limit(most))
+        rows = [Open._make(row) for row in found if row.id not in there]
         if rows and not force:
             await self._doubt(held, logged)
         over = held.status == "cancelled"

@@ -15,7 +15,7 @@ from martech.modules.delivery.domain.commands import Deliver, lanes
 from martech.modules.delivery.domain.ledger import NUMBERS, Key
 from martech.modules.delivery.domain.people import Consent, Recipient
 from martech.modules.delivery.domain.sends import Held, Kind, Problem
-from martech.modules.delivery.tables import recipients, sends
+from martech.modules.delivery.tables import recipients, sends, withdrawals
 from martech.modules.profiles import contract as profiles
 
 
@@ -113,6 +113,14 @@ class Rows:
             for lane in {*range(lanes(waiting, held.rate))} - {but}:
                 command = Deliver(send_id=held.id, lane=lane)
                 self.tx.enqueue(command, key=command.key)
+
+    async def _withdrawn(self, content_id: UUID) -> int:
+        """The highest of its versions that was withdrawn, and all before it; 0 for none."""
+        highest = select(withdrawals.c.version).where(
+            self._mine(withdrawals), withdrawals.c.content_id == content_id
+        )
+        version: int | None = (await self.tx.execute(highest)).scalar_one_or_none()
+        return version or 0
 
     async def _people(self, ids: Iterable[UUID]) -> dict[UUID, tuple[UUID, Recipient]]:
         """Those of *ids* whom we know: who they are today, and what we know of them."""

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from martech.kernel.errors import Conflict, Invalid, NotFound, Unavailable
 from martech.modules.delivery.contract import Channel, Send
 from martech.modules.delivery.domain.ledger import NUMBERS, Key
-from martech.modules.delivery.domain.sends import RATES, WITHDRAWN, Held
+from martech.modules.delivery.domain.sends import RATES, Held
 from martech.modules.delivery.service.linking import Linking
 from martech.modules.delivery.tables import contents, sends
 
@@ -116,19 +116,21 @@ class Sending(Linking):
 
     async def _require(self, content_id: UUID, version: int) -> None:
         """What is to be sent must be known, and be for sending."""
-        known = select(contents.c.withdrawn).where(
+        known = select(contents.c.version).where(
             self._mine(contents),
             contents.c.content_id == content_id,
             contents.c.version == version,
         )
-        row = (await self.tx.execute(known)).one_or_none()
-        if row is None:
+        if (await self.tx.execute(known)).one_or_none() is None:
             raise Unavailable(
                 f"Version {version} of the content {content_id} was not heard of yet.",
                 retry_after=1,
             )
-        if row.withdrawn:
-            raise Conflict(WITHDRAWN)
+        if version <= await self._withdrawn(content_id):
+            raise Conflict(
+                f"Version {version} of the content was withdrawn. Publish a new one, and begin "
+                "again with that."
+            )
 
 
 def _said(held: Held) -> tuple[str, str, str, str, UUID, int]:
