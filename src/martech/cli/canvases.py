@@ -19,6 +19,7 @@ from martech.kernel.module import Module
 from martech.kernel.published import canvas
 from martech.kernel.published.shown import shown
 from martech.kernel.settings import Settings
+from martech.kernel.settings import shown as shown_url
 from martech.kernel.standing import ModuleStanding, Standing
 
 Rows = Sequence[Sequence[str]]
@@ -49,7 +50,7 @@ def modules(settings: Settings, name: str | None, as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(hosted), indent=2))
         return
     for card in cards:
-        kept = click.format_filename(settings.database_of(card.canvas.name).rpartition("@")[2])
+        kept = click.format_filename(shown_url(settings.database_of(card.canvas.name)))
         where = kept if card.canvas.name in here else "not hosted here"
         out.print(f"[bold]{card.canvas.name}[/]  {escape(where)}", soft_wrap=True)
         if card.canvas.name in standing:
