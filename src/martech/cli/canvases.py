@@ -13,7 +13,7 @@ from martech import app
 from martech.cli.terminal import err, opened, out, settings_of
 from martech.kernel.errors import Error
 from martech.kernel.files import installed
-from martech.kernel.http.modules import ModuleCard, ModuleCards, verdict
+from martech.kernel.http.modules import ModuleCard, ModuleCards, counts, verdict
 from martech.kernel.migrate import DatabaseUnfit
 from martech.kernel.module import Module
 from martech.kernel.published import canvas
@@ -91,10 +91,10 @@ def _print_canvas(card: ModuleCard) -> None:
     tells = [(each.type, each.subject, each.what) for each in seen.tells]
     _print_table("Tells", ("event", "about", "what happened"), tells)
     hears = [
-        (each.type, each.subscription, *_stands(card, each.subscription), each.what)
+        (each.type, each.subscription, *counts(card, each.subscription), each.what)
         for each in seen.hears
     ]
-    head = ("event", "subscription", "behind", "parked", "what it does about it")
+    head = ("event", "subscription", "behind", "waiting", "parked", "what it does about it")
     _print_table("Listens to", head, hears)
     _print_table("Asks", ("module",), [(each,) for each in seen.asks])
     answers = [(each.question, each.promise) for each in seen.answers]
@@ -107,14 +107,6 @@ def _print_canvas(card: ModuleCard) -> None:
     _print_table("Owns", ("table", "columns"), tables)
     settings = [(each.variable, each.default) for each in seen.settings]
     _print_table("Reads from the environment", ("variable", "default"), settings)
-
-
-def _stands(card: ModuleCard, subscription: str) -> tuple[str, str]:
-    """How far it is behind, and how much of it is parked; nothing where nobody can say."""
-    for each in card.standing.subscriptions:
-        if each.name == f"{card.canvas.name}.{subscription}":
-            return f"{each.behind:,}", f"{each.parked:,}"
-    return "", ""
 
 
 def _print_table(title: str, head: Sequence[str], rows: Rows) -> None:
