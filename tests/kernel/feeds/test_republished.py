@@ -1,10 +1,11 @@
 """An outbox is copied anew, beside those who listen and those who copy; by each broker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from martech.kernel import outbox
 from martech.kernel.feeds import Feed, brokers, redis
 from martech.kernel.feeds.broker import Broker, Mark
 from martech.kernel.feeds.kafka import reading
@@ -207,6 +208,31 @@ async def test_nobody_copies_while_another_process_does(shop: Host, broker: Brok
     assert await broker.mark("shop") is None
     running.go.set()
     assert await step == 3
+
+
+class Late(Relay):
+    """Has looked at the outbox when another tells and copies."""
+
+    async def copy_after(self, meanwhile: Callable[[], Awaitable[None]]) -> int:
+        async with self._database.across(write=False) as connection:
+            await outbox.last(connection, self._database.metadata)
+            await meanwhile()
+            return await self._copy(connection, None)
+
+
+async def test_what_was_told_and_copied_since_it_looked_is_no_other_past(
+    shop: Host, broker: Broker
+) -> None:
+    """Its transaction sees the outbox as it was before it had the lock."""
+    late = Late(shop.databases["shop"], broker)
+
+    async def meanwhile() -> None:
+        await sell(shop, 0, 3)
+        await copy(shop, broker)
+
+    assert await late.copy_after(meanwhile) == 0
+    assert (mark := await broker.mark("shop")) is not None
+    assert mark.position == 3
 
 
 async def test_a_copy_that_begins_later_is_not_begun_before_by_another_process(
