@@ -235,6 +235,20 @@ async def test_what_was_told_and_copied_since_it_looked_is_no_other_past(
     assert mark.position == 3
 
 
+async def test_one_who_dies_before_a_later_copy_is_begun_has_changed_nothing(
+    shop: Host, broker: Broker, listener: Feed
+) -> None:
+    await sell(shop, 0, 10)
+    await copy(shop, broker)
+    republishing = Held(shop, broker)
+    begun = asyncio.create_task(republishing.step(anew=7))
+    await republishing.reached.wait()
+    begun.cancel()
+    await asyncio.wait([begun])
+    assert await Relay(shop.databases["shop"], broker).step() == 0
+    assert await listener.read(after=0, types=[SOLD]) == await told(shop, SOLD)
+
+
 async def test_a_copy_that_begins_later_is_not_begun_before_by_another_process(
     shop: Host, broker: Broker, listener: Feed
 ) -> None:
