@@ -56,7 +56,7 @@ def alone(folders: Iterable[Path]) -> Iterator[None]:
     """Hold *folders* for this process while the block runs; one that was killed holds nothing.
     Raises `ValueError` in a sentence when another process holds one."""
     with ExitStack() as stack:
-        for folder in sorted(set(folders)):
+        for folder in sorted({folder.resolve() for folder in folders}):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 held = stack.enter_context((folder / LOCK).open("a"))
