@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from martech.kernel.files import alone
+from martech.kernel.db import module_metadata
+from martech.kernel.files import alone, camel
+from martech.kernel.http.operating import parked_of
+from martech.kernel.module import Module
+from martech.kernel.published.canvas import hearing
 
 
 def test_a_folder_by_two_names_is_held_once(
@@ -17,3 +21,13 @@ def test_a_folder_by_two_names_is_held_once(
         raise AssertionError
     with alone(names):
         pass  # it was let go
+
+
+def test_a_module_of_several_words_is_called_alike_everywhere() -> None:
+    port = type("MyModule", (), {"__module__": "martech.modules.my_module.contract"})
+    module = Module(port=port, service=object, tables=module_metadata("my_module"))
+    assert camel(module.name) == port.__name__
+    assert hearing(module).operation == "hearMyModule"
+    called = {str(handler.operation_id) for handler in parked_of(module)}
+    assert called >= {"listParkedMyModule", "showParkedMyModule"}
+    assert all(name.endswith("ParkedMyModule") for name in called), called
