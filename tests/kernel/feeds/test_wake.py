@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("kind", ["postgresql"])
 @pytest.mark.parametrize("options", ["ssl=disable", "prepared_statement_cache_size=0"])
 async def test_options_in_the_url_are_the_drivers_or_sqlalchemys(
-    sample_url: str, options: str
+    sample_url: str, options: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     woken = asyncio.Event()
     sign = "&" if "?" in sample_url else "?"
@@ -34,3 +34,4 @@ async def test_options_in_the_url_are_the_drivers_or_sqlalchemys(
                     await shop.change_price("tea")
         finally:
             watching.cancel()
+    assert "cannot watch" not in caplog.text
