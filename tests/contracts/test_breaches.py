@@ -278,6 +278,7 @@ def test_what_was_told_once_is_not_told_otherwise_later() -> None:
 
 def test_every_rule_has_been_broken_here() -> None:
     apart = {"contract-removed", "header-removed", "field-added", "golden-changed"}
+    apart |= {"upcaster-removed"}  # by a sample: no module of the product lifts yet
     assert {rule for rule, *_ in BROKEN} | apart == set(CURES)
 
 

@@ -13,12 +13,13 @@ from martech import app
 from martech.cli.terminal import err, opened, out, settings_of
 from martech.kernel.errors import Error
 from martech.kernel.files import installed
-from martech.kernel.http.modules import ModuleCard, ModuleCards, verdict
+from martech.kernel.http.modules import ModuleCard, ModuleCards, counts, verdict
 from martech.kernel.migrate import DatabaseUnfit
 from martech.kernel.module import Module
 from martech.kernel.published import canvas
 from martech.kernel.published.shown import shown
 from martech.kernel.settings import Settings
+from martech.kernel.settings import shown as shown_url
 from martech.kernel.standing import ModuleStanding, Standing
 
 Rows = Sequence[Sequence[str]]
@@ -49,7 +50,7 @@ def modules(settings: Settings, name: str | None, as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(hosted), indent=2))
         return
     for card in cards:
-        kept = click.format_filename(settings.database_of(card.canvas.name).rpartition("@")[2])
+        kept = click.format_filename(shown_url(settings.database_of(card.canvas.name)))
         where = kept if card.canvas.name in here else "not hosted here"
         out.print(f"[bold]{card.canvas.name}[/]  {escape(where)}", soft_wrap=True)
         if card.canvas.name in standing:
@@ -90,10 +91,10 @@ def _print_canvas(card: ModuleCard) -> None:
     tells = [(each.type, each.subject, each.what) for each in seen.tells]
     _print_table("Tells", ("event", "about", "what happened"), tells)
     hears = [
-        (each.type, each.subscription, *_stands(card, each.subscription), each.what)
+        (each.type, each.subscription, *counts(card, each.subscription), each.what)
         for each in seen.hears
     ]
-    head = ("event", "subscription", "behind", "parked", "what it does about it")
+    head = ("event", "subscription", "behind", "waiting", "parked", "what it does about it")
     _print_table("Listens to", head, hears)
     _print_table("Asks", ("module",), [(each,) for each in seen.asks])
     answers = [(each.question, each.promise) for each in seen.answers]
@@ -106,14 +107,6 @@ def _print_canvas(card: ModuleCard) -> None:
     _print_table("Owns", ("table", "columns"), tables)
     settings = [(each.variable, each.default) for each in seen.settings]
     _print_table("Reads from the environment", ("variable", "default"), settings)
-
-
-def _stands(card: ModuleCard, subscription: str) -> tuple[str, str]:
-    """How far it is behind, and how much of it is parked; nothing where nobody can say."""
-    for each in card.standing.subscriptions:
-        if each.name == f"{card.canvas.name}.{subscription}":
-            return f"{each.behind:,}", f"{each.parked:,}"
-    return "", ""
 
 
 def _print_table(title: str, head: Sequence[str], rows: Rows) -> None:

@@ -122,7 +122,8 @@ class Admission:
             if not status:
                 await _say(reply, 408, LATE, (b"connection", b"close"))
         except Exception:
-            log.exception("%s %s failed beyond every handler", scope["method"], scope["path"])
+            route = scope.get("path_template", NO_ROUTE)  # the path itself may name somebody
+            log.exception("%s %s failed beyond every handler", scope["method"], route)
             if not status:
                 await _say(reply, 500, BROKEN)
         finally:

@@ -30,8 +30,14 @@ def faces() -> list[str]:
 def face(name: str) -> type:
     """The port in the contract of *name*: by its name, the module's in capitals."""
     contract = import_module(f"martech.modules.{name}.contract")
-    port: type = getattr(contract, "".join(word.capitalize() for word in name.split("_")))
+    port: type = getattr(contract, camel(name))
     return port
+
+
+def camel(name: str) -> str:
+    """``price_changed`` as a class is called: ``PriceChanged``. So a module's port is called, and
+    what is made for it in documents."""
+    return "".join(word.capitalize() for word in name.split("_"))
 
 
 def _modules_with(file: str) -> list[str]:
@@ -56,7 +62,7 @@ def alone(folders: Iterable[Path]) -> Iterator[None]:
     """Hold *folders* for this process while the block runs; one that was killed holds nothing.
     Raises `ValueError` in a sentence when another process holds one."""
     with ExitStack() as stack:
-        for folder in sorted(set(folders)):
+        for folder in sorted({folder.resolve() for folder in folders}):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 held = stack.enter_context((folder / LOCK).open("a"))

@@ -27,7 +27,7 @@ from martech.kernel.module import ManifestError, Module, Subscription
 from martech.kernel.outbox import Origin, Publisher
 from martech.kernel.process import Process
 from martech.kernel.remote import Peer, RemotePort
-from martech.kernel.settings import Settings, SettingsError
+from martech.kernel.settings import Settings, SettingsError, shown
 from martech.kernel.store import Engine, StoredCursors
 
 HERE_OR_THERE = "Add it to MARTECH_MODULES, or say in MARTECH_PEERS where it is."
@@ -202,7 +202,7 @@ class Host:
     def _open_store(self, module: Module) -> None:
         url = self.settings.store_of(module.name, next(iter(module.engines)))
         engine = module.engines.get(url.partition(":")[0])
-        wrong = f"MARTECH_{module.name.upper()}_STORE_URL is {url!r}"
+        wrong = f"MARTECH_{module.name.upper()}_STORE_URL is {shown(url)!r}"
         if engine is None:
             raise SettingsError(f"{wrong}; it must begin with {' or '.join(module.engines)}://.")
         try:

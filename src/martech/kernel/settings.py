@@ -1,5 +1,6 @@
 """Settings come from the environment, are read once, and are refused in a sentence."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,20 @@ SECRET = 16
 
 STORES = "var/martech"
 """The folder of stores that have no SQLite file to stand beside."""
+
+
+_SHOWN = re.compile(
+    r"(?P<scheme>[^@?#]*?://)?(?:[^@?#]*@)?(?P<place>[^@?#]*)(?:[?#][^@]*)?", re.DOTALL
+)
+
+
+def shown(url: str) -> str:
+    """*url* for a person to see: without its user, its password and its options, which may be
+    passwords too. Of one in which these cannot be told apart, only its scheme."""
+    if found := _SHOWN.fullmatch(url):
+        return f"{found['scheme'] or ''}{found['place']}"
+    scheme, sign, _ = url.partition("://")
+    return f"{scheme}://…" if sign and "@" not in scheme else "…"
 
 
 class SettingsError(Exception):
@@ -192,7 +207,7 @@ class _Reader:
         value = self._text(name, "")
         if value and self._split(name, value).scheme not in schemes:
             begins = " or ".join(f"{scheme}://" for scheme in schemes)
-            raise SettingsError(f"{name} is {value!r}; it must begin with {begins}.")
+            raise SettingsError(f"{name} is {shown(value)!r}; it must begin with {begins}.")
         return value or None
 
     def _database(self, name: str, default: str) -> str:
@@ -200,7 +215,7 @@ class _Reader:
         parts = self._split(name, url)
         if parts.scheme not in DATABASES:
             raise SettingsError(
-                f"{name} is {url!r}; it must be sqlite:///FOLDER or postgresql://HOST/DATABASE."
+                f"{name} is {shown(url)!r}; it must be sqlite:///FOLDER or postgresql://HOST/DATABASE."
             )
         if parts.scheme == "sqlite" and (parts.netloc or len(parts.path) < 2):
             raise SettingsError(f"{name} names no folder; write sqlite:///var/martech.")
@@ -212,8 +227,11 @@ class _Reader:
         try:
             parts = urlsplit(url)
             _ = parts.port  # only who asks for it is told that it is wrong
-        except ValueError as exc:
-            raise SettingsError(f"{name} is {url!r}, which is no URL: {exc}.") from None
+        except ValueError:  # it repeats what it cannot read
+            raise SettingsError(
+                f"{name} is {shown(url)!r}, which is no URL: its host or its port cannot be read. "
+                "In a password, write signs as %40."
+            ) from None
         return parts
 
     def _databases(self) -> dict[str, str]:
@@ -270,7 +288,8 @@ class _Reader:
             parts = self._split(name, url)
             if parts.scheme not in ("http", "https") or not parts.hostname or not module:
                 raise SettingsError(
-                    f"{name}: {entry!r} must be MODULE=http://HOST:PORT; commas stand between."
+                    f"{name}: {shown(entry)!r} must be MODULE=http://HOST:PORT; commas stand "
+                    "between."
                 )
             if module in found:
                 raise SettingsError(f"{name} names {module} twice.")

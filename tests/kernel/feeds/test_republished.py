@@ -1,10 +1,11 @@
 """An outbox is copied anew, beside those who listen and those who copy; by each broker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from martech.kernel import outbox
 from martech.kernel.feeds import Feed, brokers, redis
 from martech.kernel.feeds.broker import Broker, Mark
 from martech.kernel.feeds.kafka import reading
@@ -211,6 +212,45 @@ async def test_nobody_copies_while_another_process_does(shop: Host, broker: Brok
     assert await broker.mark("shop") is None
     running.go.set()
     assert await step == 3
+
+
+class Late(Relay):
+    """Has looked at the outbox when another tells and copies."""
+
+    async def copy_after(self, meanwhile: Callable[[], Awaitable[None]]) -> int:
+        async with self._database.across(write=False) as connection:
+            await outbox.last(connection, self._database.metadata)
+            await meanwhile()
+            return await self._copy(connection, None)
+
+
+async def test_what_was_told_and_copied_since_it_looked_is_no_other_past(
+    shop: Host, broker: Broker
+) -> None:
+    """Its transaction sees the outbox as it was before it had the lock."""
+    late = Late(shop.databases["shop"], broker)
+
+    async def meanwhile() -> None:
+        await sell(shop, 0, 3)
+        await copy(shop, broker)
+
+    assert await late.copy_after(meanwhile) == 0
+    assert (mark := await broker.mark("shop")) is not None
+    assert mark.position == 3
+
+
+async def test_one_who_dies_before_a_later_copy_is_begun_has_changed_nothing(
+    shop: Host, broker: Broker, listener: Feed
+) -> None:
+    await sell(shop, 0, 10)
+    await copy(shop, broker)
+    republishing = Held(shop, broker)
+    begun = asyncio.create_task(republishing.step(anew=7))
+    await republishing.reached.wait()
+    begun.cancel()
+    await asyncio.wait([begun])
+    assert await Relay(shop.databases["shop"], broker).step() == 0
+    assert await listener.read(after=0, types=[SOLD]) == await told(shop, SOLD)
 
 
 async def test_a_copy_that_begins_later_is_not_begun_before_by_another_process(

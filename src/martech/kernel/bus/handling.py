@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel import telemetry
-from martech.kernel.db import Transaction, Unit
+from martech.kernel.db import Transaction, Unit, hiding
 from martech.kernel.host import Host
 from martech.kernel.messages import Fact
 from martech.kernel.module import Subscription
@@ -117,4 +117,4 @@ async def across(unit: Unit) -> AsyncConnection:
 
 def said(error: Exception) -> str:
     """As it is written down."""
-    return f"{type(error).__name__}: {error}"[:2000]
+    return hiding.said(error)

@@ -22,6 +22,7 @@ from sqlalchemy.sql.elements import ClauseElement
 
 from martech.kernel import tenancy
 from martech.kernel.db import inline  # noqa: F401 - by being imported it is known to create_async_engine
+from martech.kernel.db.hiding import hide
 from martech.kernel.db.scoped import ScopedConnection
 
 BUSY_SECONDS = 0.02  # how long a statement may hold up its event loop for another process's lock
@@ -100,12 +101,14 @@ def _postgresql(url: str, module: str, settings: Mapping[str, str]) -> AsyncEngi
             "server_settings": {**settings, "application_name": f"martech {module}"},
             "connection_class": ScopedConnection,
         },
+        hide_parameters=True,
         pool_size=5,
         max_overflow=10,
         pool_timeout=10,
     )
     event.listen(engine.sync_engine, "connect", partial(_in_use, module))
     event.listen(engine.sync_engine, "begin", _for_whom)
+    event.listen(engine.sync_engine, "handle_error", hide)
     event.listen(engine.sync_engine, "checkin", _returned)
     event.listen(engine.sync_engine, "checkout", _still_there)
     return engine
@@ -149,6 +152,7 @@ def _sqlite(attach: Callable[[Any, object], None]) -> AsyncEngine:
         "sqlite+inline:///:memory:",
         connect_args={"timeout": BUSY_SECONDS, "uri": True},
         poolclass=AsyncAdaptedQueuePool,
+        hide_parameters=True,
         pool_size=4,
         pool_use_lifo=True,  # what another connection has written empties a connection's cache
         max_overflow=12,

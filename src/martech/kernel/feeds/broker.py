@@ -8,7 +8,7 @@ down, so mark and copy cannot disagree.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from martech.kernel.feeds import Feed
@@ -20,6 +20,11 @@ class Mark(NamedTuple):
 
     position: int
     id: UUID
+
+
+ANEW: Final = Mark(-1, UUID(int=0))
+"""In the place of a mark: whatever is there is dropped as the first of these is added, or not at
+all."""
 
 
 class Broker(Protocol):
@@ -38,8 +43,9 @@ class Broker(Protocol):
         self, source: str, mark: Mark | None, records: Sequence[Recorded], *, after: int
     ) -> bool:
         """Add *records*, the first of which comes behind position *after* in the outbox. False, and
-        nobody hears any of them, if *mark* was not the end any more. Where this raises, the first
-        of them may be there, and nothing behind one that is not: `mark` says how many."""
+        nobody hears any of them, if *mark* (but for `ANEW`) was not the end any more. Where this
+        raises, the first of them may be there, and nothing behind one that is not: `mark` says how
+        many."""
         ...
 
     async def forget(self, source: str) -> None:

@@ -96,7 +96,7 @@ class HttpFeed:
         self, path: str, asked: dict[str, str], read: Callable[[bytes], T], within: float = WITHIN
     ) -> T:
         target = f"/_outbox/{self.source}{path}"
-        status, body = await self._peer.call("GET", target, params=asked, within=within)
+        status, body, _ = await self._peer.call("GET", target, params=asked, within=within)
         said = f"{self._peer.url} answered {status} for the outbox of {self.source}"
         if status != 200:
             raise Unavailable(f"{said}: {_detail(body)}")

@@ -25,7 +25,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from martech.kernel.errors import Unavailable
 from martech.kernel.feeds import Feed
-from martech.kernel.feeds.broker import Mark
+from martech.kernel.feeds.broker import ANEW, Mark
 from martech.kernel.outbox import Recorded
 from martech.kernel.trouble import Trouble
 
@@ -38,9 +38,14 @@ SIZE = 4_000_000  # bytes of a page, as in an outbox
 LOOKS = 2_000  # entries that one question may look at: meanwhile Redis serves nobody else
 TURN = 1.0  # seconds until a page ends in which nothing was found
 
-# KEYS[1] the stream. ARGV: the position it must end at ("" when empty), then of each event its
-# before, position, id, type, items, attributes, data. One script: of two relays one adds nothing.
+# KEYS[1] the stream. ARGV: the position it must end at ("" when empty, "anew" when it is to be
+# emptied), then of each event its before, position, id, type, items, attributes, data. One script:
+# of two relays one adds nothing.
 APPEND: Final = """
+if ARGV[1] == 'anew' then
+  redis.call('UNLINK', KEYS[1])
+  ARGV[1] = ''
+end
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local at = last and string.match(last[1], '^%d+') or ''
 if at ~= ARGV[1] then return 0 end
@@ -121,7 +126,8 @@ class RedisBroker:
     async def append(
         self, source: str, mark: Mark | None, records: Sequence[Recorded], *, after: int
     ) -> bool:
-        arguments: list[str | int | bytes] = ["" if mark is None else mark.position]
+        end = "anew" if mark is ANEW else mark.position if mark else ""
+        arguments: list[str | int | bytes] = [end]
         for record in records:
             arguments += [after, record.position, str(record.id), record.type, record.items]
             arguments += [msgspec.json.encode(replace(record, data=NONE)), bytes(record.data)]

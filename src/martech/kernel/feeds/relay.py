@@ -23,7 +23,7 @@ from martech.kernel import failpoints, outbox
 from martech.kernel.db import Database
 from martech.kernel.db.engines import is_sqlite, sqlite_file
 from martech.kernel.errors import Invalid, Unavailable
-from martech.kernel.feeds.broker import Broker, Mark
+from martech.kernel.feeds.broker import ANEW, Broker, Mark
 from martech.kernel.feeds.wake import watch
 from martech.kernel.outbox import Recorded
 from martech.kernel.process import Signals
@@ -49,8 +49,8 @@ class Relay:
     async def step(self, *, anew: int | None = None) -> int:
         """Copy the next batch; how many items that was. 0 also while another process copies.
 
-        With *anew* the broker forgets what it has, and begins behind that position. Raises
-        `Unavailable`.
+        With *anew* the broker forgets what it has, and begins behind that position: both or
+        neither, for whoever came in between would begin with the first. Raises `Unavailable`.
         """
         async with (
             self._database.across(write=False) as connection,
@@ -112,12 +112,10 @@ class Relay:
         return last
 
     async def _copy(self, connection: AsyncConnection, anew: int | None) -> int:
-        if anew is not None:
-            await self._broker.forget(self.source)
-        mark = await self._broker.mark(self.source)
-        if mark is not None:
+        mark = await self._broker.mark(self.source) if anew is None else ANEW
+        if anew is None and mark is not None:
             await self._check(connection, mark)
-        after = mark.position if mark else anew or 0
+        after = anew if anew is not None else mark.position if mark else 0
         records = await outbox.read(
             connection, self._database.metadata, after=after, types=None, items=self._batch
         )
@@ -133,12 +131,20 @@ class Relay:
 
     async def _check(self, connection: AsyncConnection, mark: Mark) -> None:
         """A database that was restored, or made anew, tells other things at the same positions."""
-        if await outbox.told_at(connection, self._database.metadata, mark.position) != mark.id:
-            raise Unavailable(
-                f"The broker has an event of {self.source} at position {mark.position} that its "
-                "outbox does not have: another database, or one that was restored. If this one is "
-                f"right, run `martech republish {self.source}`."
-            )
+        if await self._is_told(connection, mark):
+            return
+        async with self._database.across(write=False) as fresh:
+            if await self._is_told(fresh, mark):
+                return  # and copied by another relay since our transaction began, before our lock
+        raise Unavailable(
+            f"The broker has an event of {self.source} at position {mark.position} that its outbox "
+            "does not have: another database, or one that was restored. If this one is right, run "
+            f"`martech republish {self.source}`."
+        )
+
+    async def _is_told(self, connection: AsyncConnection, mark: Mark) -> bool:
+        told = await outbox.told_at(connection, self._database.metadata, mark.position)
+        return told == mark.id
 
 
 @asynccontextmanager

@@ -8,9 +8,11 @@ the bus polls anyway.
 import asyncio
 import logging
 from collections.abc import Callable
+from inspect import signature
+from typing import Any
 
 import asyncpg
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from martech.kernel.db import Database
 from martech.kernel.tenancy import ACROSS
@@ -35,8 +37,7 @@ async def watch(database: Database, wake: Callable[[], None]) -> None:
 
 
 async def _listen(database: Database, wake: Callable[[], None], begun: Callable[[], None]) -> None:
-    url = make_url(database.url).set(drivername="postgresql")
-    connection = await asyncpg.connect(url.render_as_string(hide_password=False))
+    connection = await asyncpg.connect(**_driver_options(database))
     lost = asyncio.Event()
     try:
         connection.add_termination_listener(lambda _: lost.set())
@@ -46,6 +47,14 @@ async def _listen(database: Database, wake: Callable[[], None], begun: Callable[
         await lost.wait()
     finally:
         await connection.close(timeout=1)
+
+
+def _driver_options(database: Database) -> dict[str, Any]:
+    """As the engine reads its URL, without what is for SQLAlchemy alone: whatever reaches the
+    database lets us listen there."""
+    _, given = database.engine.dialect.create_connect_args(database.engine.url)
+    known = signature(asyncpg.connect).parameters
+    return {name: value for name, value in given.items() if name in known}
 
 
 async def _glance(database: Database, wake: Callable[[], None], begun: Callable[[], None]) -> None:

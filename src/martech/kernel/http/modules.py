@@ -7,7 +7,7 @@ from string import Template
 
 from martech.kernel.messages import View
 from martech.kernel.published.shown import Shown
-from martech.kernel.standing import ModuleStanding, SubscriptionStanding
+from martech.kernel.standing import ModuleStanding
 
 Rows = Iterable[Sequence[str]]
 
@@ -104,24 +104,25 @@ def _inside(card: ModuleCard) -> str:
 
 
 def _hears(card: ModuleCard) -> Rows:
-    standing = {each.name.partition(".")[2]: each for each in card.standing.subscriptions}
     return [
         (
             _code(heard.type),
             escape(heard.subscription),
-            *_counts(standing.get(heard.subscription)),
+            *counts(card, heard.subscription),
             escape(heard.what),
         )
         for heard in card.canvas.hears
     ]
 
 
-def _counts(standing: SubscriptionStanding | None) -> tuple[str, str, str]:
-    """A subscription to several events has one cursor, and so one standing."""
-    if standing is None:
-        return "?", "?", "?"
-    behind = "?" if standing.behind is None else f"{standing.behind:,}"
-    return behind, f"{standing.waiting:,}", f"{standing.parked:,}"
+def counts(card: ModuleCard, subscription: str) -> tuple[str, str, str]:
+    """How far it is behind, how much of it waits, and how much is parked; a question mark for what
+    nobody can say. A subscription to several events has one cursor, and so one standing."""
+    for each in card.standing.subscriptions:
+        if each.name == f"{card.canvas.name}.{subscription}":
+            behind = "?" if each.behind is None else f"{each.behind:,}"
+            return behind, f"{each.waiting:,}", f"{each.parked:,}"
+    return "?", "?", "?"
 
 
 def _section(title: str, head: Sequence[str], rows: Rows) -> str:

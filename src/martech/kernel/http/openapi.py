@@ -15,6 +15,7 @@ from litestar.plugins import OpenAPISchemaPlugin
 from litestar.routes import HTTPRoute
 from litestar.typing import FieldDefinition
 
+from martech.kernel.files import camel
 from martech.kernel.http.problems import Problem
 from martech.kernel.http.refusals import answered, refusals
 from martech.kernel.http.requests import LARGEST_BODY, JsonRequest
@@ -127,7 +128,7 @@ def _bodies(operations: Schema, route: HTTPRoute) -> Schema:
     for handler in route.route_handlers:
         if said := handler.opt.get("body"):
             shapes = said if isinstance(said, dict) else {"application/json": said}
-            whose = "".join(tag.title() for tag in handler.resolve_tags())
+            whose = "".join(map(camel, handler.resolve_tags()))
             bodies, parts = msgspec.json.schema_components(
                 shapes.values(), ref_template=f"#/components/schemas/{whose}{{name}}"
             )

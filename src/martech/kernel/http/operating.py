@@ -14,6 +14,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta
 
 from martech.kernel.db import Transaction
+from martech.kernel.files import camel
 from martech.kernel.host import Host
 from martech.kernel.messages import Request
 from martech.kernel.module import Module
@@ -55,7 +56,7 @@ def things_of(host: Host, module: str) -> Callable[[Transaction], ParkedThings]:
 def parked_of(module: Module) -> list[HTTPRouteHandler]:
     """The routes of *module*, below ``/<module>/v1``."""
     needs = {"scope": f"{module.name}:operate"}
-    whose = f"Parked{module.name.title()}"
+    whose = f"Parked{camel(module.name)}"
 
     @get("/parked", operation_id=f"list{whose}", opt=needs)
     async def page(

@@ -14,7 +14,7 @@ import msgspec
 
 from martech.kernel.errors import Error, NotFound, TooLarge, Unavailable
 from martech.kernel.http.requests import LARGEST_BODY
-from martech.kernel.settings import SettingsError
+from martech.kernel.settings import SettingsError, shown
 
 REST = "rest"
 """The name of the host that serves whatever is not elsewhere."""
@@ -133,7 +133,9 @@ def _place(url: str) -> tuple[str, str]:
     """Scheme and place of a host."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
-        raise SettingsError(f"{url!r} must be http://HOST:PORT, or https://HOST:PORT, and no more.")
+        raise SettingsError(
+            f"{shown(url)!r} must be http://HOST:PORT, or https://HOST:PORT, and no more."
+        )
     return parts.scheme, parts.netloc
 
 

@@ -25,6 +25,7 @@ from martech.kernel import failpoints, telemetry
 from martech.kernel.asking import due_within
 from martech.kernel.commands import LEASE, RESEND, Commands, Lease, Stale
 from martech.kernel.db import Unit as DatabaseUnit
+from martech.kernel.db.hiding import said
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import Command, wire_name
@@ -168,7 +169,7 @@ class Carrier:
         except Exception as exc:
             telemetry.failed(type(exc).__name__)
             log.warning("%s: %s failed", self.name, lease.id, exc_info=exc)
-            await self._note(lease, f"{type(exc).__name__}: {exc}"[:2000], None)
+            await self._note(lease, said(exc), None)
 
     async def _note(self, lease: Lease, error: str, wait: timedelta | None) -> None:
         """Write the failure down, or (with *wait*) only that it is for later."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from martech.kernel.messages import Event, Folded, fact_type, wire_name
+from martech.kernel.messages import Event, Folded, fact_type, upcasts, wire_name
 from martech.kernel.module import Module
 from martech.kernel.outbox import SOURCE
 from martech.kernel.published.canvas import AMONG_HOSTS, canvas, events
@@ -93,7 +93,7 @@ def _part(module: Module, prefix: str) -> _Part:
             },
         },
         schemas={f"{prefix}{name}": shape for name, shape in schemas.items()},
-        messages={name: _message(event, name, payload) for event, name, payload in shapes},
+        messages={name: _message(event, name, payload, told) for event, name, payload in shapes},
     )
 
 
@@ -131,7 +131,11 @@ def _channel(name: str, source: str) -> dict[str, Any]:
     }
 
 
-def _message(event: type[Event], name: str, payload: dict[str, Any]) -> dict[str, Any]:
+def _message(
+    event: type[Event], name: str, payload: dict[str, Any], told: Sequence[type[Event]]
+) -> dict[str, Any]:
+    """Among all that its module has *told* may be later versions, as which it reads."""
+    later = [wire_name(new) for new in told if any(old is event for old, _ in upcasts(new))]
     return {
         "name": name,
         "contentType": "application/json",
@@ -140,6 +144,7 @@ def _message(event: type[Event], name: str, payload: dict[str, Any]) -> dict[str
         "x-folded": issubclass(event, Folded),
         "x-subject": getattr(fact_type(event), "SUBJECT", ""),
         **({"x-inward": True} if event in AMONG_HOSTS else {}),
+        **({"x-reads-as": later} if later else {}),
     }
 
 

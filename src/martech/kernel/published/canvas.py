@@ -12,6 +12,7 @@ from litestar.enums import HttpMethod
 from litestar.routes import HTTPRoute
 
 from martech.kernel.auth import IssuerKeyPublished, Revoked
+from martech.kernel.files import camel
 from martech.kernel.messages import Event, owner, wire_name
 from martech.kernel.module import Module
 
@@ -99,11 +100,7 @@ def canvas(module: Module) -> Canvas:
 
 def _in_jobs(module: Module) -> list[type]:
     """The ports that outward jobs ask; what else they take are the module's own resources."""
-    taken = [
-        parameter.annotation
-        for job in module.jobs
-        for parameter in list(inspect.signature(job.run, eval_str=True).parameters.values())[2:]
-    ]
+    taken = [kind for job in module.jobs for kind in job.takes.values()]
     return [kind for kind in taken if kind not in module.resources]
 
 
@@ -128,7 +125,7 @@ def outward(module: Module) -> dict[str, type[Event]]:
 
 def hearing(module: Module) -> Route:
     """The route by which outside systems hear *module*."""
-    operation = "hear" + "".join(word.title() for word in module.name.split("_"))
+    operation = f"hear{camel(module.name)}"
     return Route("GET", f"/{module.name}/v1/events", operation, f"{module.name}:hear")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from martech.kernel.files import camel
 from martech.kernel.messages import Folded, fact_type, wire_name
 from martech.kernel.published.canvas import Canvas
 
@@ -92,4 +93,4 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _word(event_type: str) -> str:
     """``tracking.events_tracked.v1`` is EventsTracked in the picture."""
-    return "".join(word.title() for word in event_type.split(".")[1].split("_"))
+    return camel(event_type.split(".")[1])

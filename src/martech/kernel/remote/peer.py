@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -21,10 +22,17 @@ log = logging.getLogger(__name__)
 
 CONNECT = 2.0  # seconds until a host that does not take connections counts as away
 
+LONGEST = 30  # seconds of a `Retry-After` that are believed: some proxies say a day
+
+
+_WHOLE = re.compile(r"[0-9]{1,9}")
+
 
 class Said(NamedTuple):
     status: int
     body: bytes
+    retry_after: int | None = None
+    """Seconds until whoever is full, or stops, is to be asked again; None if that was not said."""
 
 
 class Peer:
@@ -64,7 +72,8 @@ class Peer:
                 timeout=patience,
                 allow_redirects=False,
             ) as answer:
-                said = Said(answer.status, await answer.read())
+                later = answer.headers.get("retry-after", "")
+                said = Said(answer.status, await answer.read(), _seconds(later))
         except ConnectionTimeoutError as exc:
             raise self._away(f"{self.name} takes no connection at {self.url}.") from exc
         except TimeoutError as exc:
@@ -93,3 +102,8 @@ class Peer:
         if self._session is None:
             self._session = ClientSession(headers=self._headers, cookie_jar=DummyCookieJar())
         return self._session
+
+
+def _seconds(later: str) -> int | None:
+    """A `Retry-After` in whole seconds; of a date nothing is known here, for clocks differ."""
+    return min(int(later), LONGEST) or None if _WHOLE.fullmatch(later) else None

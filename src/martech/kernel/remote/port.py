@@ -117,7 +117,7 @@ class RemotePort:
         return Unavailable(
             f"{self._peer.name} at {self._peer.url} answered {said.status} to {question.name}: "
             f"{detail}",
-            retry_after=MISUNDERSTOOD if said.status < 500 else None,
+            retry_after=MISUNDERSTOOD if said.status < 500 else said.retry_after,
         )
 
 

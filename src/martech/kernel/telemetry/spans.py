@@ -13,11 +13,14 @@ from typing import Literal, NamedTuple, Protocol
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
 Attributes = Mapping[str, str | int]
 
-_TRACEPARENT = re.compile(r"^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})$")
+_TRACEPARENT = re.compile(
+    r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
+)
+"""Version 00 ends there; a later one may go on, and begins like it."""
 
 
 class Context(NamedTuple):
-    """What a W3C ``traceparent`` says."""
+    """What a W3C ``traceparent`` says, as far as version 00 knows: of the flags, the first."""
 
     trace: str
     span: str
@@ -25,13 +28,16 @@ class Context(NamedTuple):
 
     @property
     def sampled(self) -> bool:
-        return self.flags[1] in "13579bdf"
+        return self.flags == "01"
 
     @staticmethod
     def of(traceparent: str | None) -> "Context | None":
         """None if there is none, or it is malformed."""
-        match = _TRACEPARENT.match(traceparent) if traceparent else None
-        return Context(*match.groups()) if match else None
+        match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+        if match is None:
+            return None
+        trace, span, flags = match.groups()
+        return Context(trace, span, f"{int(flags, 16) & 1:02x}")
 
     @property
     def traceparent(self) -> str:

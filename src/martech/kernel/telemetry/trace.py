@@ -88,14 +88,15 @@ class Trace:
 
     @staticmethod
     def of(headers: Iterable[tuple[bytes, bytes]], recorder: Recorder | None = None) -> "Trace":
-        """The trace that a request's *headers* (names in lower case) carry on, or a new one."""
-        request = parent = None
+        """The trace that a request's *headers* (names in lower case) carry on, or a new one; that
+        also where two say which."""
+        request, parents = None, list[str]()
         for name, value in headers:
             if name == b"x-request-id" and _REQUEST_ID.match(value):
                 request = value.decode()
             elif name == b"traceparent":
-                parent = value.decode("latin-1")
-        return Trace(request, parent, recorder)
+                parents.append(value.decode("latin-1"))
+        return Trace(request, parents[0] if len(parents) == 1 else None, recorder)
 
 
 current: ContextVar[Trace | None] = ContextVar("martech.trace", default=None)

@@ -3,7 +3,8 @@
 An event's headers say its position and that of the event told before it, and where in the topic
 it belongs: what came to stand elsewhere does not count, so that of two relays, and of one whose
 message was refused, nothing is there twice or behind a hole. `martech republish` begins another
-copy in the same topic; what stood before that does not count either (`entry`).
+copy in the same topic with its first message; what stood before that does not count either
+(`entry`).
 
 No consumer groups and no committed offsets: the cursor in the listener's schema is the record.
 Where a position is in the topic is searched for once, and then remembered in memory.
@@ -25,7 +26,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from martech.kernel.errors import Unavailable
 from martech.kernel.feeds import Feed
-from martech.kernel.feeds.broker import Mark
+from martech.kernel.feeds.broker import ANEW, Mark
 from martech.kernel.feeds.kafka.cluster import LARGEST, Cluster, Looks
 from martech.kernel.feeds.kafka.entry import Copy, Headers, beginning, headers_of
 from martech.kernel.feeds.kafka.reading import Reading
@@ -89,11 +90,12 @@ class KafkaBroker:
         self, source: str, mark: Mark | None, records: Sequence[Recorded], after: int
     ) -> bool:
         tail = self._tail(source)
-        if tail.mark != mark:
+        if mark is not ANEW and tail.mark != mark:
             return False
         if tail.copy is None:
             self._make(source)
-        copy = tail.copy or Copy.anew(tail.end)
+        last = None if mark is ANEW else tail.copy
+        copy = last or Copy.anew(tail.end)
         messages: list[ToSend] = []
         for offset, record in enumerate(records, tail.end):
             headers = headers_of(record, after, copy, offset)

@@ -69,6 +69,7 @@ CURES = {
     "subscription-removed": "Keep the name: the cursor is stored under it",
     "type-changed": "Keep the type, or add a field beside it with a default",
     "unjudged": "Leave it as it is: this word of JSON Schema cannot be compared",
+    "upcaster-removed": "Put it back: who listens to the later version hears the past by it",
     "values-added": "Only a list that was open from the start (x-extensible-enum) can grow",
     "values-removed": "Go on reading the values that were written",
 }
@@ -81,6 +82,7 @@ DATA = {
     "contract-removed",
     "golden-changed",
     "operation-renamed",
+    "upcaster-removed",
 }
 """Names, and what was told, are data: of them there is no second version."""
 

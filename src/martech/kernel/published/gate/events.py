@@ -13,6 +13,8 @@ ON_THE_WIRE = {
     "x-subject": "subject-changed",
 }
 SHAPES = {"headers", "payload"}
+LIFTED = "x-reads-as"
+"""The later versions as which it is heard; that they grow is no breach."""
 
 
 def events(then: Document, now: Document) -> Iterator[Broken]:
@@ -29,14 +31,22 @@ def events(then: Document, now: Document) -> Iterator[Broken]:
         for word, rule in ON_THE_WIRE.items():
             if event.here.get(word) != beside.here.get(word):
                 yield changed(rule, event.at(word), beside.at(word))
-        if "x-asks" in then and beside.here.get("x-inward") and not event.here.get("x-inward"):
-            yield changed("newly-inward", event.at("x-inward"), beside.at("x-inward"))
+        yield from _heard(event, beside)
         for part in sorted(SHAPES):
             yield from told(event.at(part), beside.at(part))
         yield from unknown(event, beside, ON_THE_WIRE.keys() | SHAPES)
     for name, operation in (root(then).at("operations").here or {}).items():
         if operation["action"] == "send":
             yield from _telling(*(root(one).at("operations", name) for one in (then, now)))
+
+
+def _heard(then: Place, now: Place) -> Iterator[Broken]:
+    """By whom, and as what, it is heard."""
+    silent = "x-asks" not in then.document
+    if now.here.get("x-inward") and not (then.here.get("x-inward") or silent):
+        yield changed("newly-inward", then.at("x-inward"), now.at("x-inward"))
+    if set(then.here.get(LIFTED, ())) - set(now.here.get(LIFTED, ())):
+        yield changed("upcaster-removed", then.at(LIFTED), now.at(LIFTED))
 
 
 def _telling(then: Place, now: Place) -> Iterator[Broken]:
