@@ -224,6 +224,28 @@ async def test_a_server_that_refuses_everybody_stops_the_send_and_nobody_is_lost
         await turned_away(trial, *((10_000, 1000, None) if full else (300, 30, 150.0)))
 
 
+async def test_a_server_that_turns_in_the_middle_costs_nobody_a_mail(
+    url: str, tmp_path: Path, full: bool
+) -> None:
+    """Mails are under way on other connections when it begins to refuse: its yes to these says
+    nothing of those whom it refused meanwhile."""
+    people, taken = (10_000, 1000) if full else (3000, 1000)
+    async with mailing(url, tmp_path) as trial:
+        await trial.begin(people)
+        child = await trial.child()
+        await trial.taken(taken)
+        trial.sink.faults.plant("rcpt:550")
+        await trial.until_it_stops()
+        await trial.stop(child)
+        insist(faults=trial.sink.faults.struck, wanted=50, tried=trial.sink.accepted, planned=taken)
+        trial.sink.faults.plant()
+        await trial.resume()
+        send = await trial.until_nothing_waits(await trial.child())
+        if barred := await trial.barred():
+            raise GuaranteeBroken(f"{len(barred)} barred, {send.counts.bounced} bounced")
+        trial.judge(send)
+
+
 @pytest.mark.planted
 async def test_a_sender_that_counts_no_refusals_is_found_out(url: str, tmp_path: Path) -> None:
     async with mailing(url, tmp_path, service=CountsNoRefusals) as trial:

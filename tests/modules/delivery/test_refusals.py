@@ -8,6 +8,7 @@ import pytest
 
 from martech.modules.delivery.contract import Send
 from martech.modules.delivery.domain.outcomes import Accepted, Outcome, Refused
+from martech.modules.delivery.domain.settling import UNDER_WAY
 from tests.modules.delivery.stand import Stand, standing
 from tests.modules.delivery.test_outcomes import numbers
 from tests.modules.delivery.test_telling import told
@@ -116,6 +117,7 @@ async def test_one_that_is_put_off_keeps_no_other_waiting(delivery_url: str) -> 
         assert numbers((await stand.look(send)).counts) == {"bounced": 1, "deferred": 1}
 
 
+LATER = Refused(450, "later", "RCPT")
 NO = Refused(550, "no such user", "RCPT")
 GONE = Refused(550, "5.1.1 no such user", "RCPT")
 
@@ -150,18 +152,28 @@ async def test_a_row_is_of_all_lanes_and_ends_with_a_mail_that_is_accepted(stand
     first = await turn(stand, send, 0, *[NO] * 30)
     assert numbers((await stand.look(send)).counts) == {"pending": 160}
     assert (await barred(stand), await told(stand, "message_bounced")) == ([], 0)
-    second = await turn(stand, send, 1, NO, Accepted("ok"), *[NO] * 29)
-    refused = [*first, next(iter(second))]
-    assert sorted(await barred(stand)) == sorted(refused)
-    assert await told(stand, "message_bounced") == 31
+    await turn(stand, send, 1, *[LATER] * UNDER_WAY, Accepted("ok"), *[NO] * 29)
+    assert sorted(await barred(stand)) == sorted(first)
+    assert await told(stand, "message_bounced") == 30
     counts = (await stand.look(send)).counts
-    assert (counts.bounced, counts.delivered, counts.pending) == (31, 1, 128)
+    assert (counts.bounced, counts.delivered, counts.deferred) == (30, 1, UNDER_WAY)
     await turn(stand, send, 0, *[NO] * 20)
     assert (await stand.look(send)).status == "open"
     await turn(stand, send, 1, NO)
     paused = await stand.look(send)
-    assert (paused.status, paused.counts.bounced, paused.counts.pending) == ("paused", 31, 128)
+    assert (paused.status, paused.counts.bounced) == ("paused", 30)
     assert "50 mails in a row" in str(paused.problem)
+
+
+async def test_a_mail_that_was_under_way_says_nothing_of_those_refused_meanwhile(
+    stand: Stand,
+) -> None:
+    send = await stand.to(*(f"p{number}" for number in range(100)))
+    await turn(stand, send, 0, *[NO] * 3, Accepted("ok"), *[NO] * 10)
+    assert (await barred(stand), await told(stand, "message_bounced")) == ([], 0)
+    await turn(stand, send, 1, *[NO] * 37)
+    paused = await stand.look(send)
+    assert (paused.status, paused.counts.bounced) == ("paused", 0)
 
 
 async def test_what_is_in_hand_when_it_stops_waits_too(stand: Stand) -> None:

@@ -28,6 +28,10 @@ refused in a row wait until it is known whether the server takes any mail of our
 IN_A_ROW = 50
 """Refused for good, and none accepted in between: then it is not they, it is we, or the list."""
 
+UNDER_WAY = 16
+"""Mails that may be under way beside one, each on a connection of its own: while it was, so many
+others may have been refused."""
+
 
 class Unmade(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The mail could not be made: its template does not render for this person."""
@@ -82,18 +86,18 @@ def settle(
 
 
 def in_a_row(told: Iterable[Mapping[UUID, Settled]], *, proven: bool) -> dict[UUID, Settled]:
-    """Those refused for good after the last that was accepted, in the order in which *told* has
-    them; but, of a server that is *proven* to take our mail, not those whom it surely does not
-    know: a list may have many of these."""
-    row: dict[UUID, Settled] = {}
-    for settled in told:
-        for id_, each in settled.items():
-            if each.state == "delivered":
-                row.clear()
-                proven = True
-            elif each.state == "bounced":
-                row[id_] = each
-    return {id_: each for id_, each in row.items() if not (proven and each.dead == "surely")}
+    """Those refused for good after the last that was accepted, or so shortly before it that it may
+    have been under way: its yes says nothing of them. They are in the order in which *told* has
+    them; but, of a server that is *proven* to take our mail, there are not those whom it surely
+    does not know: a list may have many of these."""
+    row: dict[UUID, tuple[int, Settled]] = {}
+    for number, (id_, each) in enumerate(item for settled in told for item in settled.items()):
+        if each.state == "delivered":
+            row = {k: v for k, v in row.items() if v[0] >= number - UNDER_WAY}
+            proven = True
+        elif each.state == "bounced":
+            row[id_] = number, each
+    return {k: each for k, (_, each) in row.items() if not (proven and each.dead == "surely")}
 
 
 def _later(
