@@ -200,7 +200,8 @@ class Profiles(Protocol):
         source: str,
         at: datetime | None = None,
     ) -> Consent:
-        """Add a fact and answer with what holds now, which is an older fact if *at* is older."""
+        """Add a fact and answer with what holds now: another one, if *at* is older than that. What
+        is ahead of our clock, by 5 minutes at most, was said just now."""
         ...
 
     async def record_consents(self, said: list[Statement]) -> int:
