@@ -28,6 +28,8 @@ DRAFT = Standing(
     stage="new",
     segment_version=None,
     page=None,
+    began=None,
+    ended=None,
     ordered=0,
     settled=0,
 )
@@ -74,10 +76,18 @@ class World:
     def __init__(self, people: int) -> None:
         self.now = DRAFT
         self.people = people
+        self.whose = {person: 10 * person for person in range(people)}
+        """By which id each of them is in the segment; merges give them smaller ones."""
+
+        self.turns = dict.fromkeys(self.whose.values(), 1)
+        """When that id came to the segment."""
+
         self.order_of_pages = 0
         self.send: Sent = "none"
         self.sealed = self.gone = False
         self.given = set[int]()
+        """The people who are with delivery."""
+
         self.left: list[Sent] = []
         """The sends of launches that failed."""
 
@@ -125,10 +135,24 @@ class World:
                 self.turn("paused")
             case "cancelled there" if self.send in ("open", "paused"):
                 self.turn("cancelled")
+            case _:
+                self._meet_in_the_segment(move)
+
+    def _meet_in_the_segment(self, move: str) -> None:
+        match move:
             case "the segment is deleted":
                 self.gone = True
             case "pages end elsewhere":
                 self.order_of_pages += 1
+            case "a merge":
+                self._merge()
+
+    def _merge(self) -> None:
+        """Whoever would be read last is somebody who would have been read first."""
+        gone, kept = max(self.turns), min(self.turns) - 1
+        del self.turns[gone]
+        self.turns[kept] = max(self.turns.values(), default=1) + 1
+        self.whose = {who: kept if id_ == gone else id_ for who, id_ in self.whose.items()}
 
     def turn(self, send: SendStatus) -> None:
         if self.send != send:
@@ -160,14 +184,27 @@ class World:
         return self._steer(step)
 
     def _hand(self, before: Standing) -> Outcome:
+        """One a page."""
         if self.sealed:
             return steering.Sealed()
-        ordered, _, place = (before.page or f"{self.order_of_pages}:0").partition(":")
-        if int(ordered) != self.order_of_pages:
-            return steering.Lost()
-        self.given.add(int(place))
-        more = int(place) + 1 < self.people
-        return steering.Handed(f"{ordered}:{int(place) + 1}" if more else None)
+        late = before.stage == "late"
+        order: list[tuple[int, ...]] = sorted(
+            (turn, id_) if late else (id_,) for id_, turn in self.turns.items()
+        )
+        if before.page is not None:
+            ordered, *place = map(int, before.page.split(":"))
+            if ordered != self.order_of_pages:
+                return steering.Lost()
+            order = [one for one in order if one > tuple(place)]
+        elif late:
+            order = [one for one in order if one[0] > (before.began or 0)]
+        position = max(self.turns.values())
+        if order:
+            self.given |= {who for who, id_ in self.whose.items() if id_ == order[0][-1]}
+        if len(order) < 2:
+            return steering.Handed(None, position)
+        page = ":".join(map(str, (self.order_of_pages, *order[0])))
+        return steering.Handed(page, order[0][0] - 1 if late else position)
 
     def _steer(self, step: Step) -> Outcome:
         if step == "seal":
@@ -216,7 +253,7 @@ class World:
 MOVES = (
     *("a job sets out", "it comes back", "a later one comes back", "it is lost"),
     *("all is sent", "we hear", "paused there", "cancelled there", "the segment is deleted"),
-    "pages end elsewhere",
+    *("pages end elsewhere", "a merge"),
 )
 STEERING: tuple[Order, ...] = ("pause", "resume", "cancel")
 OFTEN = (*MOVES[:2] * 8, "we hear", "we hear", "all is sent", "pause", "resume", "resume")
@@ -247,7 +284,7 @@ def test_delivery_ends_where_the_orders_want_it_whatever_comes_late(
 RUNS = ("it runs",) * 12
 quiet = st.lists(
     st.sampled_from((*RUNS, "it is lost", "all is sent", "pause", "resume", "resume"))
-    | st.sampled_from(RUNS + STEERING + ("the segment is deleted", "pages end elsewhere")),
+    | st.sampled_from(RUNS + STEERING + ("the segment is deleted", *MOVES[-2:])),
     max_size=60,
 )
 
@@ -262,7 +299,7 @@ def test_orders_are_carried_out_though_delivery_tells_nothing(
     for step in steps:
         if step in STEERING:
             world.order(step)  # type: ignore[arg-type]
-        elif step in ("all is sent", "the segment is deleted", "pages end elsewhere"):
+        elif step in ("all is sent", "the segment is deleted", *MOVES[-2:]):
             world.meet(step)
         else:
             world.meet("it comes back" if step == "it runs" else step)

@@ -28,6 +28,8 @@ campaigns = Table(
     Column("stage", String, nullable=False),
     Column("segment_version", Integer),  # by which its people are picked
     Column("page", String),  # where the next page of the segment begins
+    Column("began", BigInteger),  # its position when its reading began, and when it had been read:
+    Column("ended", BigInteger),  # who came between the two may stand where the pages had passed
     Column("expected", BigInteger),
     Column("ordered", Integer, nullable=False),  # the number of the last order
     Column("settled", Integer, nullable=False),  # and of the last one that delivery follows
