@@ -13,7 +13,7 @@ from martech.modules.campaigns.domain import send_of, steering
 from martech.modules.campaigns.domain.steering import Handed, Standing
 from tests.modules.campaigns.conftest import SEGMENT, Desk
 from tests.modules.campaigns.crowd import Crowd
-from tests.modules.campaigns.test_domain import DRAFT
+from tests.modules.campaigns.world import DRAFT
 
 pytestmark = pytest.mark.anyio
 

@@ -137,13 +137,14 @@ async def _members(standing: Standing, personalization: Personalization) -> Memb
 
 
 async def _steer(step: Step, standing: Standing, delivery: Delivery) -> Outcome:
+    """What goes on goes at its rate from the first mail on."""
     send_id = standing.send_id
     try:
         match step:
             case "pause":
                 send = await delivery.pause_send(send_id)
-            case "resume":
-                send = await delivery.resume_send(send_id)
+            case "resume" | "rate":
+                send = await delivery.send(send_id)
             case _:
                 await delivery.cancel_send(send_id)
                 return steering.Steered()
@@ -153,6 +154,8 @@ async def _steer(step: Step, standing: Standing, delivery: Delivery) -> Outcome:
         return steering.Steered()  # it was stopped before it was opened
     if send.rate != standing.rate:
         await delivery.change_rate(send_id, standing.rate)
+    if step == "resume":
+        await delivery.resume_send(send_id)
     return steering.Steered()
 
 

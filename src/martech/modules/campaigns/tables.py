@@ -33,6 +33,7 @@ campaigns = Table(
     Column("expected", BigInteger),
     Column("ordered", Integer, nullable=False),  # the number of the last order
     Column("settled", Integer, nullable=False),  # and of the last one that delivery follows
+    Column("going", Integer, nullable=False, server_default="0"),  # the last one to go on
     Column("send_status", String),  # as delivery last told, likewise the next two
     Column("send_problem", String),
     Column("counts", LargeBinary),  # contract.Counts as JSON

@@ -14,7 +14,8 @@ since the first page was asked for is read after the last one, in the order of c
 nobody comes behind (*late*).
 
 Orders have numbers. While the last one is not yet carried out in delivery (``settled`` is behind
-``ordered``) a step is owed, whatever else there is to do.
+``ordered``) a step is owed, whatever else there is to do. Only an order to go on (``going`` is the
+last one) resumes a send there: another rate does not, what delivery has paused stays so.
 """
 
 from datetime import datetime
@@ -28,7 +29,7 @@ from martech.modules.campaigns.domain import send_of, states
 from martech.modules.campaigns.domain.states import Order
 
 Stage = Literal["new", "fixed", "opened", "late", "read", "sealed"]
-Step = Literal["fix", "open", "page", "seal", "pause", "resume", "cancel"]
+Step = Literal["fix", "open", "page", "seal", "pause", "resume", "rate", "cancel"]
 
 STEPS = 50
 """What one command does; then another goes on, so that none takes for ever."""
@@ -39,7 +40,7 @@ faster than it is read, a launch would never end."""
 
 MOVING = (
     *("status", "launch", "stage", "segment_version", "page", "began", "ended"),
-    *("content_version", "ordered", "settled"),
+    *("content_version", "ordered", "settled", "going"),
 )
 """What of a `Standing` is not settled by its plan."""
 
@@ -106,6 +107,7 @@ class Standing(NamedTuple):
 
     ordered: int
     settled: int
+    going: int
 
     @property
     def send_id(self) -> UUID:
@@ -170,8 +172,9 @@ def next_step(now: Standing) -> Step | None:
     owed = now.settled < now.ordered
     match now.status:
         case "launching" | "sending":
-            opened = now.stage not in ("new", "fixed")
-            return "resume" if owed and opened else _ONWARD.get(now.stage)
+            if owed and now.stage not in ("new", "fixed"):
+                return "resume" if now.settled < now.going else "rate"
+            return _ONWARD.get(now.stage)
         case "paused" if owed and now.known:
             return "pause"
         case "cancelled" | "failed" if owed and now.known:
@@ -186,7 +189,9 @@ def obey(now: Standing, order: Order) -> Standing:
     What is so already is ordered again all the same: delivery may have been stopped there."""
     status = states.obey(order, now.status, sealed=now.stage == "sealed")
     then = _afresh(now) if now.status == "failed" else now
-    return then._replace(status=status, ordered=now.ordered + 1)
+    ordered = now.ordered + 1
+    going = ordered if order in ("launch", "resume") else now.going
+    return then._replace(status=status, ordered=ordered, going=going)
 
 
 def _afresh(now: Standing) -> Standing:
