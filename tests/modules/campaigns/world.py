@@ -16,6 +16,7 @@ DRAFT = Standing(
     content_id=UUID(int=3),
     content_version=None,
     rate=None,
+    due=None,
     status="draft",
     launch=0,
     stage="new",

@@ -19,6 +19,7 @@ campaigns = Table(
     Column("rate", Float),
     Column("status", String, nullable=False),
     Column("scheduled_at", UtcDateTime),
+    Column("due", UtcDateTime),  # its launch, while nobody was reached and nobody has ordered it
     Column("created_at", UtcDateTime, nullable=False),
     Column("launched_at", UtcDateTime),
     Column("completed_at", UtcDateTime),

@@ -39,7 +39,7 @@ LATE = 1000
 faster than it is read, a launch would never end."""
 
 MOVING = (
-    *("status", "launch", "stage", "segment_version", "page", "began", "ended"),
+    *("due", "status", "launch", "stage", "segment_version", "page", "began", "ended"),
     *("content_version", "ordered", "settled", "going"),
 )
 """What of a `Standing` is not settled by its plan."""
@@ -87,6 +87,10 @@ class Standing(NamedTuple):
     content_id: UUID
     content_version: int | None
     rate: float | None
+    due: datetime | None
+    """When a launch that nobody but its schedule has ordered was to be; None once people are with
+    delivery."""
+
     status: Status
     launch: int
     """How many launches failed before this one; each has a send of its own."""
@@ -190,8 +194,9 @@ def obey(now: Standing, order: Order) -> Standing:
     status = states.obey(order, now.status, sealed=now.stage == "sealed")
     then = _afresh(now) if now.status == "failed" else now
     ordered = now.ordered + 1
-    going = ordered if order in ("launch", "resume") else now.going
-    return then._replace(status=status, ordered=ordered, going=going)
+    if order in ("launch", "resume"):
+        then = then._replace(going=ordered, due=None)
+    return then._replace(status=status, ordered=ordered)
 
 
 def _afresh(now: Standing) -> Standing:
@@ -222,6 +227,16 @@ def _read_on(now: Standing, page: str | None, position: int) -> Standing:
     return there._replace(stage="read" if began is None else "late")
 
 
+def give_up(now: Standing) -> Standing:
+    """Where it is when the time of its launch has long gone by: somebody has to want it still.
+    What delivery may have a send of ends as what fails does."""
+    if now.known:
+        status = states.learn("failed", now.status)
+        return now._replace(status=status, ordered=now.ordered + 1, due=None)
+    status = states.learn("missed", now.status)
+    return now._replace(status=status, settled=now.ordered, due=None)
+
+
 def after(now: Standing, before: Standing, outcome: Outcome) -> Standing:
     """Where it is when a step from *before* had that *outcome*, and *now* is what is on record.
     Orders that were given meanwhile hold, and what another did first is not undone."""
@@ -235,7 +250,7 @@ def after(now: Standing, before: Standing, outcome: Outcome) -> Standing:
         case Opened(going) if now.stage == "fixed":
             then = now._replace(stage="opened", settled=settled if going else now.settled)
         case Handed(page, position) if reading:
-            then = _read_on(now, page, position)
+            then = _read_on(now, page, position)._replace(due=None)
         case Lost() if reading:
             then = _unread(now)._replace(stage="opened")
         case Sealed() if now.stage == "read" or reading:
