@@ -17,9 +17,23 @@ KEYS = 500  # at a time
 
 
 def among(
+    statement: Select[*tuple[Any, ...]],
+    key: Column[Any],
+    values: Sequence[object],
+    dialect: str,
+    most: int | None = None,
+) -> Select[*tuple[Any, ...]]:
+    """*statement* for those rows whose *key* is one of *values*, at most `KEYS` of them; no more
+    rows than *most*. A limit of its own would hold for all keys on one database and for each on the
+    other: it is refused."""
+    if statement._limit_clause is not None or statement._offset_clause is not None:
+        raise ValueError("A statement among keys has no limit of its own. Say the most of all.")
+    return _of_keys(statement, key, values, dialect).limit(most)
+
+
+def _of_keys(
     statement: Select[*tuple[Any, ...]], key: Column[Any], values: Sequence[object], dialect: str
 ) -> Select[*tuple[Any, ...]]:
-    """*statement* for those rows whose *key* is one of *values*, at most `KEYS` of them."""
     if dialect != "postgresql":
         return statement.where(key.in_(_padded(values)))
     wanted = bindparam("wanted", values, postgresql.ARRAY(key.type))

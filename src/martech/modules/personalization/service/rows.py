@@ -181,7 +181,7 @@ class Rows:
             mine = select(c.profile_id, c.at, c.digest, c.properties).where(
                 *self._mine(behaviour), c.event == event, c.at >= first
             )
-            rows = await self.tx.among(mine.limit(MUCH), c.profile_id, sources)
+            rows = await self.tx.among(mine, c.profile_id, sources, most=MUCH)
             read += len(rows)
             if len(rows) >= MUCH:
                 continue
