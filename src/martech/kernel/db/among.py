@@ -10,7 +10,7 @@ how to join is decided once for each connection, perhaps while the tables were e
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, Select, bindparam, column, func, select, true
+from sqlalchemy import ColumnElement, Select, bindparam, column, func, select, true
 from sqlalchemy.dialects import postgresql
 
 KEYS = 500  # at a time
@@ -18,7 +18,7 @@ KEYS = 500  # at a time
 
 def among(
     statement: Select[*tuple[Any, ...]],
-    key: Column[Any],
+    key: ColumnElement[Any],
     values: Sequence[object],
     dialect: str,
     most: int | None = None,
@@ -32,7 +32,10 @@ def among(
 
 
 def _of_keys(
-    statement: Select[*tuple[Any, ...]], key: Column[Any], values: Sequence[object], dialect: str
+    statement: Select[*tuple[Any, ...]],
+    key: ColumnElement[Any],
+    values: Sequence[object],
+    dialect: str,
 ) -> Select[*tuple[Any, ...]]:
     if dialect != "postgresql":
         return statement.where(key.in_(_padded(values)))

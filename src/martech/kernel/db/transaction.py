@@ -12,7 +12,17 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Column, CursorResult, Executable, Row, Select, Table, func, select, true
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Executable,
+    Row,
+    Select,
+    Table,
+    func,
+    select,
+    true,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel import tenancy
@@ -105,7 +115,7 @@ class Transaction:
     async def among(
         self,
         statement: "Select[*tuple[Any, ...]]",
-        key: "Column[Any]",
+        key: "ColumnElement[Any]",
         values: Sequence[object],
         *,
         most: int | None = None,
