@@ -3,9 +3,15 @@ the mail server alone, over the real modules, on both databases."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
 
 import pytest
 
+from martech.kernel.bus import Bus
+from martech.modules.campaigns import domain
+from martech.modules.personalization.contract import Members
+from martech.modules.personalization.service import PersonalizationService
 from tests.e2e.town import Town, at_work, town
 from tests.sinks.smtp import sink
 
@@ -119,3 +125,40 @@ async def test_what_is_withdrawn_or_never_published_is_not_sent(shop: Town) -> N
     failed = await shop.status(campaign)
     assert (failed["status"], shop.mails()) == ("failed", {})
     assert failed["problem"]
+
+
+async def test_somebody_who_is_merged_behind_the_page_that_is_read_gets_the_mail(
+    product_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into a visitor who is older than all who are in the segment, and so before its pages."""
+    members, pages = PersonalizationService.members, 0
+
+    async with sink() as server, town(product_url, server) as shop:
+        visit = {"type": "track", "anonymousId": "visitor", "event": "Seen", "messageId": "seen"}
+        await shop.track([visit])
+        await shop.track([item for number in range(PEOPLE) for item in said(number)])
+        segment, content = await shop.segment("Loyal", LOYAL), await shop.template()
+        path = f"/personalization/v1/segments/{segment}/members"
+        last = (await shop.do("GET", path))["data"][-1]
+        names = (await shop.do("GET", f"/profiles/v1/people/{last}"))["identities"]
+        login = {"type": "track", "userId": names[0]["value"], "anonymousId": "visitor"}
+
+        async def read(self: PersonalizationService, segment_id: UUID, **page: Any) -> Members:
+            nonlocal pages
+            found = await members(self, segment_id, **page)
+            pages += 1
+            if pages == 1:
+                await shop.call("POST", "/v1/batch", {"batch": [login | {"event": "Came"}]})
+                await Bus(shop.served.host).settle()
+            return found
+
+        monkeypatch.setattr(PersonalizationService, "members", read)
+        monkeypatch.setattr(domain, "PAGE", 7)
+        campaign = await shop.campaign(segment, content)
+        await shop.order(campaign, "launch")
+        await shop.settle()
+
+        assert sorted(shop.mails()) == sorted(f"p{n}" for n in range(BUYERS))
+        merged = await shop.do("GET", f"/profiles/v1/people/{last}")
+        assert (merged["id"] < last, merged["merged"], pages) == (True, [last], 4)
+        assert (await shop.status(campaign))["status"] == "completed"

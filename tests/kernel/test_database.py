@@ -126,6 +126,22 @@ async def test_rows_are_found_by_any_number_of_keys(sample: Host) -> None:
             assert sorted(row.version for row in found) == list(range(100, 100 + many))
 
 
+@pytest.mark.parametrize("most", [1, 5, 600, 2000])
+async def test_of_any_number_of_keys_so_many_rows_are_read_on_both_databases(
+    sample: Host, most: int
+) -> None:
+    rows = [{"tenant": TENANT, "article": f"tea {n}", "version": n} for n in range(1300)]
+    async with sample.databases["shop"].transaction(TENANT) as tx:
+        await tx.insert_new(prices, rows, returning=["article"])
+        mine = select(prices.c.version).where(prices.c.tenant == TENANT)
+        keys = [f"tea {n}" for n in range(1300)]
+        found = await tx.among(mine, prices.c.article, keys, most=most)
+        assert len({row.version for row in found}) == len(found) == min(most, 1300)
+        for own in (mine.limit(5), mine.offset(5)):
+            with pytest.raises(ValueError, match="most"):
+                await tx.among(own, prices.c.article, keys)
+
+
 async def two_at_once(host: Host) -> None:
     async with host.unit("shop", TENANT) as one, host.unit("shop", OTHER) as another:
         await one.stock()

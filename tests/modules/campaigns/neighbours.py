@@ -1,7 +1,6 @@
 """Content, personalization and delivery, so small that a test sees through them. Real modules with
 the real contracts and rows of their own; what they leave out is what campaigns never sees."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -21,9 +20,8 @@ from sqlalchemy import (
 
 from martech.kernel.columns import Id, tenant_column
 from martech.kernel.db import Transaction, module_metadata
-from martech.kernel.errors import Conflict, NotFound, Unavailable
+from martech.kernel.errors import Conflict, NotFound
 from martech.kernel.module import Module
-from martech.kernel.paging import cursor, place
 from martech.modules.content.contract import Content, Published
 from martech.modules.delivery.contract import (
     Channel,
@@ -33,7 +31,8 @@ from martech.modules.delivery.contract import (
     SendProgressed,
     Status,
 )
-from martech.modules.personalization.contract import Members, Personalization, Segment
+from martech.modules.personalization.contract import Personalization
+from tests.modules.campaigns.crowd import Crowd, crowds
 
 contents = module_metadata("content")
 versions = Table(
@@ -69,101 +68,6 @@ class ContentShelf(Content):
             text="",
             published_at=self.tx.now,
         )
-
-
-crowds = module_metadata("personalization")
-segments = Table(
-    "segments",
-    crowds,
-    tenant_column(primary_key=True),
-    Column("id", Id, primary_key=True),
-    Column("ready", Boolean, nullable=False),
-    Column("version", Integer, nullable=False),
-)
-members = Table(
-    "members",
-    crowds,
-    tenant_column(primary_key=True),
-    Column("segment_id", Id, primary_key=True),
-    Column("profile_id", Id, primary_key=True),
-)
-
-
-class Crowd(Personalization):
-    def __init__(self, tx: Transaction) -> None:
-        self.tx = tx
-
-    async def gather(self, segment_id: UUID, people: Sequence[UUID], *, ready: bool = True) -> None:
-        """Whoever comes to a segment; the first time it is made."""
-        row = {"tenant": self.tx.tenant, "id": segment_id, "ready": ready, "version": 1}
-        await self.tx.upsert(segments, [row], keys=["tenant", "id"], update=["ready"])
-        rows = [
-            {"tenant": self.tx.tenant, "segment_id": segment_id, "profile_id": person}
-            for person in people
-        ]
-        await self.tx.insert_new(members, rows, returning=["profile_id"])
-
-    async def redefine(self, segment_id: UUID) -> None:
-        """Another condition; for the sake of brevity the same people."""
-        mine = segments.c.tenant == self.tx.tenant, segments.c.id == segment_id
-        changed = update(segments).where(*mine).values(version=segments.c.version + 1)
-        await self.tx.execute(changed)
-
-    async def lose(self, segment_id: UUID) -> None:
-        """There is no such segment any more."""
-        await self.tx.execute(
-            segments.delete().where(
-                segments.c.tenant == self.tx.tenant, segments.c.id == segment_id
-            )
-        )
-
-    async def segment(self, segment_id: UUID) -> Segment:
-        mine = members.c.tenant == self.tx.tenant, members.c.segment_id == segment_id
-        size = (
-            await self.tx.execute(select(func.count()).select_from(members).where(*mine))
-        ).scalar_one()
-        return Segment(
-            id=segment_id,
-            name="A segment",
-            condition=msgspec.Raw(b"{}"),
-            version=await self._version(segment_id),
-            ready=await self._ready(segment_id),
-            progress=1.0,
-            size=size,
-            created_at=self.tx.now,
-            updated_at=self.tx.now,
-        )
-
-    async def members(
-        self, segment_id: UUID, *, after: str | None = None, limit: int = 1000
-    ) -> Members:
-        if not await self._ready(segment_id):
-            raise Unavailable("The segment is being computed.")
-        mine = select(members.c.profile_id).where(
-            members.c.tenant == self.tx.tenant, members.c.segment_id == segment_id
-        )
-        if after is not None:
-            mine = mine.where(members.c.profile_id > place(after, tuple[UUID])[0])
-        found = (
-            await self.tx.execute(mine.order_by(members.c.profile_id).limit(limit + 1))
-        ).scalars()
-        page = list(found)
-        more = cursor(page[limit - 1]) if len(page) > limit else None
-        version = await self._version(segment_id)
-        return Members(data=page[:limit], next=more, version=version)
-
-    async def _version(self, segment_id: UUID) -> int:
-        mine = segments.c.tenant == self.tx.tenant, segments.c.id == segment_id
-        found = await self.tx.execute(select(segments.c.version).where(*mine))
-        return found.scalar_one_or_none() or 0
-
-    async def _ready(self, segment_id: UUID) -> bool:
-        mine = segments.c.tenant == self.tx.tenant, segments.c.id == segment_id
-        found = await self.tx.execute(select(segments.c.ready).where(*mine))
-        ready: bool | None = found.scalar_one_or_none()
-        if ready is None:
-            raise NotFound(f"There is no segment {segment_id}.")
-        return ready
 
 
 mails = module_metadata("delivery")

@@ -1,8 +1,8 @@
 """Whatever is ordered, told and done, in whatever order, a campaign stands in a legal state."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Literal, get_args
-from uuid import UUID, uuid4
+from typing import get_args
+from uuid import uuid4
 
 import pytest
 from hypothesis import given, settings
@@ -13,24 +13,10 @@ from martech.modules.campaigns import domain
 from martech.modules.campaigns.contract import Status
 from martech.modules.campaigns.domain import states, steering
 from martech.modules.campaigns.domain.states import Fact, Order
-from martech.modules.campaigns.domain.steering import Outcome, Standing, Step
+from martech.modules.campaigns.domain.steering import Outcome
+from tests.modules.campaigns.world import DRAFT, World
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
-DRAFT = Standing(
-    campaign_id=UUID(int=1),
-    name="November",
-    segment_id=UUID(int=2),
-    content_id=UUID(int=3),
-    content_version=None,
-    rate=None,
-    status="draft",
-    launch=0,
-    stage="new",
-    segment_version=None,
-    page=None,
-    ordered=0,
-    settled=0,
-)
 STATUSES: tuple[Status, ...] = get_args(Status)
 orders = st.sampled_from(get_args(Order))
 facts = st.sampled_from(get_args(Fact))
@@ -64,161 +50,12 @@ def test_what_is_paused_goes_on_with_what_it_was_at() -> None:
     assert states.obey("resume", "paused", sealed=True) == "sending"
 
 
-SendStatus = Literal["open", "paused", "completed", "cancelled"]
-Sent = SendStatus | Literal["none"]
-
-
-class World:
-    """A campaign and a delivery, between which everything may come late, twice or not at all."""
-
-    def __init__(self, people: int) -> None:
-        self.now = DRAFT
-        self.people = people
-        self.order_of_pages = 0
-        self.send: Sent = "none"
-        self.sealed = self.gone = False
-        self.given = set[int]()
-        self.left: list[Sent] = []
-        """The sends of launches that failed."""
-
-        self.news: list[SendStatus] = []
-        """What delivery has told and nobody has heard."""
-
-        self.out: list[Standing] = []
-        """What jobs set out from that have not come back."""
-
-    def order(self, order: Order) -> None:
-        if self.now.status not in states.ORDERS[order]:
-            return
-        if order == "unschedule":
-            self.now = self.now._replace(status=states.obey(order, self.now.status))
-        elif order != "delete":
-            self._obey(order)
-
-    def _obey(self, order: Order) -> None:
-        before = self.now
-        try:
-            self.now = steering.obey(self.now, order)
-        except Conflict:
-            assert before.status == "failed", "and delivery does not follow yet"
-            assert before.settled < before.ordered
-        if self.now.launch != before.launch:
-            self.left.append(self.send)
-            self.send, self.sealed, self.gone = "none", False, False
-            self.given.clear()
-            self.news.clear()  # what is told of another launch's send is not heard
-
-    def meet(self, move: str) -> None:
-        """Something that nobody here ordered."""
-        match move:
-            case "a job sets out":
-                self.out.append(self.now)
-            case "it comes back" | "it is lost" if self.out:
-                self.come_back(0, lost=move == "it is lost")
-            case "a later one comes back" if self.out:
-                self.come_back(-1)
-            case "all is sent" if self.send == "open" and self.sealed:
-                self.turn("completed")
-            case "we hear" if self.news:
-                self.now = steering.hear(self.now, self.news.pop(0))
-            case "paused there" if self.send == "open":
-                self.turn("paused")
-            case "cancelled there" if self.send in ("open", "paused"):
-                self.turn("cancelled")
-            case "the segment is deleted":
-                self.gone = True
-            case "pages end elsewhere":
-                self.order_of_pages += 1
-
-    def turn(self, send: SendStatus) -> None:
-        if self.send != send:
-            self.send = send
-            self.news.append(send)
-
-    def come_back(self, which: int, *, lost: bool = False) -> None:
-        """A job asks delivery, and (unless it is lost) what came of it is written."""
-        before = self.out.pop(which)
-        step = steering.next_step(before)
-        outcome = self._ask(step, before) if step else None
-        if outcome is not None and not lost:
-            self.now = steering.after(self.now, before, outcome)
-
-    def _ask(self, step: Step, before: Standing) -> Outcome:
-        if self.gone and step in ("fix", "page"):
-            return steering.Failed("There is no such segment.")
-        foreign = before.launch != self.now.launch  # its send is cancelled, or was never opened
-        if foreign or (self.send == "cancelled" and step in ("open", "page", "seal")):
-            return steering.Stopped()
-        match step:
-            case "fix":
-                return steering.Fixed(version=1, expected=self.people)
-            case "open":
-                self.turn("open" if self.send == "none" else self.send)
-                return steering.Opened(going=self.send == "open")
-            case "page":
-                return self._hand(before)
-        return self._steer(step)
-
-    def _hand(self, before: Standing) -> Outcome:
-        if self.sealed:
-            return steering.Sealed()
-        ordered, _, place = (before.page or f"{self.order_of_pages}:0").partition(":")
-        if int(ordered) != self.order_of_pages:
-            return steering.Lost()
-        self.given.add(int(place))
-        more = int(place) + 1 < self.people
-        return steering.Handed(f"{ordered}:{int(place) + 1}" if more else None)
-
-    def _steer(self, step: Step) -> Outcome:
-        if step == "seal":
-            self.sealed = True
-            return steering.Sealed()
-        turns: dict[str, dict[Sent, SendStatus]] = {
-            "pause": {"open": "paused"},
-            "resume": {"paused": "open"},
-            "cancel": {"open": "cancelled", "paused": "cancelled"},
-        }
-        if self.send in turns[step]:
-            self.turn(turns[step][self.send])
-        return steering.Steered()
-
-    def rest(self) -> None:
-        """Nobody orders anything any more, and everything that is under way arrives."""
-        for _ in range(300):
-            if self.out:
-                self.come_back(0)
-            elif steering.next_step(self.now) is not None:
-                self.out.append(self.now)
-            elif self.news:
-                self.now = steering.hear(self.now, self.news.pop(0))
-            else:
-                return
-        raise AssertionError(f"It never comes to rest: {self.now}, {self.send}")
-
-    def check(self) -> None:
-        """Where the orders want it."""
-        wanted: dict[Status, set[Sent]] = {
-            "draft": {"none"},
-            "scheduled": {"none"},
-            "sending": {"open", "paused"},  # paused by somebody there
-            "paused": {"none", "paused"},
-            "completed": {"completed"},
-            "cancelled": {"none", "cancelled"},
-            "failed": {"none", "cancelled"},
-        }
-        assert self.send in wanted[self.now.status], self.now
-        assert set(self.left) <= {"none", "cancelled"}
-        if self.now.status in ("sending", "completed"):
-            assert self.sealed
-            assert self.given == set(range(self.people)), "everybody is in it"
-
-
 MOVES = (
     *("a job sets out", "it comes back", "a later one comes back", "it is lost"),
     *("all is sent", "we hear", "paused there", "cancelled there", "the segment is deleted"),
-    "pages end elsewhere",
+    *("pages end elsewhere", "a merge"),
 )
-STEERING: tuple[Order, ...] = ("pause", "resume", "cancel")
+STEERING: tuple[Order, ...] = ("pause", "resume", "change_rate", "cancel")
 OFTEN = (*MOVES[:2] * 8, "we hear", "we hear", "all is sent", "pause", "resume", "resume")
 SELDOM = (*MOVES, *STEERING, "launch", "launch", "change", "schedule")
 story = st.lists(st.sampled_from(OFTEN) | st.sampled_from(OFTEN + SELDOM), max_size=60)
@@ -247,7 +84,7 @@ def test_delivery_ends_where_the_orders_want_it_whatever_comes_late(
 RUNS = ("it runs",) * 12
 quiet = st.lists(
     st.sampled_from((*RUNS, "it is lost", "all is sent", "pause", "resume", "resume"))
-    | st.sampled_from(RUNS + STEERING + ("the segment is deleted", "pages end elsewhere")),
+    | st.sampled_from(RUNS + STEERING + ("the segment is deleted", *MOVES[-2:])),
     max_size=60,
 )
 
@@ -262,7 +99,7 @@ def test_orders_are_carried_out_though_delivery_tells_nothing(
     for step in steps:
         if step in STEERING:
             world.order(step)  # type: ignore[arg-type]
-        elif step in ("all is sent", "the segment is deleted", "pages end elsewhere"):
+        elif step in ("all is sent", "the segment is deleted", *MOVES[-2:]):
             world.meet(step)
         else:
             world.meet("it comes back" if step == "it runs" else step)
@@ -339,6 +176,19 @@ def test_a_job_that_sleeps_through_a_pause_and_resumes_is_put_right() -> None:
     assert (world.now.status, world.send) == ("paused", "open"), "the sleeper had the last word"
     world.rest()
     assert (world.now.status, world.send) == ("paused", "paused")
+
+
+def test_what_is_paused_there_goes_on_by_an_order_to_go_on_alone() -> None:
+    world = run(["launch"], people=2)
+    world.rest()
+    world.meet("paused there")
+    world.order("change_rate")
+    world.rest()
+    assert (world.now.status, world.send) == ("sending", "paused")
+    world.order("resume")
+    world.order("change_rate")
+    world.rest()
+    assert (world.now.status, world.send) == ("sending", "open")
 
 
 def test_a_source_names_its_campaign() -> None:

@@ -1,6 +1,7 @@
 """The REST API of campaigns, as its callers see it. On both databases."""
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,7 @@ from uuid import UUID
 import httpx
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from martech.kernel import audit
 from martech.kernel.columns import table
@@ -199,18 +200,45 @@ async def test_who_ordered_what_is_on_record(ready: Desk) -> None:
     campaign = await ready.plan()
     for order in ("schedule", "unschedule", "launch", "pause", "resume", "cancel"):
         await give(ready, order, campaign)
-    database = ready.host.databases["campaigns"]
+    rows = await recorded(ready)
+    assert [row.action.partition(".")[2] for row in rows] == [
+        *("plan", "schedule", "unschedule", "launch", "pause", "resume", "cancel")
+    ]
+    assert {row.subject for row in rows} == {f"campaign:{campaign}"}
+    assert audit.OPERATOR not in {row.actor for row in rows}
+
+
+async def test_what_was_planned_and_what_it_was_before_a_change_are_on_record(desk: Desk) -> None:
+    campaign, other = await desk.plan(rate=10), str(UUID(int=5))
+    await desk.do("PATCH", f"/{campaign}", {"name": "December", "segment_id": other})
+    await give(desk, "launch", campaign)
+    await desk.do("PATCH", f"/{campaign}", {"rate": None})
+    planned, changed, _, slowed = await recorded(desk)
+
+    assert (planned.action, json.loads(planned.detail)) == (
+        *("campaign.plan", {**PLAN, "name": "November", "rate": 10.0}),
+    )
+    assert (changed.action, json.loads(changed.detail)) == (
+        "campaign.change",
+        {
+            "before": {"name": "November", "segment_id": str(SEGMENT)},
+            "after": {"name": "December", "segment_id": other},
+        },
+    )
+    assert (slowed.action, json.loads(slowed.detail)) == (
+        *("campaign.change_rate", {"before": 10.0, "rate": None}),
+    )
+
+
+async def recorded(desk: Desk) -> Sequence[Row[Any]]:
+    """What was audited, in order; and that nobody has touched it."""
+    database = desk.host.databases["campaigns"]
     async with database.across(write=False) as connection:
         entries = table(database.metadata, "audit")
         rows = (await connection.execute(select(entries).order_by(entries.c.number))).all()
         (chain,) = await audit.check(connection, database.metadata)
-
     assert chain.broken_at is None
-    assert [row.action.partition(".")[2] for row in rows] == [
-        *("schedule", "unschedule", "launch", "pause", "resume", "cancel")
-    ]
-    assert {row.subject for row in rows} == {f"campaign:{campaign}"}
-    assert audit.OPERATOR not in {row.actor for row in rows}
+    return rows
 
 
 async def test_its_counts_are_deliverys(desk: Desk) -> None:

@@ -17,7 +17,8 @@ from martech.modules.campaigns.domain import send_of
 from martech.modules.campaigns.module import module
 from martech.modules.campaigns.tables import campaigns
 from tests.modules.campaigns.conftest import CONTENT, SEGMENT, Desk
-from tests.modules.campaigns.neighbours import Crowd, PostOffice
+from tests.modules.campaigns.crowd import Crowd
+from tests.modules.campaigns.neighbours import PostOffice
 from tests.modules.campaigns.test_under_way import advance, interrupted
 
 pytestmark = pytest.mark.anyio

@@ -3,14 +3,18 @@
 import asyncio
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from martech.kernel.clock import TestClock
+from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.jobs import Jobs
 from martech.kernel.settings import Settings
 from tests.modules.campaigns.conftest import MODULES, NOON, Desk
+from tests.modules.campaigns.crowd import Crowd
+from tests.modules.campaigns.neighbours import ContentShelf, PostOffice
 
 pytestmark = pytest.mark.anyio
 
@@ -118,12 +122,101 @@ async def test_what_was_missed_by_more_than_an_hour_waits_for_somebody(
         clock.move(HOUR)
 
     assert (missed, status["scheduled_at"], told) == ("draft", None, [])
-    assert status["problem"] == (
-        "It was to start at 2026-11-27 13:00 UTC, and did not within an hour. Launch it now, or "
-        "schedule it for another time."
-    )
+    assert status["problem"] == MISSED
     assert again["problem"] is None
     assert await stand(ready, campaign) == "sending"
+
+
+async def away(*_: object, **__: object) -> None:
+    raise Unavailable("It is away.")
+
+
+MISSED = (
+    "It was to start at 2026-11-27 13:00 UTC, and did not within an hour. Launch it now, or "
+    "schedule it for another time."
+)
+
+
+@pytest.mark.parametrize(
+    ("neighbour", "question", "left"),
+    [
+        (Crowd, "segment", "draft"),
+        (ContentShelf, "published", "draft"),
+        (PostOffice, "open_send", "failed"),  # it was told that it had begun
+        (Crowd, "members", "failed"),
+        (PostOffice, "add_recipients", "failed"),
+    ],
+)
+async def test_what_a_neighbour_kept_from_its_time_waits_for_somebody(
+    ready: Desk,
+    clock: TestClock,
+    monkeypatch: pytest.MonkeyPatch,
+    neighbour: type,
+    question: str,
+    left: str,
+) -> None:
+    """A mail of Sunday evening is none of Wednesday night, whoever was away."""
+    campaign = await ready.plan()
+    await schedule(ready, campaign, NOON + HOUR)
+    monkeypatch.setattr(neighbour, question, away)
+    clock.move(HOUR)
+    waiting = await stand(ready, campaign)
+    clock.move(HOUR)
+    still = await stand(ready, campaign)
+    clock.move(60 * HOUR)
+    monkeypatch.undo()
+    given_up = await stand(ready, campaign)
+    status = await ready.status(campaign)
+
+    assert (waiting, still, given_up) == ("launching", "launching", left)
+    assert status["problem"] == MISSED
+    assert len(await ready.told("campaign_failed")) == (left == "failed")
+    await ready.order(campaign, "launch")
+    assert await stand(ready, campaign) == "sending"
+    await ready.deliver()
+    assert await stand(ready, campaign) == "completed"
+    async with ready.module("delivery") as office:
+        assert len(await office.sent()) == 2500
+
+
+@pytest.mark.parametrize("orders", [["launch"], ["pause", "resume"]])
+async def test_what_somebody_ordered_goes_on_however_late(
+    ready: Desk, clock: TestClock, monkeypatch: pytest.MonkeyPatch, orders: list[str]
+) -> None:
+    campaign = await ready.plan()
+    await schedule(ready, campaign, NOON + HOUR)
+    monkeypatch.setattr(PostOffice, "open_send", away)
+    if "pause" in orders:
+        clock.move(HOUR)
+        await ready.settle()
+    for order in orders:
+        await ready.order(campaign, order)
+    clock.move(60 * HOUR)
+    await ready.settle()
+    monkeypatch.undo()
+    clock.move(HOUR)
+    assert await stand(ready, campaign) == "sending"
+
+
+async def test_what_has_reached_somebody_in_time_goes_on_however_late(
+    ready: Desk, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = await ready.plan()
+    await schedule(ready, campaign, NOON + HOUR)
+    members, asked = Crowd.members, 0
+
+    async def once(self: Crowd, segment_id: UUID, **page: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await (members if asked == 1 else away)(self, segment_id, **page)
+
+    monkeypatch.setattr(Crowd, "members", once)
+    clock.move(HOUR)
+    await ready.settle()
+    monkeypatch.undo()
+    clock.move(60 * HOUR)
+    assert await stand(ready, campaign) == "sending"
+    assert (await ready.asked(campaign)).count("add 1000") == 2
 
 
 async def test_what_is_late_by_an_hour_starts(ready: Desk, clock: TestClock) -> None:

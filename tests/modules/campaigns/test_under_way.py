@@ -216,6 +216,43 @@ async def test_a_send_that_is_paused_in_delivery_is_said_and_resumed(ready: Desk
     assert (going["status"], going["problem"]) == ("sending", None)
 
 
+@pytest.mark.parametrize("rate", [5, None])
+async def test_another_rate_resumes_nothing_that_is_paused_in_delivery(
+    ready: Desk, rate: float | None
+) -> None:
+    """It pauses a send that is refused again and again, for a person to look at."""
+    campaign = await ready.plan(rate=10)
+    await ready.order(campaign, "launch")
+    await ready.settle()
+    async with ready.module("delivery") as office:
+        await office.pause_send(send_of(UUID(campaign)))
+    await ready.settle()
+    await ready.do("PATCH", f"/{campaign}", {"rate": rate})
+    await ready.settle()
+    asked = await ready.asked(campaign)
+    held = await ready.status(campaign)
+
+    changed = f"rate {None if rate is None else float(rate)}"
+    assert asked[asked.index("pause") :] == ["pause", changed]
+    assert (held["status"], "paused in delivery" in held["problem"]) == ("sending", True)
+    await ready.order(campaign, "resume")
+    await ready.settle()
+    assert (await ready.asked(campaign))[-1] == "resume"
+
+
+async def test_what_goes_on_more_slowly_is_slow_before_it_goes_on(ready: Desk) -> None:
+    """Whoever is killed between the two leaves nothing behind that goes as fast as it can."""
+    campaign = await ready.plan()
+    await ready.order(campaign, "launch")
+    await ready.settle()
+    await ready.order(campaign, "pause")
+    await ready.settle()
+    await ready.do("PATCH", f"/{campaign}", {"rate": 5})
+    await ready.order(campaign, "resume")
+    await ready.settle()
+    assert (await ready.asked(campaign))[-3:] == ["pause", "rate 5.0", "resume"]
+
+
 async def test_a_send_that_is_resumed_in_delivery_is_paused_again(ready: Desk) -> None:
     campaign = await ready.plan()
     await ready.order(campaign, "launch")

@@ -88,7 +88,8 @@ async def test_a_segment_is_changed_and_deleted(counter: Counter) -> None:
     assert (changed["name"], changed["version"], changed["ready"]) == ("Bonn", 2, False)
     await counter.town.work()
     members = await counter.call("GET", f"/segments/{id_}/members")
-    assert members.json() == {"data": [str(PEOPLE[1])], "next": None, "version": 2}
+    page = members.json()
+    assert (page["data"], page["next"], page["version"]) == ([str(PEOPLE[1])], None, 2)
     assert (await counter.call("DELETE", f"/segments/{id_}")).status_code == 204
     for method, path in [("GET", ""), ("GET", "/members"), ("DELETE", ""), ("PUT", "")]:
         answer = await counter.call(

@@ -156,9 +156,11 @@ async def test_built_anew_from_what_profiles_told_it_is_the_same(town: Town) -> 
 
 async def answers(town: Town) -> list[Any]:
     """All rows; but from when a window's running number is, and when it is to be looked at again,
-    depends on when it was looked at last, and changes no answer."""
+    depends on when it was looked at last, and changes no answer; nor does in which turn, which
+    goes on."""
     names = ("behaviour", "members", "segments", "registers")
-    return [await town.rows("people", "tallies", "wake"), *[await town.rows(n) for n in names]]
+    theirs = [await town.rows(name, "turn") for name in names]
+    return [await town.rows("people", "tallies", "wake"), *theirs]
 
 
 async def forget(town: Town) -> None:

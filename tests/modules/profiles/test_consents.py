@@ -9,8 +9,10 @@ from martech.kernel.clock import TestClock
 from martech.kernel.errors import Invalid
 from martech.kernel.host import Host
 from martech.modules.profiles.contract import ConsentChanged, Profile, Statement, Status
+from tests.modules.profiles.conftest import Counter
 from tests.modules.profiles.items import START, item, track
 from tests.modules.profiles.test_recording import TENANT, person, told
+from tests.serving import TENANTS
 
 pytestmark = pytest.mark.anyio
 
@@ -61,3 +63,25 @@ async def test_a_neighbour_whose_clock_is_ahead_is_believed_as_of_now(
     async with host.unit("profiles", TENANT) as people:
         again = await people.record_consent(ada.id, "email", "granted", source="form")
     assert (again.status, again.at > now) == ("granted", True)
+
+
+@pytest.mark.parametrize("source", ["port", "api"])
+async def test_who_consents_with_a_clock_ahead_can_unsubscribe_at_once(
+    counter: Counter, source: str
+) -> None:
+    """What was said four minutes from now would else outdo all that is said until then."""
+    host, acme = counter.host, TENANTS["acme"]
+    await track(host, acme, [item(1, user="ada")])
+    ada = await counter.person("ada")
+    ahead = host.clock.now() + timedelta(minutes=4)
+    if source == "port":
+        async with host.unit("profiles", acme) as people:
+            said = await people.record_consent(ada, "email", "granted", source="form", at=ahead)
+            assert said.at == people.tx.now
+    else:
+        granted = {"status": "granted", "at": ahead.isoformat()}
+        answer = await counter.call("PUT", f"/people/{ada}/consents/email", granted)
+        assert answer.json()["status"] == "granted"
+    async with host.unit("profiles", acme) as people:
+        held = await people.record_consent(ada, "email", "denied", source="mail")
+    assert held.status == "denied"

@@ -10,16 +10,33 @@ how to join is decided once for each connection, perhaps while the tables were e
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, Select, bindparam, column, func, select, true
+from sqlalchemy import ColumnElement, Select, bindparam, column, func, select, true
 from sqlalchemy.dialects import postgresql
 
 KEYS = 500  # at a time
 
 
 def among(
-    statement: Select[*tuple[Any, ...]], key: Column[Any], values: Sequence[object], dialect: str
+    statement: Select[*tuple[Any, ...]],
+    key: ColumnElement[Any],
+    values: Sequence[object],
+    dialect: str,
+    most: int | None = None,
 ) -> Select[*tuple[Any, ...]]:
-    """*statement* for those rows whose *key* is one of *values*, at most `KEYS` of them."""
+    """*statement* for those rows whose *key* is one of *values*, at most `KEYS` of them; no more
+    rows than *most*. A limit of its own would hold for all keys on one database and for each on the
+    other: it is refused."""
+    if statement._limit_clause is not None or statement._offset_clause is not None:
+        raise ValueError("A statement among keys has no limit of its own. Say the most of all.")
+    return _of_keys(statement, key, values, dialect).limit(most)
+
+
+def _of_keys(
+    statement: Select[*tuple[Any, ...]],
+    key: ColumnElement[Any],
+    values: Sequence[object],
+    dialect: str,
+) -> Select[*tuple[Any, ...]]:
     if dialect != "postgresql":
         return statement.where(key.in_(_padded(values)))
     wanted = bindparam("wanted", values, postgresql.ARRAY(key.type))

@@ -12,7 +12,17 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Column, CursorResult, Executable, Row, Select, Table, func, select, true
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Executable,
+    Row,
+    Select,
+    Table,
+    func,
+    select,
+    true,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel import tenancy
@@ -112,14 +122,23 @@ class Transaction:
         return await self.unit.execute(statement, rows, self.tenant)
 
     async def among(
-        self, statement: "Select[*tuple[Any, ...]]", key: "Column[Any]", values: Sequence[object]
+        self,
+        statement: "Select[*tuple[Any, ...]]",
+        key: "ColumnElement[Any]",
+        values: Sequence[object],
+        *,
+        most: int | None = None,
     ) -> "list[Row[Any]]":
         """The rows of *statement* whose *key* is one of *values*, however many those are; each
-        looked up in the index that has *key* and the columns the statement fixes."""
+        looked up in the index that has *key* and the columns the statement fixes. No more rows
+        than *most* of all keys together: some, if there are more."""
         rows: list[Row[Any]] = []
         for start in range(0, len(values), KEYS):
-            part = among(statement, key, values[start : start + KEYS], self.unit.dialect)
+            some, left = values[start : start + KEYS], None if most is None else most - len(rows)
+            part = among(statement, key, some, self.unit.dialect, left)
             rows += (await self.execute(part)).all()
+            if most is not None and len(rows) >= most:
+                break
         return rows
 
     async def insert(self, table: Table, rows: Rows) -> None:

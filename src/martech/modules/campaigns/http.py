@@ -106,8 +106,8 @@ class OrderController(Controller):
     async def schedule(
         self, campaign_id: FromPath[UUID], data: JSONBody[ScheduleCampaign], service: Service
     ) -> Campaign:
-        """Launch it at a time to come; said again, at that time instead. If nothing is at work here
-        within an hour of it, it is a draft again, and says so."""
+        """Launch it at a time to come; said again, at that time instead. If nobody can be reached
+        within an hour of it, it is a draft again, or failed if it had begun, and says so."""
         return await service.schedule(campaign_id, data.at)
 
     @post("/unschedule", operation_id="unscheduleCampaign", opt=WRITE, status_code=200)

@@ -8,7 +8,7 @@ from martech.modules.campaigns.domain.steering import Advance, Outcome, Standing
 from martech.modules.campaigns.service import CampaignService
 from martech.modules.content.contract import Content
 from martech.modules.delivery.contract import Delivery
-from martech.modules.personalization.contract import Personalization
+from martech.modules.personalization.contract import Members, Personalization
 
 CHANGED = (
     "The segment was changed while its people were being read: some would be picked by what it "
@@ -106,30 +106,45 @@ async def _page(
     standing: Standing, personalization: Personalization, delivery: Delivery
 ) -> Outcome:
     try:
-        members = await personalization.members(
-            standing.segment_id, after=standing.page, limit=domain.PAGE
-        )
+        members = await _members(standing, personalization)
     except NotFound as missing:
         return steering.Failed(missing.detail)
     except Invalid:
-        if standing.page is None:
+        if standing.page is None and standing.stage != "late":
             raise
+        return steering.Lost()
+    if members.position < (standing.began or 0):
         return steering.Lost()
     if members.version and standing.segment_version not in (None, members.version):
         return steering.Failed(CHANGED)
     if members.data:
         await delivery.add_recipients(standing.send_id, members.data)
-    return steering.Handed(members.next)
+    return steering.Handed(members.next, members.position)
+
+
+async def _members(standing: Standing, personalization: Personalization) -> Members:
+    """The next page of the segment, or of those who came while it was read."""
+    if standing.stage != "late":
+        return await personalization.members(
+            standing.segment_id, after=standing.page, limit=domain.PAGE
+        )
+    return await personalization.members(
+        standing.segment_id,
+        after=standing.page,
+        limit=domain.PAGE,
+        entered_after=standing.began,
+    )
 
 
 async def _steer(step: Step, standing: Standing, delivery: Delivery) -> Outcome:
+    """What goes on goes at its rate from the first mail on."""
     send_id = standing.send_id
     try:
         match step:
             case "pause":
                 send = await delivery.pause_send(send_id)
-            case "resume":
-                send = await delivery.resume_send(send_id)
+            case "resume" | "rate":
+                send = await delivery.send(send_id)
             case _:
                 await delivery.cancel_send(send_id)
                 return steering.Steered()
@@ -139,6 +154,8 @@ async def _steer(step: Step, standing: Standing, delivery: Delivery) -> Outcome:
         return steering.Steered()  # it was stopped before it was opened
     if send.rate != standing.rate:
         await delivery.change_rate(send_id, standing.rate)
+    if step == "resume":
+        await delivery.resume_send(send_id)
     return steering.Steered()
 
 

@@ -19,6 +19,7 @@ campaigns = Table(
     Column("rate", Float),
     Column("status", String, nullable=False),
     Column("scheduled_at", UtcDateTime),
+    Column("due", UtcDateTime),  # its launch, while nobody was reached and nobody has ordered it
     Column("created_at", UtcDateTime, nullable=False),
     Column("launched_at", UtcDateTime),
     Column("completed_at", UtcDateTime),
@@ -28,9 +29,12 @@ campaigns = Table(
     Column("stage", String, nullable=False),
     Column("segment_version", Integer),  # by which its people are picked
     Column("page", String),  # where the next page of the segment begins
+    Column("began", BigInteger),  # its position when its reading began, and when it had been read:
+    Column("ended", BigInteger),  # who came between the two may stand where the pages had passed
     Column("expected", BigInteger),
     Column("ordered", Integer, nullable=False),  # the number of the last order
     Column("settled", Integer, nullable=False),  # and of the last one that delivery follows
+    Column("going", Integer, nullable=False, server_default="0"),  # the last one to go on
     Column("send_status", String),  # as delivery last told, likewise the next two
     Column("send_problem", String),
     Column("counts", LargeBinary),  # contract.Counts as JSON

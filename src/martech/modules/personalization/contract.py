@@ -39,7 +39,7 @@ class SegmentPage(View, frozen=True, kw_only=True):
 
 class Members(View, frozen=True, kw_only=True):
     data: list[UUID]
-    """Profile ids in ascending order."""
+    """Profile ids in ascending order; with *entered_after*, in the order of coming."""
 
     next: str | None
     """Give it as ``after`` to go on; null on the last page."""
@@ -47,6 +47,11 @@ class Members(View, frozen=True, kw_only=True):
     version: int = 0
     """Of the segment's condition: where it is not that of the page before, these were picked in
     another way. 0 where it is not said."""
+
+    position: int = 0
+    """Who comes to the segment later comes behind this, if only by a merge, which moves a
+    membership to another id: with it as *entered_after* they are found. 0 where it is not said,
+    less than before where everything was computed anew."""
 
 
 class Membership(View, frozen=True, kw_only=True):
@@ -103,7 +108,13 @@ class Personalization(Protocol):
 
     @reads
     async def members(
-        self, segment_id: UUID, *, after: str | None = None, limit: int = 1000
+        self,
+        segment_id: UUID,
+        *,
+        after: str | None = None,
+        limit: int = 1000,
+        entered_after: int | None = None,
     ) -> Members:
-        """Who belongs to it now, in pages. Raises `NotFound`, and `Unavailable` until ready."""
+        """Who belongs to it now, in pages; with *entered_after*, of those only who came behind
+        that `position`. Raises `NotFound`, and `Unavailable` until ready."""
         ...

@@ -20,6 +20,14 @@ from martech.modules.personalization.service import PersonalizationService
 
 Service = NamedDependency[PersonalizationService]
 Limit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows on a page.")]
+Position = Annotated[
+    int | None,
+    QueryParameter(
+        ge=0,
+        le=2**63 - 1,
+        description="A page's `position`: only those who came after that, in the order of coming.",
+    ),
+]
 
 READ = {"scope": "personalization:read"}
 WRITE = {"scope": "personalization:write"}
@@ -115,9 +123,12 @@ class SegmentController(Controller):
         service: Service,
         after: FromQuery[str | None] = None,
         limit: Limit = 1000,
+        entered_after: Position = None,
     ) -> Members:
         """Profile ids in ascending order; 503 until the segment is ready."""
-        return await service.members(segment_id, after=after, limit=limit)
+        return await service.members(
+            segment_id, after=after, limit=limit, entered_after=entered_after
+        )
 
 
 class PersonController(Controller):

@@ -21,6 +21,7 @@ registers = Table(
     metadata,
     tenant_column(primary_key=True),
     Column("clock", BigInteger, nullable=False),  # never goes back; who writes holds this row
+    Column("turn", BigInteger, nullable=False, server_default="1"),  # how often somebody held it
     Column("segments", Integer, nullable=False),  # the last number that was given; likewise next
     Column("measures", Integer, nullable=False),
     Column("people", BigInteger, nullable=False),  # without those who were merged into others
@@ -92,5 +93,7 @@ members = Table(
     Column("segment_id", Id, primary_key=True),
     Column("profile_id", Id, primary_key=True),
     Column("since", UtcDateTime, nullable=False),
+    Column("turn", BigInteger, nullable=False, server_default="0"),  # the order of coming
     Index(None, "tenant", "profile_id"),
+    Index(None, "tenant", "segment_id", "turn", "profile_id"),
 )

@@ -5,7 +5,7 @@ and the other one answers for the kept one from then on.
 """
 
 from datetime import datetime
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -16,6 +16,9 @@ Kind = Literal["user_id", "email", "anonymous_id"]
 Status = Literal["granted", "denied"]
 
 EMPTY = msgspec.Raw(b"{}")
+
+MOST_TRAITS: Final = 1000
+"""Of one person; what is gone is told first, so whoever keeps a copy needs room for no more."""
 
 
 class Identity(View, frozen=True):
@@ -200,7 +203,8 @@ class Profiles(Protocol):
         source: str,
         at: datetime | None = None,
     ) -> Consent:
-        """Add a fact and answer with what holds now, which is an older fact if *at* is older."""
+        """Add a fact and answer with what holds now: another one, if *at* is older than that. What
+        is ahead of our clock, by 5 minutes at most, was said just now."""
         ...
 
     async def record_consents(self, said: list[Statement]) -> int:

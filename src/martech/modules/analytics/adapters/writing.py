@@ -4,7 +4,7 @@ Rows travel as one JSON text a table, which DuckDB takes apart without the inter
 events of 1.2 KB: 8 ms; `unnest` of Python lists 12 ms, all of it under the lock.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
@@ -84,6 +84,11 @@ FOLLOW = """
 """
 """One merge further; again until nothing changes, and each time it is twice as far."""
 
+NEW = "AND {}.subscription = $subscription AND {}.label = $label"
+FOLLOW_NEW = FOLLOW + NEW.format("merges", "merges")
+LEAD = FOLLOW + NEW.format("next", "next")
+"""Whoever was answered for by somebody that the new ones merge, once these lead to the end."""
+
 
 LONGEST: Final = 2**40
 """More merges in a row than there are people."""
@@ -140,13 +145,18 @@ class Rows:
                 text = msgspec.json.encode(rows).decode()
                 connection.execute(INSERT[kind], {"rows": text, **origin})
         if self._rows[_Merge]:
-            follow(connection)
+            _follow_on(connection, FOLLOW_NEW, origin)
+            connection.execute(LEAD, origin)
 
 
 def follow(connection: DuckDBPyConnection) -> None:
-    """Have each merge lead to who answers today."""
+    """Have each merge lead to who answers today, of all that there are."""
+    _follow_on(connection, FOLLOW, {})
+
+
+def _follow_on(connection: DuckDBPyConnection, step: str, bound: Mapping[str, object]) -> None:
     for _ in range(LONGEST.bit_length()):
-        if connection.execute(FOLLOW).fetchall() == [(0,)]:
+        if connection.execute(step, bound).fetchall() == [(0,)]:
             return
     raise ValueError("Merges go in a circle: somebody is merged into themselves.")
 

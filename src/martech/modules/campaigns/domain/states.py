@@ -12,6 +12,7 @@
     launching, sending, paused ── cancel, here or in delivery ──▶ cancelled
     launching, paused ── no such segment or content, or a
                         segment that means something else now ──▶ failed
+    launching ── by its schedule, and too late ──▶ draft; failed, if delivery may have a send of it
     failed ── change ──▶ draft, schedule ──▶ scheduled, launch ──▶ launching
 
 *Launching* is: the audience is being read. The first messages leave meanwhile, and *sending* is:
@@ -63,7 +64,7 @@ ORDERS: Final[Mapping[Order, Mapping[Status, Status]]] = {
     },
 }
 FACTS: Final[Mapping[Fact, Mapping[Status, Status]]] = {
-    "missed": {"scheduled": "draft"},
+    "missed": {"scheduled": "draft", "launching": "draft"},
     "sealed": {"launching": "sending"},
     "completed": dict.fromkeys(("launching", "sending", "paused", "cancelled"), "completed"),
     "cancelled": dict.fromkeys(("launching", "sending", "paused"), "cancelled"),

@@ -12,11 +12,14 @@ from martech.modules.campaigns.service.rows import Rows, campaign, standing
 
 
 class Ordering(Rows):
-    async def order(self, campaign_id: UUID, order: Order) -> Campaign:
-        """Launch, pause, resume or cancel it. Raises `Conflict` with what can be done instead."""
+    async def order(
+        self, campaign_id: UUID, order: Order, *, due: datetime | None = None
+    ) -> Campaign:
+        """Launch, pause, resume or cancel it; *due* is when its schedule has it launched. Raises
+        `Conflict` with what can be done instead."""
         row = await self._row(campaign_id)
         now = steering.obey(standing(row), order)
-        changed = await self._move(row, now, problem=None)
+        changed = await self._move(row, now._replace(due=due or now.due), problem=None)
         self._advance(campaign_id)
         self.tx.audit(f"campaign.{order}", f"campaign:{campaign_id}", before=row["status"])
         return campaign(changed)
@@ -48,4 +51,4 @@ class Ordering(Rows):
             await self._change(row["id"], status=status, scheduled_at=None, problem=problem)
             self.tx.audit("campaign.miss", f"campaign:{row['id']}", at=command.at)
         else:
-            await self.order(command.campaign_id, "launch")
+            await self.order(command.campaign_id, "launch", due=command.at)

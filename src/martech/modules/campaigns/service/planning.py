@@ -24,6 +24,7 @@ from martech.modules.campaigns.service.rows import (
 from martech.modules.campaigns.tables import campaigns
 
 BESIDE = ("expected", "stage", "counts", "earlier", "updated_at")
+PLANNED = ("name", "segment_id", "content_id", "rate")
 STANDING = (*SHOWN, *(campaigns.c[name] for name in BESIDE))
 
 
@@ -48,6 +49,8 @@ class Planning(Rows):
             "updated_at": self.tx.now,
         }
         await self.tx.execute(insert(campaigns), [row])
+        planned = {name: row[name] for name in PLANNED}
+        self.tx.audit("campaign.plan", f"campaign:{campaign_id}", **planned)
         return await self.campaign(campaign_id)
 
     async def campaign(self, campaign_id: UUID) -> Campaign:
@@ -114,9 +117,12 @@ class Planning(Rows):
         if changes.keys() == {"rate"} and before.status in states.UNDER_WAY:
             now = steering.obey(before, "change_rate")
             self._advance(campaign_id)
-            self.tx.audit("campaign.change_rate", f"campaign:{campaign_id}", rate=rate)
+            told = {"before": row["rate"], "rate": rate}
+            self.tx.audit("campaign.change_rate", f"campaign:{campaign_id}", **told)
         else:
             now = steering.obey(before, "change")
+            old = {key: row[key] for key in changes}
+            self.tx.audit("campaign.change", f"campaign:{campaign_id}", before=old, after=changes)
         return campaign(await self._move(row, now, **changes))
 
     async def delete(self, campaign_id: UUID) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from martech.modules.personalization.domain.conditions import LONGEST_NAME, Measure
-from martech.modules.personalization.domain.values import MICRO, MISSING, micros, test_of
+from martech.modules.personalization.domain.values import MISSING, micros, test_of
 from martech.modules.profiles.contract import EMPTY, Activity
 
 LONGEST_VALUE: Final = 2000  # bytes of JSON
@@ -100,8 +100,3 @@ def amount_of(measure: Measure) -> Amount:
         return added(properties)
 
     return filtered if tests else added
-
-
-def shown(total: int, measure: Measure) -> float | int:
-    """A total as people write it."""
-    return total if measure.sum is None else total / MICRO

@@ -18,8 +18,8 @@ from martech.modules.personalization.domain.tallies import (
     passed,
     trust,
 )
+from martech.modules.profiles.contract import MOST_TRAITS
 
-MOST_TRAITS: Final = 1000
 NOBODY: Final = b"{}"
 NOWHERE: Final = b"[]"
 _NULL = msgspec.Raw(b"null")

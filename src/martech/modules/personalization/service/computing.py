@@ -25,7 +25,7 @@ class Computing(Judging):
         if standing is None or (standing.ready and not standing.deleted):
             return
         if standing.deleted:
-            await self._let_go(command, standing)
+            await self._let_go(command, standing, register)
         else:
             await self._look_on(command, all_, register)
 
@@ -76,7 +76,7 @@ class Computing(Judging):
         if person.known != register.measures:
             person.known, person.changed = register.measures, True
 
-    async def _let_go(self, command: Recompute, standing: Standing) -> None:
+    async def _let_go(self, command: Recompute, standing: Standing, register: Register) -> None:
         """The next page of a deleted segment's members leaves; with the last, the segment."""
         segment_id = command.segment_id
         page = select(members.c.profile_id).where(
@@ -93,7 +93,7 @@ class Computing(Judging):
             )
             for row in rows
         ]
-        await self._change(left)
+        await self._change(left, register)
         if len(left) == PAGE:
             self.tx.enqueue(command, key=command.key)
             return

@@ -36,7 +36,7 @@ class Judging(Rows):
         await self._reckon(some, all_.catalog, register.now)
         changes = await self._changes(some, all_)
         await self._keep(some)
-        await self._change(changes)
+        await self._change(changes, register)
 
     async def _reckon(self, some: Sequence[Person], catalog: Catalog, now: int) -> None:
         """Count what is lost and settle what is stale, from the past."""
@@ -146,7 +146,7 @@ class Judging(Rows):
             held.setdefault(row.profile_id, set()).add(row.segment_id)
         return held
 
-    async def _change(self, changes: list[SegmentChange]) -> None:
+    async def _change(self, changes: list[SegmentChange], register: Register) -> None:
         """Write down who came and went, in the sizes too, and tell of it."""
         came = [
             {
@@ -154,6 +154,7 @@ class Judging(Rows):
                 "segment_id": change.segment_id,
                 "profile_id": change.profile_id,
                 "since": change.at,
+                "turn": register.turn,
             }
             for change in changes
             if change.change == "entered"

@@ -5,10 +5,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 
 from martech.kernel.errors import NotFound, Unavailable
-from martech.kernel.paging import cursor, place
+from martech.kernel.paging import Number, cursor, place
 from martech.modules.personalization.contract import (
     Members,
     Membership,
@@ -61,7 +61,12 @@ class Looking(Rows):
         )
 
     async def members(
-        self, segment_id: UUID, *, after: str | None = None, limit: int = 1000
+        self,
+        segment_id: UUID,
+        *,
+        after: str | None = None,
+        limit: int = 1000,
+        entered_after: int | None = None,
     ) -> Members:
         segment = await self.segment(segment_id)
         if not segment.ready:
@@ -69,15 +74,30 @@ class Looking(Rows):
                 f"The segment {segment_id} is being computed. Its `progress` says how far.",
                 retry_after=2,
             )
-        mine = select(members.c.profile_id).where(
+        position = await self._position()  # before the page: of a later turn it may show too much
+        mine = select(members.c.turn, members.c.profile_id).where(
             *self._mine(members), members.c.segment_id == segment_id
         )
-        if after is not None:
+        order = [members.c.profile_id]
+        if entered_after is not None:
+            order = [members.c.turn, members.c.profile_id]
+            mine = mine.where(members.c.turn > entered_after)
+        if after is not None and entered_after is None:
             mine = mine.where(members.c.profile_id > place(after, tuple[UUID])[0])
-        page = mine.order_by(members.c.profile_id).limit(limit + 1)
-        ids = [row.profile_id for row in await self.tx.execute(page)]
-        more = cursor(ids[limit - 1]) if len(ids) > limit else None
-        return Members(data=ids[:limit], next=more, version=segment.version)
+        elif after is not None:
+            mine = mine.where(tuple_(*order) > place(after, tuple[Number, UUID]))
+        rows = (await self.tx.execute(mine.order_by(*order).limit(limit + 1))).all()
+        page, more = rows[:limit], None
+        if len(rows) > limit:
+            last = page[-1]
+            more = cursor(*(getattr(last, column.name) for column in order))
+            position = position if entered_after is None else last.turn - 1
+        return Members(
+            data=[row.profile_id for row in page],
+            next=more,
+            version=segment.version,
+            position=position,
+        )
 
     async def memberships(self, profile_id: UUID) -> Memberships:
         """To what somebody belongs; whoever was merged is answered for by whom they were merged
@@ -98,6 +118,10 @@ class Looking(Rows):
         return Memberships(
             data=[Membership(segment_id=i, name=name, since=since[i]) for i, name in rows]
         )
+
+    async def _position(self) -> int:
+        mine = select(registers.c.turn).where(*self._mine(registers))
+        return (await self.tx.execute(mine)).scalar_one_or_none() or 0
 
     async def _population(self) -> int:
         mine = select(registers.c.people).where(*self._mine(registers))

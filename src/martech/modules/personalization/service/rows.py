@@ -51,6 +51,9 @@ class Register(NamedTuple):
     """What holds for a tenant while this transaction has it for itself."""
 
     now: int
+    turn: int
+    """Greater than that of whoever wrote before: the order of commits, which times are not."""
+
     segments: int
     measures: int
 
@@ -93,16 +96,17 @@ class Rows:
         writes begins with this. The time it gives never goes back."""
         now = instant(self.tx.now)
         clock = case((registers.c.clock < now, now), else_=registers.c.clock)
-        mine = update(registers).where(*self._mine(registers)).values(clock=clock)
-        given = registers.c.segments, registers.c.measures
-        turn = mine.returning(registers.c.clock, *given)
+        mine = update(registers).where(*self._mine(registers))
+        next_ = mine.values(clock=clock, turn=registers.c.turn + 1)
+        given = registers.c.turn, registers.c.segments, registers.c.measures
+        turn = next_.returning(registers.c.clock, *given)
         row = (await self.tx.execute(turn)).one_or_none()
         if row is None:
-            none = dict.fromkeys(("segments", "measures", "people"), 0)
+            none = dict.fromkeys(("turn", "segments", "measures", "people"), 0)
             first = {"tenant": self.tx.tenant, "clock": now, **none}
             await self.tx.insert_new(registers, [first], returning=["tenant"])
             row = (await self.tx.execute(turn)).one()
-        return Register(row.clock, row.segments, row.measures)
+        return Register(row.clock, row.turn, row.segments, row.measures)
 
     async def _segments(self) -> Segments:
         """All of them, made ready."""
@@ -177,7 +181,7 @@ class Rows:
             mine = select(c.profile_id, c.at, c.digest, c.properties).where(
                 *self._mine(behaviour), c.event == event, c.at >= first
             )
-            rows = await self.tx.among(mine.limit(MUCH), c.profile_id, sources)
+            rows = await self.tx.among(mine, c.profile_id, sources, most=MUCH)
             read += len(rows)
             if len(rows) >= MUCH:
                 continue

@@ -23,7 +23,7 @@ order and repetition make no difference, not even to what is passed over where t
 would have the last word for years.
 
 **Consent.** Facts are only ever added; per channel the last by time holds, and of two at the same
-time the denial.
+time the denial. What is tracked under one name may speak of 100 channels; others are passed over.
 """
 
 from martech.modules.profiles.domain.activities import (
@@ -34,6 +34,7 @@ from martech.modules.profiles.domain.activities import (
 )
 from martech.modules.profiles.domain.consent import (
     Fact,
+    bounded,
     consent_changes,
     differing,
     facts,
@@ -82,6 +83,7 @@ __all__ = [
     "Traits",
     "Written",
     "activity",
+    "bounded",
     "changes",
     "consent_changes",
     "differences",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from martech.modules.profiles.contract import Status
 from martech.modules.profiles.domain.identity import Person, Plan
-from martech.modules.profiles.domain.reading import Key, Said, moment
+from martech.modules.profiles.domain.reading import EMAIL, MOST_CHANNELS, Key, Said, moment
 from martech.modules.tracking.contract import TrackedEvent
 
 
@@ -47,6 +47,20 @@ def facts(
         for source in [f"tracking {items[number].message_id}"]
         for channel, status in spoken.consents.items()
     ]
+
+
+def bounded(
+    new: Sequence[tuple[Key, Person, Fact]], spoken: Mapping[Key, set[str]]
+) -> list[tuple[Key, Person, Fact]]:
+    """Those of *new* that are kept: of one name, no more channels than `MOST_CHANNELS`, the first
+    to come, and e-mail. *spoken* are those of which each name has spoken before."""
+    kept, channels = [], {key: set(before) for key, before in spoken.items()}
+    for key, person, fact in new:
+        mine = channels.setdefault(key, set())
+        if fact.channel in mine or fact.channel == EMAIL or len(mine) < MOST_CHANNELS:
+            mine.add(fact.channel)
+            kept.append((key, person, fact))
+    return kept
 
 
 def consent_changes(

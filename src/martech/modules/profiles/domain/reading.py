@@ -14,6 +14,12 @@ Key = tuple[Kind, str]
 
 NULL = msgspec.Raw(b"null")
 CONSENT_EVENT = "Segment Consent Preference Updated"
+EMAIL = "email"
+"""The channel that no other may crowd out: mail is what people refuse."""
+
+MOST_CHANNELS = 100
+"""Of one event, and of one name of a person: any page may send categories without end, and each is
+a row and an event."""
 
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 _NOT_OF_CHANNEL = re.compile(r"[^a-z0-9_.-]+")
@@ -76,14 +82,18 @@ def address(value: msgspec.Raw) -> str | None:
 
 def preferences(context: msgspec.Raw) -> dict[str, Status]:
     """The channels of Segment's consent event, by the names of its categories; of two that mean
-    one channel the denial. What is neither true nor false says nothing: a stranger wrote it."""
+    one channel the denial. What is neither true nor false says nothing: a stranger wrote it. Of too
+    many those with short names are kept, and e-mail always: programs make up longer ones."""
     match _context.decode(context):
         case {"consent": {"categoryPreferences": dict(given)}}:
             told = [(_channel(name), yes) for name, yes in given.items() if isinstance(yes, bool)]
         case _:
             return {}
     denied = {channel for channel, yes in told if not yes}
-    return {c: "denied" if c in denied else "granted" for c, _ in told if c}
+    channels = {channel for channel, _ in told if channel}
+    if len(channels) > MOST_CHANNELS:
+        channels = set(sorted(channels, key=lambda c: (c != EMAIL, len(c), c))[:MOST_CHANNELS])
+    return {c: "denied" if c in denied else "granted" for c, _ in told if c in channels}
 
 
 def _channel(category: str) -> str:

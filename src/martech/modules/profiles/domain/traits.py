@@ -15,12 +15,11 @@ from uuid import UUID
 
 import msgspec
 
-from martech.modules.profiles.contract import Identity, ProfileChange
+from martech.modules.profiles.contract import MOST_TRAITS, Identity, ProfileChange
 from martech.modules.profiles.domain.identity import Person, Plan
 from martech.modules.profiles.domain.reading import NULL, Said, moment
 from martech.modules.tracking.contract import TrackedEvent
 
-MOST_TRAITS: Final = 1000
 MOST_BYTES: Final = 256 * 1024
 
 Traits = dict[str, "Written"]

@@ -27,8 +27,10 @@ class Consenting(Rows):
         source: str,
         at: datetime | None = None,
     ) -> Consent:
-        fact = Fact(channel, status, at or self.tx.now, source)
-        self._check(fact)
+        now = self.tx.now
+        said = Fact(channel, status, at or now, source)
+        self._check(said)
+        fact = said._replace(at=min(said.at, now))  # or it outdid what is said until then
         await self._alone()
         profile_id = await self._kept(profile_id)
         facts = await self._record_facts([(profile_id, fact)])

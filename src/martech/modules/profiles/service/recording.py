@@ -17,9 +17,9 @@ from martech.modules.profiles.contract import (
     ProfileChanged,
     ProfilesMerged,
 )
-from martech.modules.profiles.domain import Key, Known, Plan, Traits
+from martech.modules.profiles.domain import Fact, Key, Known, Person, Plan, Traits
 from martech.modules.profiles.service.rows import KINDS, NAME, Rows, stored
-from martech.modules.profiles.tables import activities, counts, identities, profiles
+from martech.modules.profiles.tables import activities, consents, counts, identities, profiles
 from martech.modules.tracking.contract import TrackedEvent
 
 PERSON = tuple(profiles.c[name] for name in ("id", "first_seen", "identified"))
@@ -37,7 +37,7 @@ class Recording(Rows):
         merging = {person.id for pair in plan.merges for person in pair}
         before = await self._traits(merging | domain.speakers(plan, reading.said))
         after = domain.traits_after(before, plan, items, reading.said)
-        facts = domain.facts(plan, items, reading.said)
+        facts = await self._bounded(domain.facts(plan, items, reading.said), numbers)
         held = await self._facts(merging | {person.root().id for _, person, _ in facts})
         await self._keep_people(plan, after)
         numbers |= await self._keep_names(plan)
@@ -71,6 +71,16 @@ class Recording(Rows):
         return {
             key: Known(id_, *found[id_], shared) for key, (id_, shared) in owned.items()
         }, numbers
+
+    async def _bounded(
+        self, facts: list[tuple[Key, Person, Fact]], numbers: Mapping[Key, int]
+    ) -> list[tuple[Key, Person, Fact]]:
+        keys = {numbers[key]: key for key, _, _ in facts if key in numbers}
+        mine = select(consents.c.identity, consents.c.channel).where(*self._mine(consents))
+        spoken: dict[Key, set[str]] = {}
+        for row in await self.tx.among(mine.distinct(), consents.c.identity, sorted(keys)):
+            spoken.setdefault(keys[row.identity], set()).add(row.channel)
+        return domain.bounded(facts, spoken)
 
     async def _traits(self, people: Iterable[UUID]) -> dict[UUID, Traits]:
         mine = select(profiles.c.id, profiles.c.traits).where(*self._mine(profiles))

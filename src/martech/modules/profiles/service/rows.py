@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, select
+from sqlalchemy import ColumnElement, Table, func, select
 
 from martech.kernel.db import Transaction
 from martech.kernel.errors import NotFound
@@ -66,11 +66,18 @@ class Rows:
         return names
 
     async def _facts(self, people: Iterable[UUID]) -> dict[UUID, list[Fact]]:
+        """What each name of theirs said last of each channel. One of these holds, of however many
+        facts."""
         facts: dict[UUID, list[Fact]] = {}
         names = await self._names(sorted(people))
         owners = {name.id: name.profile_id for theirs in names.values() for name in theirs}
-        mine = select(*FACT).where(*self._mine(consents))
-        for row in await self.tx.among(mine, consents.c.identity, sorted(owners)):
+        last = func.row_number().over(
+            partition_by=(consents.c.identity, consents.c.channel),
+            order_by=(consents.c.at.desc(), consents.c.status, consents.c.source.desc()),
+        )
+        each = select(*FACT, last.label("rank")).where(*self._mine(consents)).subquery()
+        mine = select(each).where(each.c.rank == 1)
+        for row in await self.tx.among(mine, each.c.identity, sorted(owners)):
             fact = Fact(row.channel, row.status, row.at, row.source)
             facts.setdefault(owners[row.identity], []).append(fact)
         return facts
