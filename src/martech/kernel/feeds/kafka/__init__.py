@@ -94,6 +94,8 @@ class KafkaBroker:
             return False
         if tail.copy is None:
             self._make(source)
+            with self._lock:
+                self._producer = None  # who forgot us takes its number and its count for another's
         last = None if mark is ANEW else tail.copy
         copy = last or Copy.anew(tail.end)
         messages: list[ToSend] = []
