@@ -8,14 +8,18 @@ import msgspec
 import pytest
 
 from martech.modules.delivery.domain.people import (
-    MOST_TRAITS,
     Consent,
     Left,
     Recipient,
     hear,
     taken_back,
 )
-from martech.modules.profiles.contract import ConsentChanged, ProfileChange, ProfilesMerged
+from martech.modules.profiles.contract import (
+    MOST_TRAITS,
+    ConsentChanged,
+    ProfileChange,
+    ProfilesMerged,
+)
 
 ADA, BOB = UUID(int=1), UUID(int=2)
 NOON, ONE = (datetime(2026, 12, 1, hour, tzinfo=UTC) for hour in (12, 13))

@@ -10,6 +10,7 @@ import msgspec
 
 from martech.modules.delivery.domain.addresses import Address, address
 from martech.modules.profiles.contract import (
+    MOST_TRAITS,
     ConsentChanged,
     Identity,
     ProfileChange,
@@ -19,7 +20,6 @@ from martech.modules.profiles.contract import (
 
 CHANNEL = "email"
 UNWANTED: Final = "unsubscribed"
-MOST_TRAITS: Final = 1000
 NULL = msgspec.Raw(b"null")
 
 known_address = lru_cache(10_000)(address)
