@@ -26,10 +26,20 @@ def shown(terminal: int) -> Iterator[str]:
         return
 
 
+def hears_ctrl_c() -> None:
+    """What a shell runs in its background, the tests perhaps, does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_on_a_terminal_the_page_stays_until_ctrl_c(tmp_path: Path) -> None:
     terminal, side = pty.openpty()
     command = [sys.executable, "-m", "demo", "--home", str(tmp_path), "--limit", "50"]
-    with subprocess.Popen(command, stdout=side, stderr=side) as demo:
+    with subprocess.Popen(
+        command,
+        stdout=side,
+        stderr=side,
+        preexec_fn=hears_ctrl_c,  # noqa: PLW1509 - it touches nothing of ours
+    ) as demo:
         os.close(side)
         said, pieces = "", shown(terminal)
         while STAYS not in said:

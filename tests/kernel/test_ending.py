@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -88,8 +89,8 @@ def give_back_behind_the_drain(settings: Settings, mouth: Connection) -> None:
         try:
             await forever
         finally:
-            more = asyncio.ensure_future(asyncio.Event().wait())
-            await asyncio.wait([more], timeout=2 * settings.drain_seconds)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), 2 * settings.drain_seconds)
             done.append("given back")
 
     def stop() -> None:
