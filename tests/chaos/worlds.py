@@ -38,8 +38,8 @@ ID = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?")
 PLACE = re.compile(r"\w+://127\.0\.0\.1:\d+(?:/[cou]/[\w-]+)?")
-CHANCE = {"hint", "public", "position", "label"}
-"""Made by chance, or by who came first."""
+CHANCE = {"hint", "public", "position", "label", "turn", "began", "ended"}
+"""Made by chance, or by who came first; or numbers of turns, which are as many as batches."""
 
 VIEWS = {"delivery.send_progressed.v1"}
 """Events that say how things stand, as often as somebody looked: of one subject the last counts."""
