@@ -1,12 +1,13 @@
 """What `make chaos` writes down of a run."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.chaos.verdicts import NAMED, ONE, Verdicts
+from tests.chaos.verdicts import NAMED, ONE, ROOT, Verdicts
 
 pytest_plugins = ["pytester"]
 
@@ -61,6 +62,24 @@ def test_several_workers_write_one_page(pytester: pytest.Pytester, page: Path) -
     several = json.loads(page.read_text())
     assert (several["M98"]["holds"], several["M99"]["holds"]) == (True, False)
     assert {*several["M99"]["tests"]} == {*alone["M99"]["tests"]} - {"test_holds.py::test_two"}
+
+
+DYING = """
+import os
+
+def test_last(): os._exit(1)
+"""
+
+
+def test_a_run_that_is_broken_off_has_found_out_what_it_has(
+    pytester: pytest.Pytester, page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    pytester.makeconftest(DIRECTED)
+    pytester.makepyfile(test_zz=DYING)
+    pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    found = json.loads(page.read_text())
+    assert (found["M98"]["holds"], found["M99"]["holds"]) == (True, False)
 
 
 def test_what_is_not_run_again_keeps_its_verdict(pytester: pytest.Pytester, page: Path) -> None:

@@ -2,8 +2,9 @@
 
 The first line of a file's docstring names the guarantees that it shows (``E3 and E7: …``). A run at
 full size writes what became of them, with the commit, the machine, all that they said of themselves
-and the seeds of their dice; what was not run keeps the verdict of the run before. Of several
-workers (`--numprocesses`) each says which guarantees its tests show, and who directs them writes.
+and the seeds of their dice; what was not run keeps the verdict of the run before. It is written
+test by test, so that a run that is broken off has found out what it has. Of several workers
+(`--numprocesses`) each says which guarantees its tests show, and who directs them writes.
 """
 
 import inspect
@@ -63,31 +64,37 @@ def seeds_heard(tests: Path, hear: Callable[[int], None]) -> Iterator[None]:
 
 
 class Verdicts:
-    """A plugin that hears of every test and writes the page when the run is over."""
+    """A plugin that hears of every test and writes the page."""
 
     def __init__(self, file: Path = FILE, tests: Path = ROOT / "tests") -> None:
         self._file = file
         self._tests = tests
-        self._of: dict[str, list[str]] = {}
+        self._writes = True
+        self._there: set[str] = set()
+        self._shows: dict[str, list[str]] = {}
         self._found: dict[str, dict[str, Any]] = {}
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self._writes = output(session.config) is None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Before any is deselected."""
-        self._of = {item.nodeid: guarantees(item) for item in items}
+        self._there = {item.nodeid for item in items}
         if (said := output(config)) is not None:
-            said["guarantees"] = self._of
+            said["there"] = sorted(self._there)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """One that died in a test has said nothing; the others have collected the same."""
-        self._of |= getattr(node, "workeroutput", {}).get("guarantees", {})
+        self._there |= set(getattr(node, "workeroutput", {}).get("there", ()))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Nobody has to remember to write down a seed."""
+        item.user_properties += [("shows", each) for each in guarantees(item)]
         with seeds_heard(self._tests, lambda seed: item.user_properties.append(("seed", seed))):
             return (yield)
 
@@ -98,22 +105,27 @@ class Verdicts:
         for name, value in report.user_properties:
             if name in NOTED and value not in said[NOTED[name]]:
                 said[NOTED[name]].append(value)
+        self._shows[report.nodeid] = [
+            str(v) for name, v in report.user_properties if name == "shows"
+        ]
         self._found[report.nodeid] = {
             "outcome": report.outcome,
             "seconds": round(report.duration, 1),
             **said,
             "run": {"commit": _commit(), "at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", **MACHINE},
         }
+        self._write()
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if output(session.config) is not None:
-            return
+    def pytest_sessionfinish(self) -> None:
+        """Only now every worker has said what tests there are."""
+        self._write()
+
+    def _write(self) -> None:
         verdicts: dict[str, dict[str, Any]] = defaultdict(dict)
-        for nodeid, named in self._of.items():
-            if nodeid in self._found:
-                for guarantee in named:
-                    verdicts[guarantee][nodeid] = self._found[nodeid]
-        if verdicts:
+        for nodeid, found in self._found.items():
+            for guarantee in self._shows[nodeid]:
+                verdicts[guarantee][nodeid] = found
+        if verdicts and self._writes:
             before = msgspec.json.decode(self._file.read_bytes()) if self._file.is_file() else {}
             page = {
                 name: self._verdict(before.get(name, {}), verdicts.get(name, {}))
@@ -123,11 +135,11 @@ class Verdicts:
 
     def _verdict(self, before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
         """What a test that was not run now said last, unless there is no such test any more."""
-        files = {nodeid.partition("::")[0] for nodeid in self._of}
+        files = {nodeid.partition("::")[0] for nodeid in self._there}
         kept = {
             nodeid: said
             for nodeid, said in before.get("tests", {}).items()
-            if nodeid in self._of or nodeid.partition("::")[0] not in files
+            if nodeid in self._there or nodeid.partition("::")[0] not in files
         }
         tests = {**kept, **now}
         return {"holds": all(t["outcome"] == "passed" for t in tests.values()), "tests": tests}
