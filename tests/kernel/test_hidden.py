@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import DBAPIError
 
 from martech.kernel.admission import Admission
-from martech.kernel.bus.handling import said
+from martech.kernel.db.hiding import said
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.settings import Settings

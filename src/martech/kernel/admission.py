@@ -122,14 +122,13 @@ class Admission:
             if not status:
                 await _say(reply, 408, LATE, (b"connection", b"close"))
         except Exception:
-            route = scope.get("path_template", NO_ROUTE)  # the path itself may name somebody
-            log.exception("%s %s failed beyond every handler", scope["method"], route)
+            log.exception("%s %s failed beyond every handler", scope["method"], route_of(scope))
             if not status:
                 await _say(reply, 500, BROKEN)
         finally:
             body.close()
             took = perf_counter() - began
-            route = scope.get("path_template", NO_ROUTE)
+            route = route_of(scope)
             _end(trace, scope, route, status or 500)
             timed = not (streams or _waits(scope))  # how long they take says nothing
             if timed:
@@ -138,8 +137,12 @@ class Admission:
                 log.warning("%s %s took %.1f s", scope["method"], route, took)
 
 
+def route_of(scope: Any) -> str:
+    """What is said of where a request went: its path may name somebody, or be a token."""
+    return str(scope.get("path_template", NO_ROUTE))
+
+
 def _end(trace: Trace, scope: Any, route: str, status: int) -> None:
-    """What is said of a request is its route; its path and query may name somebody."""
     if trace.span is None:
         return
     trace.span.name = f"{scope['method']} {route}"

@@ -4,6 +4,7 @@ Counts only, and over all tenants: the landing page and the metrics show them to
 """
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -38,6 +39,16 @@ class SubscriptionStanding(View, frozen=True, kw_only=True):
 
     parked: int
     """Items set aside for a person to look at."""
+
+
+def unheard(subscriptions: Iterable[SubscriptionStanding]) -> list[str]:
+    """The sources that do not say how much waits there."""
+    return sorted({each.source for each in subscriptions if each.behind is None})
+
+
+def shown_behind(subscription: SubscriptionStanding) -> str:
+    """As it is shown: a question mark where nobody can say."""
+    return "?" if subscription.behind is None else f"{subscription.behind:,}"
 
 
 class ModuleStanding(View, frozen=True, kw_only=True):

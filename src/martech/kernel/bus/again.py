@@ -20,10 +20,11 @@ import msgspec
 from sqlalchemy import Row
 
 from martech.kernel.bus.fairness import Turns
-from martech.kernel.bus.handling import Handling, across, said
+from martech.kernel.bus.handling import Handling, across
 from martech.kernel.bus.unfold import fact_of
 from martech.kernel.cursors import Overtaken, Place
 from martech.kernel.db import Unit
+from martech.kernel.db.hiding import said
 from martech.kernel.errors import Unavailable
 from martech.kernel.messages import FOLD, Fact
 from martech.kernel.outbox import Origin

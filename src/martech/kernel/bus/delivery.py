@@ -33,10 +33,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from martech.kernel import failpoints
 from martech.kernel.bus.again import FIRST_RETRY, Again
 from martech.kernel.bus.fairness import Patience
-from martech.kernel.bus.handling import Portion, across, said
+from martech.kernel.bus.handling import Portion, across
 from martech.kernel.bus.unfold import Heard, origin_of, unfold
 from martech.kernel.cursors import UNKNOWN, Cursor, Overtaken, Place
 from martech.kernel.db import Unit
+from martech.kernel.db.hiding import said
 from martech.kernel.errors import Unavailable
 from martech.kernel.host import Host
 from martech.kernel.messages import FOLD, Fact

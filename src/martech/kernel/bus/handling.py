@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from martech.kernel import telemetry
-from martech.kernel.db import Transaction, Unit, hiding
+from martech.kernel.db import Transaction, Unit
 from martech.kernel.host import Host
 from martech.kernel.messages import Fact
 from martech.kernel.module import Subscription
@@ -113,8 +113,3 @@ async def across(unit: Unit) -> AsyncConnection:
     """The unit's connection, over all tenants."""
     connection = await unit.enter("*")
     return await connection.execution_options(scope="*")
-
-
-def said(error: Exception) -> str:
-    """As it is written down."""
-    return hiding.said(error)

@@ -7,7 +7,7 @@ from string import Template
 
 from martech.kernel.messages import View
 from martech.kernel.published.shown import Shown
-from martech.kernel.standing import ModuleStanding
+from martech.kernel.standing import ModuleStanding, shown_behind, unheard
 
 Rows = Iterable[Sequence[str]]
 
@@ -56,7 +56,7 @@ def verdict(standing: ModuleStanding) -> str:
         return "its database, or its store, does not answer"
     parked = standing.parked + sum(heard.parked for heard in standing.subscriptions)
     behind = sum(heard.behind or 0 for heard in standing.subscriptions)
-    silent = sorted({heard.source for heard in standing.subscriptions if heard.behind is None})
+    silent = unheard(standing.subscriptions)
     facts = [f"{standing.told:,} told"]
     facts += [f"cannot hear {', '.join(silent)}"] if silent else []
     facts += [f"{behind:,} on their way"] if behind else []
@@ -120,8 +120,7 @@ def counts(card: ModuleCard, subscription: str) -> tuple[str, str, str]:
     nobody can say. A subscription to several events has one cursor, and so one standing."""
     for each in card.standing.subscriptions:
         if each.name == f"{card.canvas.name}.{subscription}":
-            behind = "?" if each.behind is None else f"{each.behind:,}"
-            return behind, f"{each.waiting:,}", f"{each.parked:,}"
+            return shown_behind(each), f"{each.waiting:,}", f"{each.parked:,}"
     return "?", "?", "?"
 
 

@@ -22,7 +22,13 @@ from martech.kernel.published.asyncapi import whole
 from martech.kernel.published.canvas import canvas, events
 from martech.kernel.published.schemas import schema_of, schema_uri
 from martech.kernel.published.shown import shown
-from martech.kernel.standing import ModuleStanding, Standing, SubscriptionStanding
+from martech.kernel.standing import (
+    ModuleStanding,
+    Standing,
+    SubscriptionStanding,
+    shown_behind,
+    unheard,
+)
 
 SEALED = {
     "content-security-policy": (
@@ -144,7 +150,7 @@ def _verdict(modules: Sequence[ModuleStanding]) -> str:
     parked = sum(s.parked for s in subscriptions) + sum(module.parked for module in modules)
     if parked:
         return f"{parked:,} parked: see martech parked list."
-    if silent := sorted({s.source for s in subscriptions if s.behind is None}):
+    if silent := unheard(subscriptions):
         return f"What {' and '.join(silent)} told cannot be heard: its host does not answer."
     behind = sum(s.behind or 0 for s in subscriptions)
     if behind:
@@ -176,9 +182,8 @@ _TABLE = (
 def _subscription(subscription: SubscriptionStanding) -> str:
     name = escape(subscription.name.partition(".")[2].replace("_", " "))
     parked = " class=bad" if subscription.parked else ""
-    behind = "?" if subscription.behind is None else f"{subscription.behind:,}"
     return (
         f"<tr><th scope=row>{name}</th><td>{escape(subscription.source)}</td>"
-        f"<td>{behind}</td><td>{subscription.waiting:,}</td>"
+        f"<td>{shown_behind(subscription)}</td><td>{subscription.waiting:,}</td>"
         f"<td{parked}>{subscription.parked:,}</td></tr>"
     )

@@ -22,7 +22,7 @@ from litestar.types import ExceptionHandlersMap
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from martech.kernel import errors, telemetry
-from martech.kernel.admission import NO_ROUTE
+from martech.kernel.admission import route_of
 from martech.kernel.http.fields import refused_field
 from martech.kernel.idempotency import Answer
 
@@ -111,18 +111,13 @@ def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes
     known = _known(error)
     if known is None:
         trace = telemetry.current.get() or telemetry.Trace()
-        log.error("%s %s failed", request.method, _route(request), exc_info=error)
+        log.error("%s %s failed", request.method, route_of(request.scope), exc_info=error)
         known = errors.Error(
             f"This is our fault. Send it again; if it stays, quote request {trace.request}."
         )
     elif known.status >= 500:
-        log.warning("%s %s: %s", request.method, _route(request), known.detail)
+        log.warning("%s %s: %s", request.method, route_of(request.scope), known.detail)
     return response(known)
-
-
-def _route(request: Request[Any, Any, Any]) -> str:
-    """What a log says of where it went: the path itself may name somebody, or be a token."""
-    return str(request.scope.get("path_template", NO_ROUTE))
 
 
 def _answered(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -6,7 +6,7 @@ transaction with its settlement, an outward one as a story of several, with the 
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -27,6 +27,8 @@ BUSY = 0.05  # and when there was something to hand out
 AWAY = 2.0  # and when the database or the broker is away
 WINDOW = 128  # commands of a module on their way at once; the others wait in the table
 AT_ONCE = 8  # commands of a module carried out at once in this process
+
+Errand = Callable[[], Awaitable[object]]
 
 
 class Jobs:
@@ -77,8 +79,12 @@ class Jobs:
         settings = self.host.settings
         queue = Queue(carrier.name, settings.redis_url, settings.database_of(carrier.name))
         queue.open(carrier.carry_out, AT_ONCE)
-        keeping = asyncio.create_task(_keep(carrier))
-        forgetting = asyncio.create_task(_forget(carrier))
+        keeping = asyncio.create_task(  # apart from all else: a lease waits for nobody
+            _now_and_then(carrier, carrier.renew, "cannot renew its leases")
+        )
+        forgetting = asyncio.create_task(
+            _now_and_then(carrier, carrier.forget, "cannot remove what was done long ago")
+        )
         try:
             await self._sweep(carrier, queue)
         finally:
@@ -158,25 +164,13 @@ async def _once(carrier: Carrier) -> bool:
     return any([await carrier.carry_out(id_) for id_ in ids])
 
 
-async def _keep(carrier: Carrier) -> None:
-    """Renew the leases of what takes longer, and do nothing else: a lease waits for nobody."""
+async def _now_and_then(carrier: Carrier, do: Errand, trouble: str) -> None:
+    """Three times in a lease, whatever became of the time before."""
     while True:
         await asyncio.sleep(carrier.lease.total_seconds() / 3)
         try:
-            await carrier.renew()
+            await do()
         except Unavailable as exc:
-            log.warning("%s cannot renew its leases: %s", carrier.name, exc.detail)
+            log.warning("%s %s: %s", carrier.name, trouble, exc.detail)
         except Exception:
-            log.exception("%s cannot renew its leases and tries again", carrier.name)
-
-
-async def _forget(carrier: Carrier) -> None:
-    """Remove what was done long ago."""
-    while True:
-        await asyncio.sleep(carrier.lease.total_seconds() / 3)
-        try:
-            await carrier.forget()
-        except Unavailable as exc:
-            log.warning("what %s did long ago stays for now: %s", carrier.name, exc.detail)
-        except Exception:
-            log.exception("what %s did long ago stays for now", carrier.name)
+            log.exception("%s %s, and tries again", carrier.name, trouble)
