@@ -138,9 +138,11 @@ class NeverHalves(Delivery):
 
 
 class ClaimsWhatIsTaken(Delivery):
-    """Tries again what it has read, whoever else has begun to (M8)."""
+    """Tries again what has failed as it has read it, whoever else has begun to (M8)."""
 
     async def _claim(self, rows: Sequence[Row[Any]]) -> int:
+        if not rows[0].attempts:  # or portions are taken away as well, and healthy ones wait
+            return await super()._claim(rows)
         async with self.database.across() as connection:
             cursor = await self.cursors.load(connection, lock=True)
             late = self.host.clock.now() + timedelta(days=1)
