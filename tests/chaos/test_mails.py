@@ -259,7 +259,7 @@ async def test_a_sender_that_counts_no_refusals_is_found_out(url: str, tmp_path:
             await turned_away(trial, 300, 30, 150.0)
 
 
-BOUNCED = ("p1*@*", "p3?@*")
+BOUNCED = ("p*1@*", "p*5@*")  # spread: a long row of refusals would stop the send
 DEFERRED = 20
 FAULTS = (f"rcpt:550:{BOUNCED[0]}", f"rcpt:450:p2*@**{DEFERRED}", f"end:554:{BOUNCED[1]}")
 BARRED = 7
@@ -297,7 +297,7 @@ async def test_the_numbers_are_the_servers(url: str, tmp_path: Path, full: bool)
 @pytest.mark.planted
 async def test_numbers_that_are_counted_too_early_are_found_out(url: str, tmp_path: Path) -> None:
     async with mailing(url, tmp_path, *FAULTS, service=CountsWhenQueued) as trial:
-        with pytest.raises(GuaranteeBroken, match="delivered=150, not 79:"):
+        with pytest.raises(GuaranteeBroken, match="delivered=150, not 114:"):
             await refused(trial, 150)
 
 
