@@ -74,7 +74,9 @@ class Demo:
     def _say_how_long(self, memory: int) -> None:
         begins = [*self._entered.values(), time.monotonic()]
         spent = [end - begin for begin, end in pairwise(begins)]
-        each = " · ".join(f"{stage} {s:.1f}" for stage, s in zip(STAGES, spent, strict=True))
+        took = dict(zip(STAGES, spent, strict=True))
+        self._home.keep_took(took)
+        each = " · ".join(f"{stage} {s:.1f}" for stage, s in took.items())
         peak = f" · the platform's memory at its peak {memory >> 20} MB" if memory else ""
         self._console.print(
             f"[dim]{sum(spent):.1f} s: {each}{peak}[/]", highlight=False, soft_wrap=True

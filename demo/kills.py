@@ -2,10 +2,10 @@
 
     python -m demo.kills [--seed N] [--each 2] [--limit 400] [--stages campaign people]
 
-First an uninterrupted run, whose report is the measure. Then *each* strikes in every stage, and
-twice as many while mails are sent: at a drawn moment (then: at a drawn mail) a drawn victim is
-killed (the demo, its platform, both and all they started at once, or the mail server, which is
-started again on its log).
+First an uninterrupted run, whose report is the measure (or one that there is: `--measure HOME`).
+Then *each* strikes in every stage, and twice as many while mails are sent: at a drawn moment (then:
+at a drawn mail) a drawn victim is killed (the demo, its platform, both and all they started at
+once, or the mail server, which is started again on its log).
 The demo is run again to its end, and the report must be the same, but for what was received twice.
 That nobody has a mail twice is for the demo itself to say: it fails otherwise.
 """
@@ -32,6 +32,7 @@ from rich.markup import escape
 from demo.check import ONLY_TRACKED, without_repeats
 from demo.failure import Failure
 from demo.figures import Figures, differences
+from demo.state import Home
 from demo.telling import STAGES
 
 VICTIMS = ("demo", "platform", "both", "mailserver")
@@ -86,36 +87,37 @@ class Run:
             return True
         return False
 
-    def finish(self) -> float:
-        """The moment at which it was over. Raises `Failure` when it was not well."""
+    def finish(self) -> None:
+        """Until it is over. Raises `Failure` when it was not well."""
         code = self.process.wait(RUN_SECONDS)
-        end = time.monotonic()
         with self.moved:
             self.moved.wait_for(lambda: self.ended, RUN_SECONDS)
         if code:
             raise Failure(f"The demo ended with {code}:\n{''.join(self.lines)}")
-        return end
 
 
 class Killer:
-    def __init__(self, console: Console, folder: Path, limit: int, cache: Path) -> None:
+    def __init__(self, console: Console, folder: Path, cache: Path) -> None:
         self._console = console
         self._folder = folder
-        day = datetime.now(UTC).date()  # one day for all, though midnight may pass between two
-        self._options = ["--limit", str(limit), "--cache", str(cache), "--day", f"{day}"]
+        self._options = ["--cache", str(cache)]
         self.hits = Counter[str]()
         self.duplicates = 0
 
-    def measure(self) -> tuple[Figures, dict[str, float]]:
-        """The undisturbed report and how long each stage took."""
-        home = self._fresh("undisturbed")
-        run = self._start(home)
-        end = run.finish()
-        if tuple(run.entered) != tuple(STAGES):
-            raise Failure(f"The demo went through {', '.join(run.entered)}.")
-        times = [*run.entered.values(), end]
-        took = {stage: times[n + 1] - times[n] for n, stage in enumerate(STAGES)}
-        return _report(home), took
+    def measure(self, limit: int, told: Path | None) -> tuple[Figures, dict[str, float]]:
+        """The report of a demo that nothing disturbed, and how long each of its stages took: of
+        the one that was *told* already, or of one that is told now, of *limit* baskets. Its day and
+        its baskets hold for all that follow, though midnight may pass between two."""
+        home = Home(told or self._fresh("undisturbed"))
+        if not told:
+            today = datetime.now(UTC).date()
+            self._start(home.folder, "--limit", str(limit), "--day", f"{today}").finish()
+        state = home.load()
+        if state is None or not home.took.is_file():
+            raise Failure(f"In {home.folder} no demo was told to its end.")
+        self._options += ["--day", f"{state.day}"]
+        self._options += ["--limit", str(state.limit)] if state.limit else []
+        return _report(home.folder), json.loads(home.took.read_text())
 
     def strike(self, strike: Strike, took: dict[str, float], mails: int) -> Figures | None:
         """The report after the kill and the second run; None when the moment was missed. So long
@@ -150,9 +152,9 @@ class Killer:
         )
         return report
 
-    def _start(self, home: Path) -> Run:
+    def _start(self, home: Path, *options: str) -> Run:
         process = subprocess.Popen(
-            [sys.executable, "-m", "demo", "--home", str(home), *self._options],
+            [sys.executable, "-m", "demo", "--home", str(home), *self._options, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -180,12 +182,13 @@ class Killer:
         return home
 
 
-def rounds(killer: Killer, seed: int, each: int, stages: list[str], console: Console) -> None:
+def rounds(killer: Killer, given: argparse.Namespace, console: Console) -> None:
     """Raises `Failure` when a report differs or a stage was not hit often enough."""
-    expected, took = killer.measure()
-    chance = random.Random(seed)
-    for stage in stages:
-        wanted = 2 * each if stage == "campaign" and len(stages) > 1 else each
+    expected, took = killer.measure(given.limit, given.measure)
+    chance = random.Random(given.seed)
+    for stage in given.stages:
+        more = stage == "campaign" and len(given.stages) > 1
+        wanted = 2 * given.each if more else given.each
         for _ in range(wanted * MISSES):
             if killer.hits[stage] >= wanted:
                 break
@@ -197,7 +200,7 @@ def rounds(killer: Killer, seed: int, each: int, stages: list[str], console: Con
                 raise Failure(f"After {strike} these differ: {', '.join(wrong)}")
         else:
             raise Failure(f"{stage} was hit {killer.hits[stage]} times only.")
-    if not killer.duplicates and {"live", "report"} & {*stages}:
+    if not killer.duplicates and {"live", "report"} & {*given.stages}:
         raise Failure("No kill made anything be sent twice: they cannot have struck.")
 
 
@@ -229,15 +232,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     parser.add_argument("--each", type=int, default=2, help="strikes in each stage")
     parser.add_argument("--limit", type=int, default=400, help="baskets of each part")
+    parser.add_argument(
+        "--measure",
+        type=Path,
+        metavar="HOME",
+        help="of a demo that was told to its end: its report, day and baskets (default: tell one)",
+    )
     parser.add_argument("--stages", nargs="+", choices=list(STAGES), default=list(STAGES))
     parser.add_argument("--home", type=Path, default=Path("var/kills"))
     parser.add_argument("--cache", type=Path, default=Path("var/cache"))
     given = parser.parse_args()
     console = Console(highlight=False)
     console.print(f"seed {given.seed}, {given.each} kills in each of {', '.join(given.stages)}")
-    killer = Killer(console, given.home, given.limit, given.cache)
+    killer = Killer(console, given.home, given.cache)
     try:
-        rounds(killer, given.seed, given.each, given.stages, console)
+        rounds(killer, given, console)
     except Failure as failure:
         console.print(f"[red]✗[/] seed {given.seed}: {escape(str(failure))}", soft_wrap=True)
         sys.exit(1)

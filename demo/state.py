@@ -41,6 +41,7 @@ class Home:
         self.folder = folder
         self.data = folder / "data"
         self.report = folder / "report.json"
+        self.took = folder / "took.json"
         self.state = folder / "state.json"
         self.mails = folder / "mails.jsonl"
         self.people = folder / "people.jsonl"
@@ -54,7 +55,7 @@ class Home:
         state = self.load()
         if state is None or state.finished or not state.secret_key or state.limit != limit:
             self.state.unlink(missing_ok=True)
-            for file in (self.report, self.mails, self.people):
+            for file in (self.report, self.took, self.mails, self.people):
                 file.unlink(missing_ok=True)
             shutil.rmtree(self.data, ignore_errors=True)
             state = State(day=today, limit=limit)
@@ -79,3 +80,7 @@ class Home:
 
     def keep(self, figures: Figures) -> None:
         self.report.write_bytes(msgspec.json.format(msgspec.json.encode(figures)))
+
+    def keep_took(self, took: dict[str, float]) -> None:
+        """The seconds of each stage of a run that went to its end."""
+        self.took.write_bytes(msgspec.json.format(msgspec.json.encode(took)))

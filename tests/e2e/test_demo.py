@@ -12,15 +12,13 @@ import pytest
 from demo.state import Home
 from tests.commands import ROOT
 
-LIMIT, FEW = 200, 120  # baskets of each part; of fewer nobody who got the mail orders again
+LIMIT = 200  # baskets of each part; of few nobody who got the mail orders again
 pytestmark = [pytest.mark.whole, pytest.mark.timeout(300)]
 
 
-def run(
-    module: str, home: Path, *options: str, limit: int = LIMIT
-) -> subprocess.CompletedProcess[str]:
+def run(module: str, home: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", module, "--home", str(home), "--limit", str(limit), *options],
+        [sys.executable, "-m", module, "--home", str(home), "--limit", str(LIMIT), *options],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -71,9 +69,11 @@ def test_a_mismatch_fails_the_command_and_shows_both_sides(
     assert "the world says" in done.stdout
 
 
-def test_a_killed_demo_that_is_run_again_ends_in_the_same_report(tmp_path: Path) -> None:
-    options = ("--seed", "5", "--each", "1", "--stages", "campaign")
-    done = run("demo.kills", tmp_path, *options, limit=FEW)
+def test_a_killed_demo_that_is_run_again_ends_in_the_same_report(
+    told: tuple[Path, str], tmp_path: Path
+) -> None:
+    options = ("--measure", str(told[0]), "--seed", "5", "--each", "1", "--stages", "campaign")
+    done = run("demo.kills", tmp_path, *options)
     assert done.returncode == 0, done.stdout
     assert "1 in campaign)" in done.stdout  # and perhaps some that came when it was over
     assert "each time the same report" in done.stdout
