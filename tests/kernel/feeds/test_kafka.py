@@ -16,7 +16,7 @@ from martech.kernel.feeds import Feed
 from martech.kernel.feeds.broker import Mark
 from martech.kernel.feeds.kafka import KEPT, KafkaBroker, KafkaFeed, ToSend
 from martech.kernel.feeds.kafka.cluster import Cluster, Seldom, Shared
-from martech.kernel.feeds.kafka.entry import Copy, headers_of
+from martech.kernel.feeds.kafka.entry import Copy, Headers, headers_of
 from martech.kernel.feeds.relay import Relay
 from martech.kernel.host import Host
 from martech.kernel.outbox import Recorded
@@ -163,15 +163,39 @@ async def test_behind_an_event_that_kafka_refused_nothing_counts(
     records = await all_of(shop)
     copy = Copy.anew(0)
     sent = [(records[n], headers_of(records[n], n, copy, n)) for n in range(5)]
-    producer = Producer({"bootstrap.servers": address(url), "batch.num.messages": 1})
-    for record, headers in (sent[0], *sent[2:]):  # the second was larger than it takes
-        producer.produce("martech.outbox.shop", bytes(record.data), partition=0, headers=headers)
-    assert producer.flush(30) == 0
+    send(url, [sent[0], *sent[2:]])  # the second was larger than it takes
     assert await feed.read(after=0, types=[SOLD]) == records[:1]
     assert await broker.mark("shop") == Mark(1, records[0].id)
     await settle(relay)
     assert await feed.read(after=1, types=[SOLD]) == records[1:]
     assert await feed.read(after=0, types=[SOLD]) == records
+
+
+def send(url: str, messages: Sequence[tuple[Recorded, Headers]]) -> None:
+    producer = Producer({"bootstrap.servers": address(url), "batch.num.messages": 1})
+    for record, headers in messages:
+        producer.produce("martech.outbox.shop", bytes(record.data), partition=0, headers=headers)
+    assert producer.flush(30) == 0
+
+
+@pytest.mark.parametrize("since", [0, 2], ids=["from the beginning", "from its middle"])
+async def test_a_copy_without_its_beginning_is_followed_by_nobody(
+    shop: Host, feed: Feed, broker: KafkaBroker, url: str, relay: Relay, since: int
+) -> None:
+    """A broker that dies and forgets while it is sent to may keep the end of what was sent last,
+    behind something that was sent before."""
+    await sell(shop, 9)
+    records = await all_of(shop)
+    one, other = Copy.anew(0), Copy.anew(since)
+    kept = [(records[n], headers_of(records[n], n, one, n)) for n in range(since + 1)]
+    rest = [(records[n], headers_of(records[n], n, other, n)) for n in range(since + 1, 6)]
+    send(url, [*kept, *rest])
+    assert await feed.read(after=0, types=[SOLD]) == records[: since + 1]
+    assert await broker.mark("shop") == Mark(since + 1, records[since].id)
+    await settle(relay)
+    assert await feed.read(after=since + 1, types=[SOLD]) == records[since + 1 :]
+    assert await feed.read(after=0, types=[SOLD]) == records
+    assert await broker.feed(shop.feed("shop")).read(after=0, types=[SOLD]) == records
 
 
 async def test_after_a_failure_nothing_is_sent_behind_what_is_refused(

@@ -2,7 +2,8 @@
 
 It takes what follows on what it has heard, and passes over all else: what does not count, and what
 comes behind a hole, unless something that fits comes later. Where another copy begins it begins
-anew behind its cursor, whatever it has found in the one before.
+anew behind its cursor, whatever it has found in the one before; unless that one does not begin
+where it says (`Topic.begins`), or is older than the one it follows.
 """
 
 from bisect import bisect_right
@@ -83,8 +84,10 @@ class Reading:
         while self._offset < high:
             entry = entry_of(self._next(consumer, high))
             if entry and entry.copy != copy:
-                anew = Reached(entry.copy, after, after, entry.copy.begun)
-                return self._through(consumer, anew, low, high, items)
+                if self._is_newer(entry.copy, copy, low, high):
+                    anew = Reached(entry.copy, after, after, entry.copy.begun)
+                    return self._through(consumer, anew, low, high, items)
+                entry = None
             record = entry and entry.record
             if entry and record and entry.before <= at < record.position:
                 if record.type in self._types:
@@ -102,6 +105,15 @@ class Reading:
             if not self._taken and monotonic() >= until:
                 break
         return Page(found, Reached(copy, since, at, self._offset, hole), self._offset < high)
+
+    def _is_newer(self, other: Copy, copy: Copy | None, low: int, high: int) -> bool:
+        """Whether *other*, found behind *copy* or in its place, is what counts from now on."""
+        with self._looks.held() as consumer:
+            return self._topic.begins(consumer, other, low, high) and (
+                copy is None
+                or other.begun > copy.begun
+                or not self._topic.begins(consumer, copy, low, high)
+            )
 
     def _newer(self, page: Page) -> Copy | None:
         """The copy with which the topic ends, if it is another than that of a page which did not
@@ -131,7 +143,7 @@ class Reading:
         first, behind = max(low, tail.copy.begun if tail.copy else low), tail.end
         while after and behind - first > NEAR:
             middle = (first + behind) // 2
-            entry = self._topic.first_from(consumer, middle, behind)
+            entry = self._topic.first_from(consumer, tail.copy, middle, behind)
             if entry and entry.record and entry.record.position <= after:
                 first = middle + 1
             else:

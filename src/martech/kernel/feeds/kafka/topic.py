@@ -60,20 +60,34 @@ class Topic:
         while first > low:
             behind, first = first, max(low, first - wide)
             for message in reversed(self._between(consumer, first, behind)):
-                if entry := entry_of(message):
+                entry = entry_of(message)
+                if entry and self.begins(consumer, entry.copy, low, high):
                     told = entry.record
                     mark = Mark(told.position, told.id) if told else None
                     return Tail(high, entry.copy, mark)
             wide = min(2 * wide, WIDEST)
         return Tail(high, None, None)
 
-    def first_from(self, consumer: Consumer, offset: int, behind: int) -> Entry | None:
-        """The first that counts at *offset* or later, and before *behind*."""
+    def begins(self, consumer: Consumer, copy: Copy, low: int, high: int) -> bool:
+        """Whether *copy* is there from its first message on, as far as the topic, which goes from
+        *low* to before *high*, reaches back. Without it, it is the end of something of which Kafka
+        has forgotten the beginning."""
+        if not low <= copy.begun < high:
+            return copy.begun < low
+        first = self._between(consumer, copy.begun, copy.begun + 1)
+        entry = entry_of(first[0]) if first else None
+        return entry is not None and entry.copy == copy
+
+    def first_from(
+        self, consumer: Consumer, copy: Copy | None, offset: int, behind: int
+    ) -> Entry | None:
+        """The first of *copy* that counts at *offset* or later, and before *behind*."""
         wide = 1
         while offset < behind:
             until = min(offset + wide, behind)
             for message in self._between(consumer, offset, until):
-                if entry := entry_of(message):
+                entry = entry_of(message)
+                if entry and entry.copy == copy:
                     return entry
             offset, wide = until, min(2 * wide, WIDEST)
         return None
