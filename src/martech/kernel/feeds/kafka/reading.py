@@ -65,7 +65,7 @@ class Reading:
             begin = self._begin(consumer, after, low, high)
             while True:
                 page = self._through(consumer, begin, low, high, items)
-                newer = self._newer(page)
+                newer = self._newer(page, low)
                 if newer is None:
                     self._reached = page.reached
                     return page
@@ -115,14 +115,17 @@ class Reading:
                 or not self._topic.begins(consumer, copy, low, high)
             )
 
-    def _newer(self, page: Page) -> Copy | None:
-        """The copy with which the topic ends, if it is another than that of a page which did not
-        come so far."""
+    def _newer(self, page: Page, low: int) -> Copy | None:
+        """The copy with which the topic ends, if it is newer than that of a page which did not come
+        so far."""
         if not page.more:
             return None
         with self._looks.held() as consumer:
-            last = self._topic.tail(consumer).copy
-        return None if last == page.reached.copy else last
+            high, last, _ = self._topic.tail(consumer)
+        copy = page.reached.copy
+        if last is None or last == copy or not self._is_newer(last, copy, low, high):
+            return None
+        return last
 
     def _begin(self, consumer: Consumer, after: int, low: int, high: int) -> Reached:
         """From where on to look for what comes behind *after*."""
